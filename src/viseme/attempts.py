@@ -1,0 +1,139 @@
+"""One try of a task at one account: what is written down before money moves, and what the vendor gave back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+from viseme.errors import Failure
+from viseme.jobs import Job
+from viseme.results import Artifact, Cost, Reason, Result, State, Timings
+
+__all__ = ["Handle", "Intent", "Seat", "TaskRow"]
+
+Handle = dict[str, Any]
+"""What a vendor gave back for a stage: JSON, opaque to everyone but its provider; ``id`` is the vendor's id of the job."""
+
+
+@frozen(kw_only=True)
+class Intent:
+    """The promise to send one paid request, on disk before it leaves.
+
+    Attributes:
+        id: names the create; unique for ever.
+        attempt: which attempt of the task, from 1.
+        stage: the provider's stage.
+        key: the idempotency key or client reference that goes with the request.
+        at: when the request may first have left, UTC seconds.
+        ended: when its reply, or the end of its connection, was seen; None while that is open.
+        digest: of the inputs sent, for a vendor that is asked by inputs.
+    """
+
+    id: str
+    task: str
+    account: str
+    model: str | None
+    endpoint: str
+    attempt: int
+    stage: str
+    key: str
+    at: float
+    ended: float | None = None
+    digest: str = ""
+
+
+@frozen(kw_only=True)
+class Seat:
+    """The right to have one job under way at a vendor; outlives its task where it must.
+
+    Attributes:
+        id: the attempt it belongs to, ``<task>:<attempt>``.
+        pool: the accounts that share it.
+        until: when it is given up unheard, UTC seconds.
+    """
+
+    id: str
+    pool: str
+    account: str
+    task: str
+    opened: float
+    until: float
+
+
+@frozen(kw_only=True)
+class TaskRow:
+    """A task as the ledger keeps it; everything that a restart needs.
+
+    Attributes:
+        order: position in the ledger, given when the row is added.
+        digest: of the job's inputs; equal key and equal digest are the same job.
+        run: the run that the task belongs to.
+        state: where it stands, never ``parked``: that is said beside it, so a later run knows where to go on.
+        parked: why this run is done with it, or None.
+        seq: of its last event.
+        intent: the create under way or done, None before the first.
+        handle: of the present stage; ``handles`` of the stages before it.
+        observed: when the newest observation's request was sent, UTC seconds.
+    """
+
+    id: str
+    key: str
+    job: Job
+    digest: str
+    account: str
+    run: int = 0
+    order: int = 0
+    state: State = State.QUEUED
+    parked: Reason | None = None
+    seq: int = 0
+    attempt: int = 0
+    stage: str = ""
+    intent: Intent | None = None
+    handle: Handle | None = None
+    handles: dict[str, Handle] = field(factory=dict[str, Handle])
+    outputs: tuple[Artifact, ...] = ()
+    observed: float = 0.0
+    status: str | None = None
+    failure: Failure | None = None
+    cost: Cost | None = None
+    file: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    vendor_says: str | None = None
+    timings: Timings = field(factory=Timings)
+
+    @property
+    def seat(self) -> str:
+        """The name of the present attempt's seat."""
+        return f"{self.id}:{self.attempt}"
+
+    @property
+    def vendor_id(self) -> str | None:
+        """The vendor's id of the job, where there is one."""
+        return None if self.handle is None else str(self.handle.get("id"))
+
+    @property
+    def shown(self) -> State:
+        """The state as users see it."""
+        return State.PARKED if self.parked else self.state
+
+    def result(self) -> Result:
+        """The row as the last word of this run."""
+        return Result(
+            key=self.key,
+            task=self.id,
+            state=self.shown,
+            reason=self.parked,
+            account=self.account,
+            model=self.intent.model if self.intent else self.job.model,
+            handle=self.vendor_id,
+            file=self.file if self.state is State.SUCCEEDED else None,
+            bytes=self.bytes,
+            sha256=self.sha256,
+            error=self.failure,
+            cost=self.cost,
+            timings=self.timings,
+            attempt=self.attempt,
+            metadata=dict(self.job.metadata),
+        )

@@ -1,0 +1,329 @@
+"""The configuration: accounts with their keys and limits, read from ``viseme.toml`` or made in code."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, cast
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import field, frozen
+
+from viseme.errors import ConfigError, quote
+from viseme.strict import known_names, structure
+from viseme.units import Rate, duration, rates
+
+__all__ = ["RATE_CLASSES", "Account", "Config", "Downloads", "Polling", "parse_config", "private_host"]
+
+RATE_CLASSES = ("create", "read", "upload", "post", "all")
+"""What a rate can count: creates, status reads, uploads, every POST, every request."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
+T = TypeVar("T")
+Fate = Literal["ask", "fail", "resubmit"]
+Duration = str | float | timedelta
+
+
+def _seconds(value: Duration | None) -> float | None:
+    return None if value is None else duration(value)
+
+
+@frozen(kw_only=True)
+class Polling:
+    """How an account's tasks are looked at; durations are seconds, or text like ``"10s"``.
+
+    Attributes:
+        first: from the create to the first look; default: the vendor's advice.
+        every: between looks; default: the vendor's advice.
+        deadline: how long a task may take in all before it is parked.
+        queue_deadline: how long it may be queued at the vendor; default: no bound of its own.
+        run_deadline: how long it may run at the vendor; default: no bound of its own.
+        bulk: look at up to 100 tasks in one request where the vendor can list them.
+    """
+
+    first: float | None = field(default=None, converter=_seconds)
+    every: float | None = field(default=None, converter=_seconds)
+    deadline: float = field(default=7200.0, converter=duration)
+    queue_deadline: float | None = field(default=None, converter=_seconds)
+    run_deadline: float | None = field(default=None, converter=_seconds)
+    bulk: bool = True
+
+
+@frozen(kw_only=True)
+class Downloads:
+    """How results are fetched.
+
+    Attributes:
+        concurrency: downloads under way at once.
+        covers: also keep the cover image, as ``<name>.jpg``; a cover never fails a task.
+        max_bytes: a result larger than this is refused.
+        stall: a download that brings no byte for so many seconds is taken up anew.
+        tries: how often a download may break off without progress before the task is parked.
+    """
+
+    concurrency: int = 16
+    covers: bool = False
+    max_bytes: int = 20 * 1024**3
+    stall: float = field(default=30.0, converter=duration)
+    tries: int = 8
+
+
+def _rate_table(value: Mapping[str, Any] | None) -> dict[str, tuple[Rate, ...]]:
+    table: dict[str, tuple[Rate, ...]] = {}
+    for name, given in (value or {}).items():
+        if name not in RATE_CLASSES:
+            raise ConfigError(f"rates.{quote(name)}: unknown name; known are {', '.join(RATE_CLASSES)}")
+        try:
+            table[name] = rates(given)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"rates.{name}: {error}") from None
+    return table
+
+
+@frozen(init=False)
+class Account:
+    """One configured provider with its key and limits.
+
+    Args:
+        provider: the provider's name: ``sync``, ``jogg``, ``aimlapi``, or one that a plug-in brings.
+        name: the account's own name; default: the provider's.
+        api_key: the vendor's key. It is sent to ``base_url`` only, and shown nowhere.
+        base_url: where the vendor's API is; may carry a path.
+        concurrency: seats, i.e. jobs under way at the vendor at once.
+        pool: accounts with the same pool share seats, rates and budget.
+        allow_private_hosts: let this account reach private, loopback and link-local addresses.
+        on_unknown_fate: what to do when a create's reply is lost and nothing tells what became of it: ``ask`` parks the task
+            for a person, ``fail`` ends it, ``resubmit`` pays again.
+        attempts: how often a job may be created in all, when the vendor fails it and says no charge is likely.
+        pay_again: make further attempts even where a charge is likely.
+        rates: requests per window, by class (``create``, ``read``, ``upload``, ``post``, ``all``).
+        polling: how tasks are looked at.
+        extra_models: models newer than this release.
+        settings: the provider's own settings.
+    """
+
+    provider: str
+    name: str
+    api_key: str | None = field(repr=False)
+    base_url: str | None
+    concurrency: int | None
+    pool: str
+    allow_private_hosts: bool
+    on_unknown_fate: Fate
+    attempts: int
+    pay_again: bool
+    rates: Mapping[str, tuple[Rate, ...]]
+    polling: Polling
+    extra_models: tuple[str, ...]
+    settings: Mapping[str, Any] = field(repr=False)
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        name: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        concurrency: int | None = None,
+        pool: str | None = None,
+        allow_private_hosts: bool = False,
+        on_unknown_fate: Fate = "ask",
+        attempts: int = 1,
+        pay_again: bool = False,
+        rates: Mapping[str, Any] | None = None,
+        polling: Polling | Mapping[str, Any] | None = None,
+        extra_models: tuple[str, ...] | list[str] = (),
+        **settings: Any,
+    ) -> None:
+        chosen = name or provider
+        if not _NAME.fullmatch(chosen):
+            raise ConfigError(f"{quote(chosen)!r} is not an account name; use letters, digits, '.', '_' and '-'")
+        if base_url is not None:
+            base_url = _checked_base(base_url, private=allow_private_hosts)
+        if concurrency is not None and concurrency < 1:
+            raise ConfigError("concurrency must be at least 1; leave it out for the provider's default")
+        if attempts < 1:
+            raise ConfigError("attempts must be at least 1")
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            provider=provider,
+            name=chosen,
+            api_key=api_key,
+            base_url=base_url,
+            concurrency=concurrency,
+            pool=pool or chosen,
+            allow_private_hosts=allow_private_hosts,
+            on_unknown_fate=on_unknown_fate,
+            attempts=attempts,
+            pay_again=pay_again,
+            rates=_rate_table(rates),
+            polling=polling if isinstance(polling, Polling) else _section(Polling, polling or {}, "polling"),
+            extra_models=tuple(extra_models),
+            settings=settings,
+        )
+
+
+@frozen(kw_only=True)
+class _AccountTable:
+    """The TOML table's own names, typed; whatever else stands there is the provider's."""
+
+    provider: str | None = None
+    api_key: str | None = None
+    base_url: str | None = None
+    concurrency: int | None = None
+    pool: str | None = None
+    allow_private_hosts: bool = False
+    on_unknown_fate: Fate = "ask"
+    attempts: int = 1
+    pay_again: bool = False
+    extra_models: list[str] = field(factory=list[str])
+
+
+@frozen(kw_only=True)
+class Config:
+    """All that ``viseme.toml`` says."""
+
+    accounts: tuple[Account, ...] = ()
+    default_account: str | None = None
+    downloads: Downloads = field(factory=Downloads)
+
+
+def parse_config(text: str, *, source: str, environ: Mapping[str, str]) -> Config:
+    """Read a configuration.
+
+    Args:
+        text: TOML.
+        source: the file's name, for messages.
+        environ: what ``$NAME`` values are read from.
+
+    Raises:
+        ConfigError: the message names the file, the field and the next step.
+    """
+    try:
+        return _config(tomllib.loads(text), environ)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: this is not TOML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _config(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
+    _refuse_unknown(tree, ("accounts", "default_account", "downloads"), "")
+    tables = tree.get("accounts", {})
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError("no account is configured; add a table like [accounts.sync] with api_key = \"$SYNC_API_KEY\"")
+    accounts = tuple(_account(name, table, environ) for name, table in cast("dict[str, Any]", tables).items())
+    default = tree.get("default_account")
+    if default is not None and default not in {account.name for account in accounts}:
+        raise ConfigError(
+            f"default_account: {quote(default)!r} is not configured; configured are {', '.join(a.name for a in accounts)}"
+        )
+    return Config(
+        accounts=accounts, default_account=default, downloads=_section(Downloads, tree.get("downloads", {}), "downloads")
+    )
+
+
+def _account(name: str, table: object, environ: Mapping[str, str]) -> Account:
+    place = f"accounts.{quote(name)}"
+    if not isinstance(table, dict):
+        raise ConfigError(f"{place}: must be a table")
+    values = {key: _expand(value, f"{place}.{key}", environ) for key, value in cast("dict[str, Any]", table).items()}
+    own = {key: values.pop(key) for key in known_names(_AccountTable) if key in values}
+    rate_table, polling = values.pop("rates", {}), values.pop("polling", {})
+    if not isinstance(rate_table, dict):
+        raise ConfigError(f"{place}.rates: must be a table like {{ create = \"100/min\" }}")
+    typed = _section(_AccountTable, own, place)
+    fields = {key: getattr(typed, key) for key in own if key != "provider"}
+    try:
+        return Account(
+            typed.provider or name,
+            name=name,
+            rates=cast("dict[str, Any]", rate_table),
+            polling=_section(Polling, polling, "polling"),
+            **fields,
+            **values,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _expand(value: Any, place: str, environ: Mapping[str, str]) -> Any:
+    match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if not environ.get(match[1]):
+        raise ConfigError(f"{place} reads the environment variable {match[1]}, which is not set; export it, or write the value")
+    return environ[match[1]]
+
+
+def _section(kind: type[T], table: object, place: str) -> T:
+    try:
+        return structure(_durations(kind, table), kind)
+    except ValueError as error:
+        raise ConfigError(f"{place}.{error}" if re.match(r"[\w\[\].]+:", str(error)) else f"{place}: {error}") from None
+
+
+def _durations(kind: type, table: object) -> object:
+    """Spell the table's durations as seconds, so that the strict reader meets numbers."""
+    if not isinstance(table, Mapping):
+        return table
+    spelled: dict[str, Any] = dict(cast("Mapping[str, Any]", table))
+    for attribute in attrs.fields(kind):
+        given = spelled.get(attribute.name)
+        if attribute.converter in (duration, _seconds) and given is not None:
+            try:
+                spelled[attribute.name] = duration(given)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{attribute.name}: {error}") from None
+    return spelled
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+    unknown = [name for name in table if name not in known]
+    if unknown:
+        raise ConfigError(f"{place}unknown name {quote(unknown[0])!r}; known are {', '.join(known)}")
+
+
+def _checked_base(url: str, *, private: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"base_url: {quote(url)!r} is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"base_url: {quote(url)!r} must start with https:// (or http://) and name a host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError("base_url: leave out user names, passwords, queries and fragments")
+    if private_host(host) and not private:
+        raise ConfigError(
+            f"base_url: {quote(host)} is a private address; set allow_private_hosts = true if that is where the vendor is"
+        )
+    if parts.scheme == "http" and not private:
+        raise ConfigError("base_url: the key would travel unencrypted; use https://, or set allow_private_hosts = true for a local host")
+    return url.rstrip("/")
+
+
+def private_host(host: str) -> bool:
+    """Whether a host name or address literal is private, loopback, link-local or otherwise not on the public internet.
+
+    Only what the text itself says: names are resolved (and checked again) when a connection is made.
+    """
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.split("%")[0])
+    except ValueError:
+        return _looks_numeric(name)
+    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    return not address.is_global or address.is_multicast or (mapped is not None and not mapped.is_global)
+
+
+def _looks_numeric(name: str) -> bool:
+    """``127.1``, ``0x7f000001`` and their like, which some resolvers read as addresses."""
+    return all(re.fullmatch(r"0[xX][0-9a-fA-F]*|[0-9]+", label) for label in name.split("."))

@@ -1,0 +1,93 @@
+"""What happens to tasks, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+__all__ = ["LAST", "Event", "EventType", "timestamp"]
+
+
+class EventType(StrEnum):
+    """The kinds of event, with the fields that each carries."""
+
+    QUEUED = "queued"
+    """``account``, ``model``. The first event of every task."""
+    PREPARING = "preparing"
+    """Inputs are being uploaded or looked up."""
+    CREATING = "creating"
+    """``account``, ``attempt``, ``stage``. The intent is on disk, the paid request leaves next."""
+    CREATED = "created"
+    """``account``, ``handle``, ``stage``. The vendor has the job."""
+    PROGRESS = "progress"
+    """``status`` (the vendor's word), ``progress`` (0 to 100 or null), ``queue_position``. Not persisted."""
+    THROTTLED = "throttled"
+    """``account``, ``gate`` (rate, seat, pause), ``until`` (RFC 3339 or null), ``message``."""
+    RETRYING = "retrying"
+    """``error``, ``attempt``. A further attempt, a fresh link, or a download that starts over."""
+    FATE_UNKNOWN = "fate_unknown"
+    """``error``. The create's reply was lost."""
+    RECONCILING = "reconciling"
+    """``method`` (replay, lookup, order, resubmit)."""
+    FETCHING = "fetching"
+    """``handle``. The vendor is done, the download begins."""
+    SUCCEEDED = "succeeded"
+    """``file``, ``bytes``, ``sha256``, ``cost``; last event of the task."""
+    FAILED = "failed"
+    """``error`` (``kind``, ``message``); last event of the task."""
+    CANCELLED = "cancelled"
+    """``vendor`` (what the vendor answered); last event of the task."""
+    PARKED = "parked"
+    """``reason``, ``error``; last event of the task in this run."""
+
+
+LAST = frozenset({EventType.SUCCEEDED, EventType.FAILED, EventType.CANCELLED, EventType.PARKED})
+"""The types that end a task's stream in a run."""
+
+
+@frozen(kw_only=True)
+class Event:
+    """One thing that happened to one task.
+
+    Attributes:
+        seq: counts the task's events from 1; gaps are progress that was not kept.
+        type: one of :class:`EventType`, a ``str``.
+        at: UTC seconds.
+        data: the type's own fields, JSON values only.
+        run: the run that the task belonged to.
+        order: position in the ledger, rising over all tasks; None for an event that is not persisted.
+    """
+
+    seq: int
+    task: str
+    key: str
+    type: EventType
+    at: float
+    data: Mapping[str, Any] = field(factory=dict[str, Any])
+    run: int = 0
+    order: int | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether the task's stream ends here in this run."""
+        return self.type in LAST
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form that ``--events`` writes: the common fields, then the event's own."""
+        return {
+            "seq": self.seq,
+            "task": self.task,
+            "key": self.key,
+            "type": str(self.type),
+            "at": timestamp(self.at),
+            **self.data,
+        }
+
+
+def timestamp(at: float) -> str:
+    """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

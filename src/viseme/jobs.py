@@ -1,0 +1,170 @@
+"""What a user asks for: a video, some speech, options, and a key that stays."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import field, frozen
+
+from viseme.errors import JobInvalid, quote
+
+__all__ = ["FIELDS", "Job", "is_url", "output_name"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def is_url(source: str) -> bool:
+    """Whether a media source is a URL (of any scheme) and not a local path."""
+    return _SCHEME.match(source) is not None
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)  # type: ignore[arg-type]
+    if not isinstance(value, str):
+        raise JobInvalid(f"{quote(value)} is not text; every field of a job but options, metadata and priority is")
+    return value or None
+
+
+def _options(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if attrs.has(type(value)):
+        return attrs.asdict(value, filter=lambda attribute, given: given != attribute.default)  # type: ignore[arg-type]
+    raise JobInvalid(f"options must be an object, not {quote(value)}", field="options")
+
+
+def _metadata(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    raise JobInvalid(f"metadata must be an object, not {quote(value)}", field="metadata")
+
+
+@frozen(kw_only=True)
+class Job:
+    """One lip-sync job.
+
+    Give one picture source (``video``, or ``image`` where the model takes one) and one speech: ``audio``, or ``text`` with
+    ``voice``, or a ``language`` that the vendor dubs into. Media are http(s) URLs or local paths.
+
+    Attributes:
+        account: the configured account that runs it; default: the scheduler's.
+        model: the vendor's model; default: the provider's.
+        options: the provider's options, as a mapping or one of ``SyncOptions``, ``JoggOptions``, ``AimlOptions``.
+        key: the job's stable name; equal key and equal inputs are the same job, for ever. Default: a digest of the inputs.
+        output: path of the result below the output folder; default ``<key>.mp4``.
+        priority: higher goes first.
+        metadata: yours; echoed in the result.
+    """
+
+    video: str | None = field(default=None, converter=_text)
+    image: str | None = field(default=None, converter=_text)
+    audio: str | None = field(default=None, converter=_text)
+    text: str | None = field(default=None, converter=_text)
+    voice: str | None = field(default=None, converter=_text)
+    language: str | None = field(default=None, converter=_text)
+    source_language: str | None = field(default=None, converter=_text)
+    account: str | None = field(default=None, converter=_text)
+    model: str | None = field(default=None, converter=_text)
+    options: Mapping[str, Any] = field(factory=dict[str, Any], converter=_options)
+    key: str | None = field(default=None, converter=_text)
+    output: str | None = field(default=None, converter=_text)
+    priority: int = 0
+    metadata: Mapping[str, Any] = field(factory=dict[str, Any], converter=_metadata)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.priority, bool) or not isinstance(self.priority, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise JobInvalid(f"priority must be a whole number, not {quote(self.priority)}", field="priority")
+        if self.video and self.image:
+            raise JobInvalid("video and image exclude each other; give one of them", field="image")
+        self._check_speech()
+        for name in ("video", "image", "audio"):
+            _check_source(name, getattr(self, name))
+        if self.output is not None:
+            _check_output(self.output)
+
+    def _check_speech(self) -> None:
+        given = [name for name in ("audio", "text", "language") if getattr(self, name)]
+        if len(given) > 1:
+            raise JobInvalid(f"{' and '.join(given)} exclude each other; give one speech", field=given[1])
+        if self.voice and not self.text:
+            raise JobInvalid("voice goes with text; add text, or leave voice out", field="voice")
+        if self.source_language and not self.language and "project_id" not in self.options:
+            raise JobInvalid("source_language goes with language; add language, or leave it out", field="source_language")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The media that the job names, in the order picture, audio."""
+        return tuple(source for source in (self.video, self.image, self.audio) if source)
+
+
+FIELDS = tuple(attribute.name for attribute in attrs.fields(Job))
+"""The names that a manifest row may use."""
+
+
+def _check_source(name: str, source: str | None) -> None:
+    if source is None or not is_url(source):
+        return
+    try:
+        parts = urlsplit(source)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise JobInvalid(f"{name} {quote(source)!r} is not a URL: {error}", field=name) from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise JobInvalid(
+            f"{name} has the scheme {quote(parts.scheme)!r}; viseme takes http and https URLs, and local paths", field=name
+        )
+    if not host:
+        raise JobInvalid(f"{name} {quote(source)!r} names no host", field=name)
+    if any(ord(c) <= 32 or ord(c) == 127 for c in source):
+        raise JobInvalid(f"{name} {quote(source)!r} holds white space; percent-encode it", field=name)
+
+
+def _check_output(output: str) -> None:
+    path = PurePosixPath(output.replace("\\", "/"))
+    unsafe = (
+        path.is_absolute()
+        or ".." in path.parts
+        or not path.name
+        or re.match(r"[A-Za-z]:", output)
+        or any(not c.isprintable() for c in output)
+        or any(len(part.encode()) > 200 for part in path.parts)
+    )
+    if unsafe:
+        raise JobInvalid(f"output {quote(output)!r} leaves the output folder; give a relative path inside it", field="output")
+    if path.name.endswith(".part") or str(path) in ("results.jsonl", "viseme.db"):
+        raise JobInvalid(f"output {quote(output)!r} is a name that viseme uses itself; choose another", field="output")
+
+
+def output_name(key: str, output: str | None) -> str:
+    """The result's path below the output folder: ``output`` as given, else the key with unusual characters encoded.
+
+    Keys outside ``[A-Za-z0-9._-]{1,100}`` are percent-encoded, so no key can name another folder.
+    """
+    if output is not None:
+        return str(PurePosixPath(output.replace("\\", "/")))
+    return f"{encode_key(key)}.mp4"
+
+
+def encode_key(key: str) -> str:
+    """A key as a file name: as it is, or percent-encoded where it holds anything outside ``[A-Za-z0-9._-]``."""
+    if _PLAIN_KEY.fullmatch(key) and key.strip("."):
+        return key
+    encoded = "".join(
+        c if c.isascii() and (c.isalnum() or c in "_-") else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "surrogatepass"))
+        for c in key
+    )
+    return encoded

@@ -1,0 +1,109 @@
+"""A job's default key: the same inputs give the same key, on every machine and in every release."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import frozen
+
+from viseme.errors import JobInvalid
+from viseme.jobs import Job, is_url
+
+__all__ = ["FileStamp", "canonical", "default_key", "inputs_digest"]
+
+
+@frozen
+class FileStamp:
+    """What identifies a local file: resolved path, size in bytes, modification time in nanoseconds."""
+
+    path: str
+    size: int
+    mtime: int
+
+
+def default_key(job: Job, account: str, files: Mapping[str, FileStamp] | None = None) -> str:
+    """The first 32 hexadecimal digits of SHA-256 over the canonical JSON of account, model, media, speech and options.
+
+    Args:
+        files: the stamps of the job's local paths, by the path as the job gives it.
+
+    Fields that the job does not give are left out. A local file stands as ``{path, size, mtime}``.
+    """
+    return inputs_digest(job, account, files)[:32]
+
+
+def inputs_digest(job: Job, account: str, files: Mapping[str, FileStamp] | None = None) -> str:
+    """SHA-256 (hexadecimal) of what makes two jobs the same job."""
+    stamps = files or {}
+
+    def source(value: str) -> object:
+        stamp = None if is_url(value) else stamps.get(value)
+        return value if stamp is None else {"path": stamp.path, "size": stamp.size, "mtime": stamp.mtime}
+
+    body: dict[str, object] = {"v": 1, "account": account}
+    for name in ("model", "video", "image", "audio", "text", "voice", "language", "source_language"):
+        value = getattr(job, name)
+        if value is not None:
+            body[name] = source(value) if name in ("video", "image", "audio") else value
+    if job.options:
+        body["options"] = job.options
+    return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """JSON in the one form of RFC 8785: keys sorted by UTF-16 code units, numbers as ECMAScript writes them.
+
+    Raises:
+        JobInvalid: the value holds something that JSON cannot say.
+    """
+    try:
+        return _write(value).encode()
+    except UnicodeEncodeError:
+        raise JobInvalid("the job holds text that is not Unicode (a lone surrogate)") from None
+
+
+def _write(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (int, float)):
+        return _number(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_write(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, Mapping):
+        names = sorted(map(str, value), key=lambda name: name.encode("utf-16-be"))  # pyright: ignore[reportUnknownArgumentType]
+        return "{" + ",".join(f"{_write(name)}:{_write(value[name])}" for name in names) + "}"
+    raise JobInvalid(f"{type(value).__name__} values have no JSON form; use text, numbers, lists and objects")
+
+
+def _number(value: float) -> str:
+    """A number as ECMAScript's Number::toString writes it, which RFC 8785 asks for; whole numbers keep every digit."""
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        raise JobInvalid("a number in the job is not finite; JSON has no such number")
+    if not value:
+        return "0"
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    text = "".join(map(str, digits))
+    return "-" * sign + _place(text, len(text) + int(exponent))
+
+
+def _place(digits: str, point: int) -> str:
+    """``0.digits * 10**point`` in ECMAScript's spelling."""
+    count = len(digits)
+    if count <= point <= 21:
+        return digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return "0." + "0" * -point + digits
+    power = point - 1
+    exponent = f"e{'+' if power > 0 else '-'}{abs(power)}"
+    return digits + exponent if count == 1 else f"{digits[0]}.{digits[1:]}{exponent}"

@@ -1,0 +1,77 @@
+"""Durations and rates as people write them: ``"10s"``, ``"100/min"``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+from attrs import frozen
+
+from viseme.errors import quote
+
+__all__ = ["Rate", "duration", "rates"]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|day|d)", re.ASCII)
+_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d*)\s*(s|sec|m|min|h|d|day)\s*", re.ASCII)
+
+
+@frozen
+class Rate:
+    """At most ``count`` requests in any ``window`` seconds."""
+
+    count: int
+    window: float
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Read ``"100/min"``, ``"5/s"``, ``"20/60s"``, ``"1000/h"`` or ``"5000/day"``.
+
+        Raises:
+            ValueError: the text is no rate.
+        """
+        match = _RATE.fullmatch(text)
+        if match is None or int(match[1]) == 0 or match[2] == "0":
+            raise ValueError(f"{quote(text)!r} is not a rate; write it as '5/s', '100/min', '1000/h' or '5000/day'")
+        return cls(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
+
+    def __str__(self) -> str:
+        for name in ("day", "h", "min", "s"):
+            if self.window == _UNITS[name]:
+                return f"{self.count}/{name}"
+        return f"{self.count}/{self.window:g}s"
+
+
+def duration(value: str | float | timedelta) -> float:
+    """Seconds from ``"10s"``, ``"1h30m"``, ``"250ms"``, a number of seconds or a timedelta.
+
+    Raises:
+        ValueError: the value is no duration, or a negative one.
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, str):
+        seconds = _spelled(value)
+    elif isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a duration; write it as '10s', '5min' or '2h'")
+    else:
+        seconds = float(value)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{value!r} is not a duration; write it as '10s', '5min' or '2h'")
+    return seconds
+
+
+def _spelled(text: str) -> float:
+    compact = text.strip()
+    parts = _PART.findall(compact)
+    if not parts or _PART.sub("", compact).strip():
+        raise ValueError(f"{quote(text)!r} is not a duration; write it as '10s', '5min', '2h' or '1h30m'")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def rates(value: str | Rate | Iterable[str | Rate]) -> tuple[Rate, ...]:
+    """One rate or several, each a string or a :class:`Rate`; a request must pass them all."""
+    single = [value] if isinstance(value, (str, Rate)) else list(value)
+    return tuple(item if isinstance(item, Rate) else Rate.parse(item) for item in single)
