@@ -1,0 +1,199 @@
+"""The contract of a ledger: the durable record of tasks, intents, handles, seats and events.
+
+One process owns a ledger and writes it; any number may read it, and leave orders for the owner. What ``add`` and ``commit`` were given
+is durable when they return: a crash after that forgets none of it, a crash before it forgets all of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from attrs import frozen
+
+from viseme.attempts import Intent, Seat, TaskRow
+from viseme.events import Event
+from viseme.results import Reason, State
+
+__all__ = ["Change", "Count", "Ledger", "Listener", "Order", "Rank"]
+
+Listener = Callable[[Sequence[Event]], None]
+"""Called with events in their order, once they are durable."""
+
+Rank = tuple[int, int]
+"""A queued task's place: ``(-priority, order)``; lower goes first."""
+
+
+@frozen(kw_only=True)
+class Change:
+    """What one step of a task writes, all of it or nothing.
+
+    Attributes:
+        row: the task as it stands now.
+        events: what happened, in order; the ledger gives each its ``order``.
+        intent: written or, under the same id, overwritten.
+        opens: a seat taken.
+        closes: the id of a seat given back.
+    """
+
+    row: TaskRow
+    events: tuple[Event, ...] = ()
+    intent: Intent | None = None
+    opens: Seat | None = None
+    closes: str | None = None
+
+
+@frozen(kw_only=True)
+class Order:
+    """What another process asks of the owner.
+
+    Attributes:
+        id: given when it is placed.
+        verb: ``cancel``; ``resubmit`` or ``abandon`` for a task whose fate is unknown.
+        key: of the task; None means every open task (cancel only).
+    """
+
+    verb: Literal["cancel", "resubmit", "abandon"]
+    key: str | None = None
+    id: int = 0
+
+
+@frozen(kw_only=True)
+class Count:
+    """How many tasks of an account stand where."""
+
+    account: str
+    state: State
+    parked: Reason | None
+    tasks: int
+
+
+class Ledger(ABC):
+    """Use as an async context manager: entering becomes the owner (or opens for reading), leaving writes what is left and lets go."""
+
+    listener: Listener | None = None
+    """Set by the owner's engine before anything is written."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Open the ledger, create or migrate it where needed, and become its owner.
+
+        Raises:
+            LedgerBusy: another process owns it.
+            LedgerError: it is no ledger of viseme's, a newer one, or cannot be read or written.
+        """
+
+    @abstractmethod
+    async def serve(self) -> None:
+        """Write what ``add`` and ``commit`` hand over, grouped, until ``close``. The owner's engine runs it in its task group."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write what is left, then let go."""
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def add(self, rows: Sequence[TaskRow], *, held: bool = False) -> list[TaskRow]:
+        """Add tasks whose keys are new, each with its ``queued`` event (``seq`` 1).
+
+        Args:
+            held: keep them and their events out of sight of ``queued``, ``open_tasks`` and the listener until ``release``.
+
+        Returns:
+            for each row, in order, the row that the ledger holds under its key: the given one with its ``order``, or an older one
+            (told by another ``id``). Within one call a repeated key is treated like an older row.
+        """
+
+    @abstractmethod
+    async def release(self, run: int) -> None:
+        """Let the held tasks of a run be seen."""
+
+    @abstractmethod
+    async def discard(self, run: int | None = None) -> None:
+        """Remove the held tasks of a run (None: of all runs) and their events, as if they had never been added."""
+
+    @abstractmethod
+    async def commit(self, *changes: Change) -> None:
+        """Write changes, all or nothing; calls that overlap share one sync to disk. The listener gets the events before this returns."""
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def last_order(self) -> int:
+        """The ``order`` of the newest event that is durable."""
+
+    @abstractmethod
+    async def next_run(self) -> int:
+        """A run number that was never given before (durable), from 1."""
+
+    @abstractmethod
+    async def tasks(self, ids: Sequence[str]) -> list[TaskRow]:
+        """The tasks with these ids, in no particular order; unknown ids are left out."""
+
+    @abstractmethod
+    async def by_keys(self, keys: Sequence[str]) -> list[TaskRow]:
+        """The tasks with these keys."""
+
+    @abstractmethod
+    async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
+        """Queued tasks of an account that are not parked, of runs numbered ``run`` and above, by rank, beyond ``after``."""
+
+    @abstractmethod
+    async def open_tasks(self, after: int, limit: int, *, account: str | None = None, run: int | None = None) -> list[TaskRow]:
+        """Tasks that have not ended, parked ones included, by ``order``, beyond ``after``."""
+
+    @abstractmethod
+    async def all_tasks(self, after: int, limit: int) -> list[TaskRow]:
+        """Every task by ``order``, beyond ``after``."""
+
+    @abstractmethod
+    async def seats(self) -> list[Seat]:
+        """The seats that are open."""
+
+    @abstractmethod
+    async def intents(self, account: str, since: float) -> list[Intent]:
+        """Intents of an account that were open, or ended, after ``since`` (UTC seconds); to rebuild the create rates."""
+
+    @abstractmethod
+    async def adopted(self, account: str, vendor_id: str) -> str | None:
+        """The id of the task that has this vendor id at this account, if one has (whatever became of it)."""
+
+    @abstractmethod
+    async def events(self, after: int, limit: int, *, task: str | None = None, run: int | None = None) -> list[Event]:
+        """Persisted events by ``order``, beyond ``after``, of one task or one run."""
+
+    @abstractmethod
+    async def counts(self, run: int | None = None) -> list[Count]:
+        """How many tasks stand where."""
+
+    # -- what passes between processes -------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def place_order(self, order: Order) -> None:
+        """Leave an order for the owner. May be called by a process that is not the owner."""
+
+    @abstractmethod
+    async def take_orders(self) -> list[Order]:
+        """The orders placed since the last call, removed (owner only)."""
+
+    @abstractmethod
+    async def write_gates(self, gates: Mapping[str, Any]) -> None:
+        """Show what each account waits for (JSON, by account name), for readers. Need not be synced to disk."""
+
+    @abstractmethod
+    async def gates(self) -> dict[str, Any]:
+        """What the owner last showed, with ``at`` (UTC seconds) as it wrote it; empty when it never did."""
+
