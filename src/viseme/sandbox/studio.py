@@ -1,0 +1,199 @@
+"""Where results are made: inputs fetched, media rendered off the event loop, each rendering done once."""
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import attrs
+
+from . import media, samples
+from .blob import Blob, Edition, free_box
+from .media import Kind, MediaFault, Reel, Track
+from .timeline import Fit, plan
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Link:
+    """An input by URL."""
+
+    url: str
+
+
+@attrs.frozen
+class Held:
+    """An input that the vendor already has: a multipart part, a data URI, an upload."""
+
+    blob: Blob
+
+
+@attrs.frozen
+class Script:
+    """Speech that the vendor makes itself. The length is an assumption: 15 characters a second, at least 1 s."""
+
+    text: str
+    voice: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long the speech will be."""
+        return max(1.0, len(self.text) / 15)
+
+
+Source = Link | Held | Script
+
+
+@attrs.frozen
+class Work:
+    """What to render: the picture (a video or an image), the voice, and how they are fitted together."""
+
+    picture: Link | Held
+    voice: Source
+    fit: Fit
+    image: bool = False
+    max_seconds: float | None = None
+    origin: str = ""
+
+
+@attrs.frozen
+class Rendered:
+    """A finished film."""
+
+    edition: Edition
+    seconds: float
+    fps: float
+    cover: bytes
+
+
+Local = Callable[[str, str], Awaitable[Path | None]]
+
+
+class Studio:
+    """Fetches and renders, with one temporary folder and two threads."""
+
+    def __init__(self, local: Local, fixed_size: int | None, fixed_seconds: float) -> None:
+        self._local = local
+        self._fixed_size = fixed_size
+        self._fixed_seconds = fixed_seconds
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="studio")
+        self._once: dict[Hashable, asyncio.Future[Any]] = {}
+        self._fetching: dict[str, asyncio.Future[tuple[Path, str]]] = {}
+        self._doors = asyncio.Semaphore(16)
+        self._session: aiohttp.ClientSession | None = None
+        self.folder = Path()
+        self.fixed: Rendered | None = None
+
+    async def open(self) -> None:
+        """Makes the folder and, if results are fixed, the one film."""
+        self.folder = Path(await self.blocking(tempfile.mkdtemp, prefix="viseme-sandbox-"))
+        self._session = aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=60))
+        if self._fixed_size is not None:
+            self.fixed = await self.blocking(self._make_fixed, self._fixed_size)
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        if self._session is not None:
+            await self._session.close()
+        await self.blocking(shutil.rmtree, self.folder, ignore_errors=True)
+        self._threads.shutdown(wait=False)
+
+    async def blocking(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Runs a blocking function in the studio's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+    async def once(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        """Makes a thing the first time it is asked for; whoever asks meanwhile waits for the same one."""
+        if key not in self._once:
+            self._once[key] = asyncio.ensure_future(make())
+        return await asyncio.shield(self._once[key])
+
+    async def render(self, work: Work) -> Rendered:
+        """Renders a film.
+
+        Raises:
+            MediaFault: An input cannot be fetched or is not media.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        kind: Kind = "image" if work.image else "video"
+        picture, picture_digest = await self._obtain(work.picture, kind, work.origin)
+        if isinstance(work.voice, Script):
+            voice, voice_digest = work.voice, hashlib.sha256(repr(work.voice).encode()).hexdigest()
+        else:
+            voice, voice_digest = await self._obtain(work.voice, "audio", work.origin)
+        reel = await self.once(("reel", picture_digest, kind), lambda: self._reel(picture, picture_digest, kind))
+        key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds)
+        return await self.once(key, lambda: self.blocking(self._film, reel, voice, work))
+
+    async def _reel(self, path: Path, digest: str, kind: Kind) -> Reel:
+        return await self.blocking(media.read_reel, path, self.folder / f"reel-{digest[:24]}-{kind}.mp4", kind)
+
+    def _film(self, reel: Reel, voice: Path | Script, work: Work) -> Rendered:
+        track = _track(voice)
+        timeline = plan(work.fit, len(reel.frames), float(reel.fps), track.seconds)
+        if work.max_seconds is not None and max(timeline.seconds, track.seconds) > work.max_seconds:
+            raise MediaFault("video", "too_long", f"{timeline.seconds:.1f} s")
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".mp4", delete=False) as target:
+            path = Path(target.name)
+        media.write_result(reel, timeline, track, path)
+        return Rendered(Edition.read(path), timeline.seconds, float(reel.fps), reel.cover)
+
+    async def _obtain(self, source: Source, kind: Kind, origin: str) -> tuple[Path, str]:
+        if isinstance(source, Held):
+            path = self.folder / f"held-{source.blob.sha256[:24]}"
+            return await self.once(("held", path), lambda: self._keep(path, source.blob)), source.blob.sha256
+        assert isinstance(source, Link)
+        local = await self._local(source.url, origin)
+        if local is not None:
+            return local, await self.once(("digest", local), lambda: self.blocking(_digest, local))
+        if source.url not in self._fetching:
+            fetch = asyncio.ensure_future(self._fetch(source.url, kind))
+            self._fetching[source.url] = fetch
+            fetch.add_done_callback(lambda _: self._fetching.pop(source.url, None))
+        return await asyncio.shield(self._fetching[source.url])
+
+    async def _keep(self, path: Path, blob: Blob) -> Path:
+        await self.blocking(path.write_bytes, bytes(blob.body))
+        return path
+
+    async def _fetch(self, url: str, kind: Kind) -> tuple[Path, str]:
+        assert self._session is not None
+        try:
+            async with self._doors, self._session.get(url) as reply:
+                if reply.status != 200:
+                    raise MediaFault(kind, "inaccessible", f"HTTP {reply.status}")
+                if reply.content_type in ("text/html", "application/xhtml+xml"):
+                    raise MediaFault(kind, "inaccessible", "an HTML page")
+                data = await reply.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise MediaFault(kind, "inaccessible", type(error).__name__) from error
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.folder / f"fetched-{digest[:24]}"
+        await self.once(("fetched", digest), lambda: self.blocking(path.write_bytes, data))
+        return path, digest
+
+    def _make_fixed(self, size: int) -> Rendered:
+        clip = self.folder / "fixed.mp4"
+        samples.make_video(clip, self._fixed_seconds)
+        body = clip.read_bytes()
+        body += free_box(b"\0" * max(0, size - len(body) - 8))
+        return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, b"")
+
+
+def _track(voice: Path | Script) -> Track:
+    if isinstance(voice, Path):
+        return media.read_track(voice)
+    return samples.spoken(voice.seconds, sum(voice.voice.encode()))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
