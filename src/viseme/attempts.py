@@ -75,6 +75,8 @@ class TaskRow:
         intent: the create under way or done, None before the first.
         handle: of the present stage; ``handles`` of the stages before it.
         observed: when the newest observation's request was sent, UTC seconds.
+        since: when the deadline's clock started, UTC seconds.
+        tries: how often its result was fetched in vain.
     """
 
     id: str
@@ -101,6 +103,8 @@ class TaskRow:
     bytes: int | None = None
     sha256: str | None = None
     vendor_says: str | None = None
+    since: float | None = None
+    tries: int = 0
     timings: Timings = field(factory=Timings)
 
     @property
