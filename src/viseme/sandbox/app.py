@@ -19,7 +19,7 @@ from .log import Log
 from .reception import receive
 from .studio import Studio
 from .vendors import VENDORS, Vendor, VendorSettings
-from .vendors.base import House
+from .vendors.house import House
 
 _UPLOAD_LIMIT = 5 * 1024**3
 
@@ -87,8 +87,7 @@ class Sandbox:
     async def _open(self, app: web.Application) -> AsyncIterator[None]:
         await self._studio.open()
         yield
-        for task in list(self._house.tasks):
-            task.cancel()
+        await self._house.close()
         await self._studio.close()
 
     @asynccontextmanager

@@ -1,9 +1,12 @@
 """Bytes that can be served in ranges, and the serving of them: Range, If-Range, ETag, HEAD, 304, 416."""
 
+import asyncio
 import hashlib
 import mmap
 import re
-from collections.abc import Iterator
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,7 +16,7 @@ from aiohttp import web
 _PIECE = 256 * 1024
 _SPAN = re.compile(r"bytes=(\d*)-(\d*)")
 
-Spoil = Literal["reset_body", "truncated", "short", "slow_body"]
+Spoil = Literal["reset_body", "truncated", "short"]
 
 
 @attrs.frozen(eq=False)
@@ -114,8 +117,9 @@ async def send(
     *,
     ignore_range: bool = False,
     spoil: Spoil | None = None,
+    pause: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[web.StreamResponse, Sent | None]:
-    """Answers GET or HEAD with a blob, as an object store does."""
+    """Answers GET or HEAD with a blob, as an object store does; `pause` is called half way."""
     headers = {"Content-Type": content_type, "ETag": blob.etag, "Accept-Ranges": "bytes"}
     if blob.etag in request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers), None
@@ -131,31 +135,59 @@ async def send(
     if request.method == "HEAD":
         await reply.prepare(request)
         return reply, None
-    return reply, await _stream(request, reply, blob, start, end, spoil)
+    return reply, await _stream(request, reply, blob, (start, end), spoil, pause)
 
 
 async def _stream(
-    request: web.Request, reply: web.StreamResponse, blob: Blob, start: int, end: int, spoil: Spoil | None
+    request: web.Request,
+    reply: web.StreamResponse,
+    blob: Blob,
+    span: tuple[int, int],
+    spoil: Spoil | None,
+    pause: Callable[[], Awaitable[None]] | None,
 ) -> Sent:
-    stop = end if spoil is None or spoil == "slow_body" else start + (end - start) // 2
+    start, end = span
+    half = start + (end - start) // 2
     if spoil == "short":
-        reply.content_length = stop - start
+        reply.content_length = half - start
     await reply.prepare(request)
-    at = start
-    for piece in blob.pieces(start, stop):
-        await reply.write(piece)
-        at += len(piece)
-    if stop < end and spoil != "short":
+    at = await _write(reply, blob, start, half)
+    if pause is not None:
+        await pause()
+    if spoil is None:
+        at = await _write(reply, blob, half, end)
+    if spoil in ("truncated", "reset_body"):
+        await drained(request)
         drop(request, reset=spoil == "reset_body")
     else:
         await reply.write_eof()
     return Sent(start, at, at == end)
 
 
+async def _write(reply: web.StreamResponse, blob: Blob, start: int, end: int) -> int:
+    for piece in blob.pieces(start, end):
+        await reply.write(piece)
+    return end
+
+
+async def drained(request: web.Request) -> None:
+    """Waits (at most a second) until the kernel has taken what was written."""
+    for _ in range(200):
+        if request.transport is None or not request.transport.get_write_buffer_size():
+            return
+        await asyncio.sleep(0.005)
+
+
 def drop(request: web.Request, *, reset: bool) -> None:
     """Ends the connection: with a reset, or as an orderly close after what was written."""
-    if request.transport is not None:
-        request.transport.abort() if reset else request.transport.close()
+    if request.transport is None:
+        return
+    if reset:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    else:
+        request.transport.close()
 
 
 def asked_span(request: web.Request, blob: Blob) -> tuple[int, int] | None:

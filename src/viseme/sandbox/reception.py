@@ -3,13 +3,15 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler as HttpHandler
 
-from .blob import drop
+from .blob import drained, drop
 from .faults import Fault, FaultDesk, Struck
 from .links import HTML_PAGE
 from .log import key_digest
-from .vendors.base import Call, Endpoint, Refusal, Vendor
+from .vendors.base import Vendor
+from .vendors.wire import Call, Endpoint, Refusal, Throttled
 
 _SERVER_ERRORS = (500, 502, 503)
+_STREAMED = ("result", "asset")
 
 
 def receive(vendor: Vendor, endpoint: Endpoint, desk: FaultDesk) -> HttpHandler:
@@ -49,9 +51,9 @@ async def _answer(vendor: Vendor, endpoint: Endpoint, call: Call) -> web.StreamR
         reply = await endpoint.handler(call)
     except Refusal as refusal:
         reply = refusal.reply
-        if call.row.account is not None and reply.status != 429:
+        if call.row.account is not None and not isinstance(refusal, Throttled):
             call.account.bill.refused += 1
-    return reply if struck is None else await _after(vendor, endpoint, call, struck, reply)
+    return reply if struck is None else await _after(vendor, call, struck, reply)
 
 
 def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
@@ -64,13 +66,17 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
             return vendor.broken(call, struck.get("status", struck.choose(_SERVER_ERRORS)))
         case Fault.REFUSED:
             return vendor.broken(call, struck.get("status", 400))
+        case Fault.HTML if call.row.route in _STREAMED:
+            return web.Response(text=HTML_PAGE, content_type="text/html")
         case _:
             return None
 
 
 async def _after(
-    vendor: Vendor, endpoint: Endpoint, call: Call, struck: Struck, reply: web.StreamResponse
+    vendor: Vendor, call: Call, struck: Struck, reply: web.StreamResponse
 ) -> web.StreamResponse | None:
+    if reply.prepared:
+        return reply
     match struck.fault:
         case Fault.SLOW:
             await vendor.house.clock.sleep(struck.get("seconds", 5.0))
@@ -80,7 +86,7 @@ async def _after(
             return vendor.broken(call, struck.get("status", struck.choose(_SERVER_ERRORS)))
         case Fault.HTML:
             return web.Response(text=HTML_PAGE, content_type="text/html")
-        case Fault.TRUNCATED if endpoint.route != "result" and isinstance(reply, web.Response):
+        case Fault.TRUNCATED if isinstance(reply, web.Response):
             return await _truncated(call, reply)
         case _:
             pass
@@ -97,5 +103,6 @@ async def _truncated(call: Call, whole: web.Response) -> web.StreamResponse:
     half.content_length = len(body)
     await half.prepare(call.request)
     await half.write(body[: len(body) // 2])
+    await drained(call.request)
     drop(call.request, reset=False)
     return half

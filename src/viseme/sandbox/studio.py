@@ -19,6 +19,7 @@ from .media import Kind, MediaFault, Reel, Track
 from .timeline import Fit, plan
 
 T = TypeVar("T")
+_REELS_KEPT = 32
 
 
 @attrs.frozen
@@ -48,7 +49,14 @@ class Script:
         return max(1.0, len(self.text) / 15)
 
 
-Source = Link | Held | Script
+@attrs.frozen
+class Dub:
+    """Speech in a language that the vendor dubs into; as long as the video (an assumption)."""
+
+    language: str
+
+
+Source = Link | Held | Script | Dub
 
 
 @attrs.frozen
@@ -87,6 +95,7 @@ class Studio:
         self._once: dict[Hashable, asyncio.Future[Any]] = {}
         self._fetching: dict[str, asyncio.Future[tuple[Path, str]]] = {}
         self._doors = asyncio.Semaphore(16)
+        self._recent: dict[Hashable, None] = {}
         self._session: aiohttp.ClientSession | None = None
         self.folder = Path()
         self.fixed: Rendered | None = None
@@ -100,6 +109,10 @@ class Studio:
 
     async def close(self) -> None:
         """Gives everything back."""
+        pending = [future for future in (*self._once.values(), *self._fetching.values()) if not future.done()]
+        for future in pending:
+            future.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
         await self.blocking(shutil.rmtree, self.folder, ignore_errors=True)
@@ -125,19 +138,27 @@ class Studio:
             return self.fixed
         kind: Kind = "image" if work.image else "video"
         picture, picture_digest = await self._obtain(work.picture, kind, work.origin)
-        if isinstance(work.voice, Script):
-            voice, voice_digest = work.voice, hashlib.sha256(repr(work.voice).encode()).hexdigest()
+        if isinstance(work.voice, Script | Dub):
+            voice, voice_digest = work.voice, repr(work.voice)
         else:
             voice, voice_digest = await self._obtain(work.voice, "audio", work.origin)
-        reel = await self.once(("reel", picture_digest, kind), lambda: self._reel(picture, picture_digest, kind))
+        reel = await self._reel(picture, picture_digest, kind)
         key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds)
         return await self.once(key, lambda: self.blocking(self._film, reel, voice, work))
 
     async def _reel(self, path: Path, digest: str, kind: Kind) -> Reel:
-        return await self.blocking(media.read_reel, path, self.folder / f"reel-{digest[:24]}-{kind}.mp4", kind)
+        key = ("reel", digest, kind)
+        self._recent.pop(key, None)
+        self._recent[key] = None
+        if len(self._recent) > _REELS_KEPT:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
+            self._once.pop(oldest, None)
+        into = self.folder / f"reel-{digest[:24]}-{kind}.mp4"
+        return await self.once(key, lambda: self.blocking(media.read_reel, path, into, kind))
 
-    def _film(self, reel: Reel, voice: Path | Script, work: Work) -> Rendered:
-        track = _track(voice)
+    def _film(self, reel: Reel, voice: Path | Script | Dub, work: Work) -> Rendered:
+        track = _track(voice, reel)
         timeline = plan(work.fit, len(reel.frames), float(reel.fps), track.seconds)
         if work.max_seconds is not None and max(timeline.seconds, track.seconds) > work.max_seconds:
             raise MediaFault("video", "too_long", f"{timeline.seconds:.1f} s")
@@ -188,9 +209,11 @@ class Studio:
         return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, b"")
 
 
-def _track(voice: Path | Script) -> Track:
+def _track(voice: Path | Script | Dub, reel: Reel) -> Track:
     if isinstance(voice, Path):
         return media.read_track(voice)
+    if isinstance(voice, Dub):
+        return samples.spoken(reel.seconds, sum(voice.language.encode()))
     return samples.spoken(voice.seconds, sum(voice.voice.encode()))
 
 

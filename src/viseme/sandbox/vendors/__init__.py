@@ -1,8 +1,9 @@
 """The vendors that the sandbox stands in for."""
 
 from .aimlapi import AimlApi, AimlSettings
-from .base import Vendor, VendorSettings
+from .base import Vendor
 from .jogg import Jogg, JoggSettings
+from .settings import VendorSettings
 from .sync import Sync, SyncSettings
 
 VENDORS: dict[str, tuple[type[Vendor], type[VendorSettings]]] = {

@@ -20,7 +20,9 @@ from ..limits import Rate
 from ..media import MediaFault
 from ..studio import Held, Link, Script, Source, Work
 from ..timeline import Fit
-from .base import Call, Endpoint, Refusal, Vendor, VendorSettings, rate, reply
+from .base import Vendor
+from .settings import VendorSettings, rate
+from .wire import Call, Endpoint, Refusal, Throttled, reply
 
 MODEL = "pixverse/lip-sync"
 CREDITS_PER_USD = 2_000_000
@@ -92,7 +94,7 @@ class AimlApi(Vendor):
             Endpoint("GET", "/v2/billing/detail", "billing", self.billing_detail, read),
             Endpoint("GET", "/v1/billing/balance", "billing", self.balance, read),
             Endpoint("GET", "/v2/logs", "logs", self.logs, ("logs",)),
-            self.result_endpoint(),
+            *self.storage.endpoints(),
         )
 
     # Refusals
@@ -150,7 +152,7 @@ class AimlApi(Vendor):
         if self.short_of_credit(call.account):
             raise Refusal(self._no(call.request, 403, "You have run out of credits"))
         if call.account.seats.full(call.now, self.settings.concurrency):
-            raise Refusal(self.too_many_jobs(call))
+            raise Throttled(self.too_many_jobs(call))
         job = self.book(
             call,
             id=self._new_id(len(self.jobs)),
@@ -240,7 +242,7 @@ class AimlApi(Vendor):
         phase = job.phase(call.now)
         told: dict[str, Any] = {"id": job.id, "status": self._status(job, phase)}
         if phase is Phase.DONE:
-            told["video"] = {"url": self.result_url(job, call.origin, "pixverse_mp4_media_web_ori.mp4")}
+            told["video"] = {"url": self.storage.result_url(job, call.origin, "pixverse_mp4_media_web_ori.mp4")}
         elif phase is Phase.FAILED and job.failure is not None:
             told |= {"video": None, "error": _error(job.failure)}
         if not phase.ended or self.settings.final_meta:

@@ -15,7 +15,10 @@ from ..limits import Rate
 from ..media import MediaFault
 from ..studio import Link, Work
 from ..timeline import Fit
-from .base import Call, Endpoint, Handler, Refusal, Vendor, VendorSettings, rate, reply
+from .base import Vendor
+from .house import House
+from .settings import VendorSettings, rate
+from .wire import Call, Endpoint, Handler, Refusal, Throttled, reply
 
 _CREDITS_PER_SECOND = 0.008
 _PREFIXES = ("/v2", "/open/v2")
@@ -75,13 +78,13 @@ class Jogg(Vendor):
     result_path = "/res/{grant}/{token}/{file}"
     settings: JoggSettings
 
-    def __init__(self, house: Any, settings: VendorSettings) -> None:
+    def __init__(self, house: House, settings: VendorSettings) -> None:
         super().__init__(house, settings)
         self._hooks: dict[str, dict[str, Any]] = {}
 
     def endpoints(self) -> Sequence[Endpoint]:
         found = [endpoint for prefix in _PREFIXES for endpoint in self._under(prefix)]
-        return (*found, *self.upload_endpoints(), self.result_endpoint())
+        return (*found, *self.storage.endpoints())
 
     def _under(self, prefix: str) -> Sequence[Endpoint]:
         post = ("post",)
@@ -105,6 +108,7 @@ class Jogg(Vendor):
                 Endpoint("GET", "/user/whoami", "whoami", self.whoami),
                 Endpoint("GET", "/endpoints", "hooks", self.hooks),
                 Endpoint("POST", "/endpoint", "hooks", self.add_hook, post),
+                Endpoint("PUT", "/endpoint/{id}", "hooks", self.change_hook),
                 Endpoint("DELETE", "/endpoint/{id}", "hooks", self.drop_hook),
                 Endpoint("GET", "/events", "hooks", self.events),
             )
@@ -151,7 +155,7 @@ class Jogg(Vendor):
         if self.short_of_credit(call.account):
             raise Refusal(self._no(18020, "Not enough credits"))
         if call.account.seats.full(call.now, self.settings.concurrency):
-            raise Refusal(self.too_many_jobs(call))
+            raise Throttled(self.too_many_jobs(call))
         work = Work(Link(inputs["video_url"]), Link(inputs["audio_url"]), self._fit(inputs["playback_type"]))
         job = self.book(call, id=str(uuid.uuid4()), inputs=inputs, work=work, body=inputs)
         return _yes({"task_id": job.id, "status": "pending"})
@@ -213,8 +217,8 @@ class Jogg(Vendor):
         }
         if phase is Phase.DONE and job.film is not None:
             told["data"] = {
-                "result_url": self.result_url(job, call.origin, "lipsync-result.mp4"),
-                "cover_url": self.result_url(job, call.origin, "lipsync-cover.jpg"),
+                "result_url": self.storage.result_url(job, call.origin, "lipsync-result.mp4"),
+                "cover_url": self.storage.result_url(job, call.origin, "lipsync-cover.jpg"),
                 "duration_seconds": round(job.film.seconds, 3),
             }
         elif phase is Phase.FAILED and job.failure is not None:
@@ -231,7 +235,7 @@ class Jogg(Vendor):
         name, kind = body.get("filename"), body.get("content_type")
         if not isinstance(name, str) or not name or not isinstance(kind, str) or not kind:
             raise Refusal(self._no(40000, "filename and content_type are needed"))
-        sign_url, asset_url = self.open_slot(name, kind, call.origin)
+        sign_url, asset_url = self.storage.open_slot(name, kind, call.origin)
         return _yes({"sign_url": sign_url, "asset_url": asset_url})
 
     async def quota(self, call: Call) -> web.StreamResponse:
@@ -258,6 +262,15 @@ class Jogg(Vendor):
             "created_at": int(self.house.clock.unix(call.now)),
         }  # fmt: skip
         return _yes(self._hooks[id])
+
+    async def change_hook(self, call: Call) -> web.StreamResponse:
+        """PUT /endpoint/{id}: everything but the secret is replaced."""
+        hook = self._hooks.get(call.request.match_info["id"])
+        if hook is None:
+            raise Refusal(self._no(10104, "Record not found"))
+        body = await self._body(call)
+        hook |= {"url": body.get("url"), "events": body.get("events", []), "status": body.get("status", "enabled")}
+        return _yes(hook)
 
     async def drop_hook(self, call: Call) -> web.StreamResponse:
         """DELETE /endpoint/{id}."""

@@ -24,7 +24,6 @@ FITS = {
     "silence": Fit.SILENCE,
     "remap": Fit.REMAP,
 }
-IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _URL = re.compile(r"https?://\S+")
 _SCRIPT_LIMIT = 5000
