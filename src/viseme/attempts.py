@@ -13,7 +13,7 @@ from viseme.results import Artifact, Cost, Reason, Result, State, Timings
 __all__ = ["Handle", "Intent", "Seat", "TaskRow"]
 
 Handle = dict[str, Any]
-"""What a vendor gave back for a stage: JSON, opaque to everyone but its provider; ``id`` is the vendor's id of the job."""
+"""What a vendor gave back for a stage: JSON, opaque to all but its provider; ``id`` is the vendor's id of the job."""
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,10 @@ def _stdlib_dumps(value: Any) -> bytes:
 
 
 def _stdlib_loads(data: bytes | str) -> Any:
-    return json.loads(data, parse_constant=_no_constant)
+    try:
+        return json.loads(data, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def _no_constant(name: str) -> None:

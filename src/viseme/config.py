@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from viseme.errors import ConfigError, quote
 from viseme.strict import known_names, structure
-from viseme.units import Rate, duration, rates
+from viseme.units import Rate, Seconds, duration, rates
 
 __all__ = ["RATE_CLASSES", "Account", "Config", "Downloads", "Polling", "parse_config", "private_host"]
 
@@ -26,10 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 T = TypeVar("T")
 Fate = Literal["ask", "fail", "resubmit"]
-Duration = str | float | timedelta
 
 
-def _seconds(value: Duration | None) -> float | None:
+def _seconds(value: str | float | timedelta | None) -> float | None:
     return None if value is None else duration(value)
 
 
@@ -46,11 +45,11 @@ class Polling:
         bulk: look at up to 100 tasks in one request where the vendor can list them.
     """
 
-    first: float | None = field(default=None, converter=_seconds)
-    every: float | None = field(default=None, converter=_seconds)
-    deadline: float = field(default=7200.0, converter=duration)
-    queue_deadline: float | None = field(default=None, converter=_seconds)
-    run_deadline: float | None = field(default=None, converter=_seconds)
+    first: Seconds | None = field(default=None, converter=_seconds)
+    every: Seconds | None = field(default=None, converter=_seconds)
+    deadline: Seconds = field(default=7200.0, converter=duration)
+    queue_deadline: Seconds | None = field(default=None, converter=_seconds)
+    run_deadline: Seconds | None = field(default=None, converter=_seconds)
     bulk: bool = True
 
 
@@ -69,18 +68,22 @@ class Downloads:
     concurrency: int = 16
     covers: bool = False
     max_bytes: int = 20 * 1024**3
-    stall: float = field(default=30.0, converter=duration)
+    stall: Seconds = field(default=30.0, converter=duration)
     tries: int = 8
 
 
-def _rate_table(value: Mapping[str, Any] | None) -> dict[str, tuple[Rate, ...]]:
+def _rate_table(value: object) -> dict[str, tuple[Rate, ...]]:
     table: dict[str, tuple[Rate, ...]] = {}
-    for name, given in (value or {}).items():
+    if value is None:
+        return table
+    if not isinstance(value, Mapping):
+        raise ConfigError('rates: must be a table like { create = "100/min" }')
+    for name, given in cast("Mapping[str, Any]", value).items():
         if name not in RATE_CLASSES:
             raise ConfigError(f"rates.{quote(name)}: unknown name; known are {', '.join(RATE_CLASSES)}")
         try:
             table[name] = rates(given)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ConfigError(f"rates.{name}: {error}") from None
     return table
 
@@ -97,8 +100,8 @@ class Account:
         concurrency: seats, i.e. jobs under way at the vendor at once.
         pool: accounts with the same pool share seats, rates and budget.
         allow_private_hosts: let this account reach private, loopback and link-local addresses.
-        on_unknown_fate: what to do when a create's reply is lost and nothing tells what became of it: ``ask`` parks the task
-            for a person, ``fail`` ends it, ``resubmit`` pays again.
+        on_unknown_fate: what to do when a create's reply is lost and nothing tells what became of it: ``ask`` parks
+            the task for a person, ``fail`` ends it, ``resubmit`` pays again.
         attempts: how often a job may be created in all, when the vendor fails it and says no charge is likely.
         pay_again: make further attempts even where a charge is likely.
         rates: requests per window, by class (``create``, ``read``, ``upload``, ``post``, ``all``).
@@ -140,47 +143,57 @@ class Account:
         extra_models: tuple[str, ...] | list[str] = (),
         **settings: Any,
     ) -> None:
-        chosen = name or provider
-        if not _NAME.fullmatch(chosen):
-            raise ConfigError(f"{quote(chosen)!r} is not an account name; use letters, digits, '.', '_' and '-'")
-        if base_url is not None:
-            base_url = _checked_base(base_url, private=allow_private_hosts)
-        if concurrency is not None and concurrency < 1:
-            raise ConfigError("concurrency must be at least 1; leave it out for the provider's default")
-        if attempts < 1:
-            raise ConfigError("attempts must be at least 1")
+        if not isinstance(api_key, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError("api_key must be text")  # and is not quoted
+        given = {
+            "provider": provider,
+            "name": name or provider,
+            "api_key": api_key,
+            "base_url": base_url,
+            "concurrency": concurrency,
+            "pool": pool,
+            "allow_private_hosts": allow_private_hosts,
+            "on_unknown_fate": on_unknown_fate,
+            "attempts": attempts,
+            "pay_again": pay_again,
+            "extra_models": extra_models,
+        }
+        typed = _section(_AccountTable, given)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-            provider=provider,
-            name=chosen,
-            api_key=api_key,
-            base_url=base_url,
-            concurrency=concurrency,
-            pool=pool or chosen,
-            allow_private_hosts=allow_private_hosts,
-            on_unknown_fate=on_unknown_fate,
-            attempts=attempts,
-            pay_again=pay_again,
+            **{key: getattr(typed, key) for key in known_names(_AccountTable) if key not in ("base_url", "pool")},
+            base_url=None if base_url is None else _checked_base(base_url, private=allow_private_hosts),
+            pool=typed.pool or typed.name,
             rates=_rate_table(rates),
             polling=polling if isinstance(polling, Polling) else _section(Polling, polling or {}, "polling"),
-            extra_models=tuple(extra_models),
             settings=settings,
         )
 
 
+def _account_name(_: object, __: object, value: str) -> None:
+    if not _NAME.fullmatch(value):
+        raise ConfigError(f"{quote(value)!r} is not an account name; use letters, digits, '.', '_' and '-'")
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ConfigError(f"{attribute.name} must be at least 1; leave it out for the default")
+
+
 @frozen(kw_only=True)
 class _AccountTable:
-    """The TOML table's own names, typed; whatever else stands there is the provider's."""
+    """The account's own fields, typed; whatever else is given is the provider's."""
 
-    provider: str | None = None
-    api_key: str | None = None
-    base_url: str | None = None
-    concurrency: int | None = None
-    pool: str | None = None
-    allow_private_hosts: bool = False
-    on_unknown_fate: Fate = "ask"
-    attempts: int = 1
-    pay_again: bool = False
-    extra_models: list[str] = field(factory=list[str])
+    provider: str
+    name: str = field(validator=_account_name)
+    api_key: str | None
+    base_url: str | None
+    concurrency: int | None = field(validator=_at_least_one)
+    pool: str | None
+    allow_private_hosts: bool
+    on_unknown_fate: Fate
+    attempts: int = field(validator=_at_least_one)
+    pay_again: bool
+    extra_models: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -215,16 +228,16 @@ def _config(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     _refuse_unknown(tree, ("accounts", "default_account", "downloads"), "")
     tables = tree.get("accounts", {})
     if not isinstance(tables, dict) or not tables:
-        raise ConfigError("no account is configured; add a table like [accounts.sync] with api_key = \"$SYNC_API_KEY\"")
+        raise ConfigError('no account is configured; add a table like [accounts.sync] with api_key = "$SYNC_API_KEY"')
     accounts = tuple(_account(name, table, environ) for name, table in cast("dict[str, Any]", tables).items())
     default = tree.get("default_account")
     if default is not None and default not in {account.name for account in accounts}:
         raise ConfigError(
-            f"default_account: {quote(default)!r} is not configured; configured are {', '.join(a.name for a in accounts)}"
+            f"default_account: {quote(default)!r} is not configured;"
+            f" configured are {', '.join(account.name for account in accounts)}"
         )
-    return Config(
-        accounts=accounts, default_account=default, downloads=_section(Downloads, tree.get("downloads", {}), "downloads")
-    )
+    downloads = _section(Downloads, tree.get("downloads", {}), "downloads")
+    return Config(accounts=accounts, default_account=default, downloads=downloads)
 
 
 def _account(name: str, table: object, environ: Mapping[str, str]) -> Account:
@@ -232,23 +245,13 @@ def _account(name: str, table: object, environ: Mapping[str, str]) -> Account:
     if not isinstance(table, dict):
         raise ConfigError(f"{place}: must be a table")
     values = {key: _expand(value, f"{place}.{key}", environ) for key, value in cast("dict[str, Any]", table).items()}
-    own = {key: values.pop(key) for key in known_names(_AccountTable) if key in values}
-    rate_table, polling = values.pop("rates", {}), values.pop("polling", {})
-    if not isinstance(rate_table, dict):
-        raise ConfigError(f"{place}.rates: must be a table like {{ create = \"100/min\" }}")
-    typed = _section(_AccountTable, own, place)
-    fields = {key: getattr(typed, key) for key in own if key != "provider"}
+    odd = next((key for key in ("name", "self") if key in values), None)
+    if odd is not None:
+        raise ConfigError(f"{place}: leave {odd} out; the table's own name is the account's")
     try:
-        return Account(
-            typed.provider or name,
-            name=name,
-            rates=cast("dict[str, Any]", rate_table),
-            polling=_section(Polling, polling, "polling"),
-            **fields,
-            **values,
-        )
+        return Account(values.pop("provider", name), name=name, **values)
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+        raise ConfigError(_placed(place, str(error))) from None
 
 
 def _expand(value: Any, place: str, environ: Mapping[str, str]) -> Any:
@@ -256,30 +259,24 @@ def _expand(value: Any, place: str, environ: Mapping[str, str]) -> Any:
     if match is None:
         return value
     if not environ.get(match[1]):
-        raise ConfigError(f"{place} reads the environment variable {match[1]}, which is not set; export it, or write the value")
+        raise ConfigError(
+            f"{place} reads the environment variable {match[1]}, which is not set; export it, or write the value"
+        )
     return environ[match[1]]
 
 
-def _section(kind: type[T], table: object, place: str) -> T:
+def _section(kind: type[T], table: object, place: str = "") -> T:
     try:
-        return structure(_durations(kind, table), kind)
+        return structure(table, kind)
     except ValueError as error:
-        raise ConfigError(f"{place}.{error}" if re.match(r"[\w\[\].]+:", str(error)) else f"{place}: {error}") from None
+        raise ConfigError(_placed(place, str(error))) from None
 
 
-def _durations(kind: type, table: object) -> object:
-    """Spell the table's durations as seconds, so that the strict reader meets numbers."""
-    if not isinstance(table, Mapping):
-        return table
-    spelled: dict[str, Any] = dict(cast("Mapping[str, Any]", table))
-    for attribute in attrs.fields(kind):
-        given = spelled.get(attribute.name)
-        if attribute.converter in (duration, _seconds) and given is not None:
-            try:
-                spelled[attribute.name] = duration(given)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{attribute.name}: {error}") from None
-    return spelled
+def _placed(place: str, message: str) -> str:
+    """``message`` with the table that it is about in front of its field."""
+    if not place:
+        return message
+    return f"{place}.{message}" if re.match(r"[\w\[\].]+(:| is missing)", message) else f"{place}: {message}"
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
@@ -301,10 +298,14 @@ def _checked_base(url: str, *, private: bool) -> str:
         raise ConfigError("base_url: leave out user names, passwords, queries and fragments")
     if private_host(host) and not private:
         raise ConfigError(
-            f"base_url: {quote(host)} is a private address; set allow_private_hosts = true if that is where the vendor is"
+            f"base_url: {quote(host)} is a private address;"
+            " set allow_private_hosts = true if that is where the vendor is"
         )
     if parts.scheme == "http" and not private:
-        raise ConfigError("base_url: the key would travel unencrypted; use https://, or set allow_private_hosts = true for a local host")
+        raise ConfigError(
+            "base_url: the key would travel unencrypted; use https://,"
+            " or set allow_private_hosts = true for a local host"
+        )
     return url.rstrip("/")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -12,11 +14,13 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import field, frozen
 
+from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
 __all__ = ["FIELDS", "Job", "is_url", "output_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_UNICODE = re.compile(r"[^\ud800-\udfff]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -32,39 +36,48 @@ def _text(value: object) -> str | None:
         return os.fsdecode(value)  # type: ignore[arg-type]
     if not isinstance(value, str):
         raise JobInvalid(f"{quote(value)} is not text; every field of a job but options, metadata and priority is")
+    if not _UNICODE.fullmatch(value):
+        raise JobInvalid(f"{quote(value)!r} is not Unicode (it holds a lone surrogate)")
     return value or None
 
 
-def _options(value: object) -> dict[str, Any]:
+def _object(value: object, name: str) -> dict[str, Any]:
+    """A copy of a JSON object, refused where the ledger could not write it down."""
     if value is None:
         return {}
-    if isinstance(value, Mapping):
-        return {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if not isinstance(value, Mapping):
+        raise JobInvalid(f"{name} must be an object, not {quote(value)}", field=name)
+    copy: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore
+    try:
+        dumps(copy)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
+    return copy
+
+
+def _options(value: object) -> dict[str, Any]:
     if attrs.has(type(value)):
-        return attrs.asdict(value, filter=lambda attribute, given: given != attribute.default)  # type: ignore[arg-type]
-    raise JobInvalid(f"options must be an object, not {quote(value)}", field="options")
+        value = attrs.asdict(value, filter=lambda attribute, given: given != attribute.default)  # type: ignore[arg-type]
+    return _object(value, "options")
 
 
 def _metadata(value: object) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return {str(name): item for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    raise JobInvalid(f"metadata must be an object, not {quote(value)}", field="metadata")
+    return _object(value, "metadata")
 
 
 @frozen(kw_only=True)
 class Job:
     """One lip-sync job.
 
-    Give one picture source (``video``, or ``image`` where the model takes one) and one speech: ``audio``, or ``text`` with
-    ``voice``, or a ``language`` that the vendor dubs into. Media are http(s) URLs or local paths.
+    Give one picture source (``video``, or ``image`` where the model takes one) and one speech: ``audio``, or ``text``
+    with ``voice``, or a ``language`` that the vendor dubs into. Media are http(s) URLs or local paths.
 
     Attributes:
         account: the configured account that runs it; default: the scheduler's.
         model: the vendor's model; default: the provider's.
         options: the provider's options, as a mapping or one of ``SyncOptions``, ``JoggOptions``, ``AimlOptions``.
-        key: the job's stable name; equal key and equal inputs are the same job, for ever. Default: a digest of the inputs.
+        key: the job's stable name; equal key and equal inputs are the same job, for ever. Default: a digest of the
+            inputs.
         output: path of the result below the output folder; default ``<key>.mp4``.
         priority: higher goes first.
         metadata: yours; echoed in the result.
@@ -103,7 +116,9 @@ class Job:
         if self.voice and not self.text:
             raise JobInvalid("voice goes with text; add text, or leave voice out", field="voice")
         if self.source_language and not self.language and "project_id" not in self.options:
-            raise JobInvalid("source_language goes with language; add language, or leave it out", field="source_language")
+            raise JobInvalid(
+                "source_language goes with language; add language, or leave it out", field="source_language"
+            )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -125,7 +140,8 @@ def _check_source(name: str, source: str | None) -> None:
         raise JobInvalid(f"{name} {quote(source)!r} is not a URL: {error}", field=name) from None
     if parts.scheme.lower() not in ("http", "https"):
         raise JobInvalid(
-            f"{name} has the scheme {quote(parts.scheme)!r}; viseme takes http and https URLs, and local paths", field=name
+            f"{name} has the scheme {quote(parts.scheme)!r}; viseme takes http and https URLs, and local paths",
+            field=name,
         )
     if not host:
         raise JobInvalid(f"{name} {quote(source)!r} names no host", field=name)
@@ -144,7 +160,9 @@ def _check_output(output: str) -> None:
         or any(len(part.encode()) > 200 for part in path.parts)
     )
     if unsafe:
-        raise JobInvalid(f"output {quote(output)!r} leaves the output folder; give a relative path inside it", field="output")
+        raise JobInvalid(
+            f"output {quote(output)!r} leaves the output folder; give a relative path inside it", field="output"
+        )
     if path.name.endswith(".part") or str(path) in ("results.jsonl", "viseme.db"):
         raise JobInvalid(f"output {quote(output)!r} is a name that viseme uses itself; choose another", field="output")
 
@@ -160,11 +178,17 @@ def output_name(key: str, output: str | None) -> str:
 
 
 def encode_key(key: str) -> str:
-    """A key as a file name: as it is, or percent-encoded where it holds anything outside ``[A-Za-z0-9._-]``."""
+    """A key as a file name: as it is, or percent-encoded where it holds anything outside ``[A-Za-z0-9._-]``.
+
+    What would be longer than a file name may be is cut, and a digest of the whole key stands for the rest.
+    """
     if _PLAIN_KEY.fullmatch(key) and key.strip("."):
         return key
-    encoded = "".join(
-        c if c.isascii() and (c.isalnum() or c in "_-") else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "surrogatepass"))
-        for c in key
-    )
-    return encoded
+    encoded = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else _percent(c) for c in key)
+    if len(encoded) <= 200:
+        return encoded if len(encoded) <= 200 else f"{encoded[:160]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    return f"{encoded[:160]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))

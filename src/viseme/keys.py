@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from viseme.errors import JobInvalid
+from viseme.errors import JobInvalid, quote
 from viseme.jobs import Job, is_url
 
 __all__ = ["FileStamp", "canonical", "default_key", "inputs_digest"]
@@ -65,6 +65,8 @@ def canonical(value: object) -> bytes:
         return _write(value).encode()
     except UnicodeEncodeError:
         raise JobInvalid("the job holds text that is not Unicode (a lone surrogate)") from None
+    except RecursionError:
+        raise JobInvalid("the job holds JSON that is nested too deeply") from None
 
 
 def _write(value: Any) -> str:
@@ -77,9 +79,16 @@ def _write(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, Mapping):
-        names = sorted(map(str, value), key=lambda name: name.encode("utf-16-be"))  # pyright: ignore[reportUnknownArgumentType]
-        return "{" + ",".join(f"{_write(name)}:{_write(value[name])}" for name in names) + "}"
+        return _object(value)  # pyright: ignore[reportUnknownArgumentType]
     raise JobInvalid(f"{type(value).__name__} values have no JSON form; use text, numbers, lists and objects")
+
+
+def _object(value: Mapping[Any, Any]) -> str:
+    odd = next((name for name in value if not isinstance(name, str)), None)
+    if odd is not None:
+        raise JobInvalid(f"{quote(odd)} is no name for a value; the names in an object are text")
+    names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+    return "{" + ",".join(f"{_write(name)}:{_write(value[name])}" for name in names) + "}"
 
 
 def _number(value: float) -> str:

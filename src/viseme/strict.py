@@ -1,4 +1,4 @@
-"""Values built from other people's tables: nothing unknown is passed over, nothing is guessed, and errors are sentences."""
+"""Values built from other people's tables: nothing unknown is passed over, nothing is guessed, errors are sentences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, IterableValidationNote, AttributeValidationNote
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn
 
 from viseme.errors import quote
+from viseme.units import Seconds, duration
 
 __all__ = ["known_names", "snake_names", "structure"]
 
@@ -31,12 +39,19 @@ def _exactly(expected: type, name: str) -> Any:
 def _number(value: object, _: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number, not {quote(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{quote(value)} is too large") from None
+
+
+def _seconds(value: Any, _: object) -> float:
+    return duration(value)
 
 
 def _literal(value: object, kind: Any) -> object:
     choices = get_args(kind)
-    if value not in choices or isinstance(value, bool) != any(value is choice for choice in choices if isinstance(choice, bool)):
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{quote(value)!r} is not one of {', '.join(map(str, choices))}")
     return value
 
@@ -53,6 +68,38 @@ def _is_optional(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments
 
 
+def _is_series(kind: Any) -> bool:
+    return get_origin(kind) in (list, tuple)
+
+
+def _series(value: Any, kind: Any) -> object:
+    """Lists from lists only: a text is not a list of its letters."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"must be a list, not {quote(value)}")
+    inner, items, wrong = get_args(kind)[0], list[Any](), list[Exception]()
+    for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        try:
+            items.append(_converter.structure(item, inner))
+        except (ValueError, TypeError, BaseValidationError) as error:
+            error.add_note(IterableValidationNote("in a list", index, inner))
+            wrong.append(error)
+    if wrong:
+        raise IterableValidationError("in a list", wrong, kind)  # pyright: ignore[reportCallIssue]
+    return items if get_origin(kind) is list else tuple(items)
+
+
+def _table(kind: type[Any], converter: Converter) -> Any:
+    """Nested tables, refused with a sentence where something else stands."""
+    build = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+
+    def hook(value: object, given: Any) -> object:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a table with {', '.join(known_names(kind))}, not {quote(value)}")
+        return build(value, given)  # pyright: ignore[reportUnknownArgumentType]
+
+    return hook
+
+
 def _build() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str, _exactly(str, "text"))
@@ -61,6 +108,9 @@ def _build() -> Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
     converter.register_structure_hook_func(_is_optional, _optional)
+    converter.register_structure_hook_func(lambda kind: kind == Seconds, _seconds)
+    converter.register_structure_hook_func(_is_series, _series)
+    converter.register_structure_hook_factory(attrs.has, _table)
     return converter
 
 
@@ -79,8 +129,6 @@ def structure(value: object, kind: type[T]) -> T:
         return _converter.structure(value, kind)
     except BaseValidationError as group:
         raise ValueError("; ".join(_sentences(group, ""))) from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(str(error)) from None
 
 
 def known_names(kind: type) -> tuple[str, ...]:
@@ -89,10 +137,20 @@ def known_names(kind: type) -> tuple[str, ...]:
 
 
 def snake_names(value: Any) -> Any:
-    """The same JSON value with camelCase names spelled snake_case, so that both spellings are understood."""
+    """The same JSON value with camelCase names spelled snake_case, so that both spellings are understood.
+
+    Raises:
+        ValueError: a name is given in both spellings.
+    """
     if isinstance(value, Mapping):
-        return {_HUMP.sub(r"_\1", str(name)).lower(): snake_names(item) for name, item in value.items()}  # pyright: ignore
-    if isinstance(value, list):
+        spelled: dict[str, Any] = {}
+        for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            snake = _HUMP.sub(r"_\1", str(name)).lower()  # pyright: ignore[reportUnknownArgumentType]
+            if snake in spelled:
+                raise ValueError(f"{quote(snake)} is given twice; keep one spelling of it")
+            spelled[snake] = snake_names(item)
+        return spelled
+    if isinstance(value, (list, tuple)):
         return [snake_names(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value
 
@@ -100,7 +158,8 @@ def snake_names(value: Any) -> Any:
 def _sentences(error: BaseException, path: str) -> list[str]:
     if isinstance(error, ForbiddenExtraKeysError):
         unknown = ", ".join(sorted(quote(name) for name in error.extra_fields))
-        return [f"{_at(path)}unknown name {unknown}; known are {', '.join(known_names(error.cl))}"]
+        known = ", ".join(known_names(error.cl)) or "none"
+        return [f"{_at(path)}unknown name {unknown}; known are {known}"]
     if isinstance(error, BaseValidationError):
         return [line for inner in error.exceptions for line in _sentences(inner, path + _step(inner))]
     if isinstance(error, KeyError):

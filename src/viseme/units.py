@@ -6,12 +6,16 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Annotated
 
 from attrs import frozen
 
 from viseme.errors import quote
 
-__all__ = ["Rate", "duration", "rates"]
+__all__ = ["Rate", "Seconds", "duration", "rates"]
+
+Seconds = Annotated[float, "seconds"]
+"""A duration in a table of settings, where it may be spelled ``"10s"``."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|day|d)", re.ASCII)
@@ -32,9 +36,9 @@ class Rate:
         Raises:
             ValueError: the text is no rate.
         """
-        match = _RATE.fullmatch(text)
+        match = _RATE.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if match is None or int(match[1]) == 0 or match[2] == "0":
-            raise ValueError(f"{quote(text)!r} is not a rate; write it as '5/s', '100/min', '1000/h' or '5000/day'")
+            raise ValueError(f"{quote(text)} is not a rate; write it as '5/s', '100/min', '1000/h' or '5000/day'")
         return cls(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
 
     def __str__(self) -> str:
@@ -54,12 +58,12 @@ def duration(value: str | float | timedelta) -> float:
         seconds = value.total_seconds()
     elif isinstance(value, str):
         seconds = _spelled(value)
-    elif isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a duration; write it as '10s', '5min' or '2h'")
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        seconds = -1.0
     else:
         seconds = float(value)
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"{value!r} is not a duration; write it as '10s', '5min' or '2h'")
+        raise ValueError(f"{quote(value)} is not a duration; write it as '10s', '5min' or '2h'")
     return seconds
 
 
@@ -67,11 +71,15 @@ def _spelled(text: str) -> float:
     compact = text.strip()
     parts = _PART.findall(compact)
     if not parts or _PART.sub("", compact).strip():
-        raise ValueError(f"{quote(text)!r} is not a duration; write it as '10s', '5min', '2h' or '1h30m'")
+        raise ValueError(f"{quote(text)} is not a duration; write it as '10s', '5min', '2h' or '1h30m'")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def rates(value: str | Rate | Iterable[str | Rate]) -> tuple[Rate, ...]:
-    """One rate or several, each a string or a :class:`Rate`; a request must pass them all."""
-    single = [value] if isinstance(value, (str, Rate)) else list(value)
-    return tuple(item if isinstance(item, Rate) else Rate.parse(item) for item in single)
+    """One rate or several, each a string or a :class:`Rate`; a request must pass them all.
+
+    Raises:
+        ValueError: one of them is no rate.
+    """
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(item if isinstance(item, Rate) else Rate.parse(item) for item in several)  # type: ignore[arg-type]

@@ -1,13 +1,14 @@
 """The contract between the engine and a vendor's adapter.
 
-A provider is sans-I/O: each operation is a generator that yields steps (a request to send, a handle to save) and is sent the replies.
-It owns no clock, no randomness, no file and no connection, so a test drives it with a list of replies.
+A provider is sans-I/O: each operation is a generator that yields steps (a request to send, a handle to save) and is
+sent the replies. It owns no clock, randomness, file or connection, so a test drives it with a list of replies.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -17,9 +18,9 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.codec import loads
-from viseme.config import Account
+from viseme.config import Account, private_host
 from viseme.errors import ConfigError, JobInvalid, Kind, VisemeError, quote
-from viseme.jobs import Job
+from viseme.jobs import Job, is_url
 from viseme.results import Artifact, Cost
 from viseme.strict import known_names, snake_names, structure
 from viseme.units import Rate
@@ -268,13 +269,27 @@ class Safety(StrEnum):
 
 @frozen(kw_only=True)
 class Price:
-    """What a model costs: ``amount`` of ``unit`` per ``per``, as published on ``dated``."""
+    """What a model costs: ``amount`` of ``unit`` per ``per``, as published on ``dated``.
+
+    Attributes:
+        step: what a job's price is rounded up to a multiple of; 0 where it is not rounded.
+    """
 
     amount: float
     unit: str
     per: Literal["second", "job"]
     usd_per_unit: float | None = None
     dated: str = ""
+    step: float = 0.0
+
+    def cost(self, seconds: float) -> Cost:
+        """What a result of so many seconds costs by this price."""
+        exact = Decimal(repr(self.amount)) * (Decimal(repr(float(seconds))) if self.per == "second" else 1)
+        if self.step:
+            exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
+        amount = float(exact)
+        usd = None if self.usd_per_unit is None else amount * self.usd_per_unit
+        return Cost(amount=amount, unit=self.unit, usd=usd, estimated=True)
 
 
 @frozen(kw_only=True)
@@ -315,6 +330,7 @@ class Sheet:
         every: seconds between looks.
         cancel: whether a job under way can be called off.
         result_lifetime: seconds that a result's link lives, as far as known.
+        local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
     """
 
     base_url: str
@@ -331,6 +347,7 @@ class Sheet:
     every: float = 10.0
     cancel: bool = False
     result_lifetime: float | None = None
+    local_files: bool = False
 
 
 @frozen(kw_only=True)
@@ -354,7 +371,8 @@ class Provider(ABC):
     """
 
     name: ClassVar[str]
-    sheet: ClassVar[Sheet]
+    sheet: Sheet
+    """The class holds what the vendor publishes; an instance what its account's settings make of it."""
     Options: ClassVar[type[Any]] = NoOptions
     Settings: ClassVar[type[Any]] = NoSettings
 
@@ -382,7 +400,8 @@ class Provider(ABC):
     def _need_key(self, account: Account) -> None:
         if not account.api_key:
             raise ConfigError(
-                f"accounts.{account.name}: api_key is missing; write api_key = \"${self.name.upper()}_API_KEY\" and export that variable"
+                f'accounts.{account.name}: api_key is missing; write api_key = "${self.name.upper()}_API_KEY"'
+                " and export that variable"
             )
         if not account.api_key.isascii() or not account.api_key.isprintable() or " " in account.api_key:
             raise ConfigError(f"accounts.{account.name}: api_key holds characters that no key has; copy it again")
@@ -390,13 +409,15 @@ class Provider(ABC):
     # -- what the engine asks before anything is sent ------------------------------------------------------------
 
     def model(self, job: Job) -> Model:
-        """The job's model, or the provider's default.
+        """The job's model, or the provider's default: its first that takes the job's picture.
 
         Raises:
             JobInvalid: the provider has no such model.
         """
         if job.model is None:
-            return next(iter(self.sheet.models.values()))
+            picture = "image" if job.image else "video"
+            models = tuple(self.sheet.models.values())
+            return next((model for model in models if picture in model.pictures), models[0])
         known = self.sheet.models.get(job.model)
         if known is not None:
             return known
@@ -419,6 +440,8 @@ class Provider(ABC):
             return structure(snake_names(job.options), self.Options)
         except ValueError as error:
             raise JobInvalid(f"options: {error}", field="options") from None
+        except RecursionError:
+            raise JobInvalid("options: nested too deeply", field="options") from None
 
     def check(self, job: Job) -> None:
         """Refuse, locally and for free, what the vendor would refuse.
@@ -431,14 +454,40 @@ class Provider(ABC):
         if picture is None:
             raise JobInvalid("the job has no picture; give video (or image, where the model takes one)", field="video")
         if picture not in model.pictures:
-            raise JobInvalid(f"{model.name} takes no {picture}; give {' or '.join(sorted(model.pictures))}", field=picture)
+            wanted = " or ".join(sorted(model.pictures))
+            raise JobInvalid(f"{model.name} takes no {picture}; give {wanted}", field=picture)
         speech = next((name for name in ("audio", "text", "language") if getattr(job, name)), None)
         wanted = " or ".join(sorted(model.speech))
         if speech is None:
             raise JobInvalid(f"the job has no speech; give {wanted}", field="audio")
         if speech not in model.speech:
             raise JobInvalid(f"{model.name} takes no {speech}; give {wanted}", field=speech)
+        for name in ("video", "image", "audio"):
+            self.check_source(name, getattr(job, name))
         self.options(job)
+
+    def check_source(self, name: str, source: str | None) -> None:
+        """Refuse a medium that the vendor cannot reach.
+
+        Raises:
+            JobInvalid: it is a local file and the adapter uploads none, or it is on a private network.
+        """
+        if source is None:
+            return
+        if not is_url(source):
+            if self.sheet.local_files:
+                return
+            raise JobInvalid(
+                f"{name} {quote(source)!r} is a local file, which {self.name} is not handed; give an http(s) URL",
+                field=name,
+            )
+        host = urlsplit(source).hostname or ""
+        if private_host(host) and not self.account.allow_private_hosts:
+            raise JobInvalid(
+                f"{name} is on {quote(host)}, which {self.name} cannot reach; put it where the public internet can"
+                " (or set allow_private_hosts = true if the vendor stands on the same network)",
+                field=name,
+            )
 
     def stages(self, job: Job) -> tuple[str, ...]:
         """The create-and-watch steps of this job, in order."""
@@ -447,7 +496,10 @@ class Provider(ABC):
     # -- flows ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Flow[str | None]:
-        """A harmless request before the first job; returns what to tell the user, or None. Best effort unless it raises Refused."""
+        """A harmless request before the first job; returns what to tell the user, or None.
+
+        Best effort unless it raises Refused.
+        """
         yield from ()
         return None
 
@@ -473,7 +525,10 @@ class Provider(ABC):
         """Look at one stage, holding the request up to ``hold`` seconds where the vendor can."""
 
     def poll_many(self, handles: Sequence[Handle]) -> Flow[Mapping[str, Observation]]:
-        """Look at up to ``sheet.bulk`` stages in one request; by the handles' ``id``. Ids that the vendor leaves out are missing."""
+        """Look at up to ``sheet.bulk`` stages in one request; by the handles' ``id``.
+
+        Ids that the vendor leaves out are missing.
+        """
         raise TypeError(f"{self.name} cannot list")
 
     def reconcile(self, job: Job, intent: Intent) -> Flow[Finding]:
@@ -486,7 +541,18 @@ class Provider(ABC):
         yield from ()
         return Answer(outcome="unsupported", message=f"{self.name} has no cancel; the job runs on and is billed")
 
-    # -- reading replies -------------------------------------------------------------------------------------------
+    def balance(self) -> Flow[Cost | None]:
+        """What is left on the account, in the vendor's unit; None where the vendor does not tell."""
+        yield from ()
+        return None
+
+    def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
+        """What a result of so many seconds would cost; by the price table where the vendor is not asked."""
+        yield from ()
+        price = self.model(job).price
+        return None if price is None else price.cost(seconds)
+
+    # -- reading replies -----------------------------------------------------------------------------------------
 
     def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
         """What an outcome means; None for success. A lost reply to a paid request is ``fate_unknown``."""
@@ -505,10 +571,22 @@ class Provider(ABC):
 
         A paid request that was answered with something else than JSON may well have been carried out.
         """
+        paid = request.role is Role.PAID
+        if reply.status >= 300:
+            return Verdict(
+                kind=Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL,
+                message=f"{self.name} sent the request on to another address (HTTP {reply.status}); check base_url",
+                blame="account",
+                charged=paid,
+            )
         if reply.json() is not None:
             return None
-        kind = Kind.FATE_UNKNOWN if request.role is Role.PAID else Kind.TRANSIENT
-        return Verdict(kind=kind, message=f"{self.name} answered something that is not JSON: {quote(reply.body[:160].decode(errors='replace'))}")
+        shown = quote(reply.body[:160].decode(errors="replace"))
+        return Verdict(
+            kind=Kind.FATE_UNKNOWN if paid else Kind.TRANSIENT,
+            message=f"{self.name} answered something that is not JSON: {shown}",
+            charged=paid,
+        )
 
     def _fault(self, request: Request, fault: Fault) -> Verdict:
         lost = request.role is Role.PAID and fault.sent
