@@ -115,6 +115,11 @@ class Sandbox:
             return self._studio.folder / f"upload-{pieces[3]}" if slot.blob is not None else None
         return None
 
+    @property
+    def folder(self) -> Path:
+        """The temporary folder with samples and films; gone when the sandbox closes."""
+        return self._studio.folder
+
     def inject(
         self, fault: Fault | str, *, vendor: str | None = None, route: str | None = None, times: int = 1, **details: Any
     ) -> None:
