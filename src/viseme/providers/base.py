@@ -29,6 +29,7 @@ __all__ = [
     "Absent",
     "Accepted",
     "Answer",
+    "Blame",
     "Credential",
     "Fault",
     "Finding",
@@ -135,6 +136,9 @@ Step = Request | Save
 Flow = Generator[Step, Reply, T]
 
 
+Blame = Literal["job", "account", "vendor", "network"]
+
+
 @frozen(kw_only=True)
 class Verdict:
     """What a refusal or a fault means.
@@ -153,7 +157,7 @@ class Verdict:
     message: str
     code: str | None = None
     retry_after: float | None = None
-    blame: Literal["job", "account", "vendor", "network"] = "vendor"
+    blame: Blame = "vendor"
     charged: bool = False
     handle: Handle | None = None
     limit: int | None = None
