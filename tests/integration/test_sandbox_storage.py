@@ -159,3 +159,15 @@ async def test_a_client_that_leaves_in_the_middle_disturbs_nobody() -> None:
             await reply.content.read(1000)
         assert (await client.get(url, Range="bytes=0-3"))[0] == 206
         assert client.sandbox.bill()["sync"]["delivered"] == 0
+
+
+async def test_jobs_may_be_invisible_at_first_and_large_bodies_refused() -> None:
+    settings = {"visible_seconds": 30.0, "max_body": 2000}
+    async with customer(speed=100, settings={name: settings for name in ("sync", "jogg", "aimlapi")}) as client:
+        status, told = await client.create_sync()
+        path = f"/sync/v2/generate/{told['id']}"
+        assert (status, (await client.send("GET", path, headers=KEY))[0]) == (201, 404)
+        assert (await client.send("GET", f"/sync/v2/generations?ids={told['id']}", headers=KEY))[1] == []
+        await client.sandbox.clock.sleep(31)
+        assert (await client.send("GET", path, headers=KEY))[0] == 200
+        assert (await client.create_sync(outputFileName="x" * 2000))[0] == 413

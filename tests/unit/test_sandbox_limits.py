@@ -75,3 +75,9 @@ def test_a_seat_is_held_until_the_known_end_and_not_a_moment_longer() -> None:
     assert seats.count(10.0) == 1
     assert not seats.full(10.0, 2)
     assert (seats.peak, seats.refused) == (2, 1)
+
+
+def test_a_refusal_never_looks_like_a_pass_however_small_the_rest() -> None:
+    window, rate = Window(), Rate(1, 1.0)
+    assert window.take(1e-300, rate) == 0
+    assert window.take(1.0, rate) > 0

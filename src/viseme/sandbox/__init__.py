@@ -6,6 +6,7 @@
 It needs the `media` extra (PyAV). It shares no code with the rest of viseme, so that neither hides the other's mistake.
 """
 
+from . import _media_extra as _media_extra
 from .app import Sandbox
 from .clock import Clock, ManualClock
 from .faults import Fault, Faults

@@ -159,9 +159,7 @@ class Sandbox:
             task.cancel()
         self._house.uploads.clear()
         for each in self._vendors.values():
-            each.accounts.clear()
-            each.jobs.clear()
-            each.tokens.clear()
+            each.forget()
         self._log.clear()
         self._desk.reset()
 

@@ -46,7 +46,7 @@ class Library:
         path = self._studio.folder / f"media-{name}"
 
         def fresh() -> Awaitable[None]:
-            return self._studio.blocking(make, path)
+            return self._studio.making(make, path)
 
         await self._studio.once(("media", name), fresh)
         return path

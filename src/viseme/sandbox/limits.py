@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 _UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "day": 86400.0}
+_SHORTEST_WAIT = 1e-9
 _RATE = re.compile(r"(\d+)\s*/\s*(\d*\.?\d*)\s*([a-z]+)")
 
 
@@ -51,7 +52,8 @@ class Window:
         self.peak_arrived = max(self.peak_arrived, len(self._arrived))
         if len(self._passed) >= rate.limit:
             self.refused += 1
-            return self._passed[-rate.limit] + rate.seconds - now if rate.limit else rate.seconds
+            free = self._passed[-rate.limit] + rate.seconds if rate.limit else now + rate.seconds
+            return max(free - now, _SHORTEST_WAIT)
         self._passed.append(now)
         self.peak_passed = max(self.peak_passed, len(self._passed))
         return 0.0

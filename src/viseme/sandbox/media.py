@@ -193,7 +193,7 @@ class _Sound:
         self._container = container
         self._samples = track.samples
         self._at = 0
-        self._stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        self._stream = container.add_stream("aac", rate=SAMPLE_RATE, options={"aac_coder": "fast"}, layout="mono")
         self._stream.bit_rate = 96_000
 
     def write_until(self, seconds: float) -> None:

@@ -76,7 +76,7 @@ def make_video(
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as clip:
         video = clip.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "24"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        sound = clip.add_stream("aac", rate=VOICE_RATE, layout="mono")
+        sound = clip.add_stream("aac", rate=VOICE_RATE, options={"aac_coder": "fast"}, layout="mono")
         for number in range(round(seconds * fps)):
             frame = draw_face(width, height, math.sin(number / fps * 2 * math.pi * 2.5) ** 2)
             frame.pts, frame.time_base = number, Fraction(1, fps)

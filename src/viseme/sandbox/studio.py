@@ -85,13 +85,14 @@ Local = Callable[[str, str], Awaitable[Path | None]]
 
 
 class Studio:
-    """Fetches and renders, with one temporary folder and two threads."""
+    """Fetches and renders, with one temporary folder; two threads make media, four handle files."""
 
     def __init__(self, local: Local, fixed_size: int | None, fixed_seconds: float) -> None:
         self._local = local
         self._fixed_size = fixed_size
         self._fixed_seconds = fixed_seconds
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="studio")
+        self._makers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-media")
+        self._clerks = ThreadPoolExecutor(4, thread_name_prefix="sandbox-files")
         self._once: dict[Hashable, asyncio.Future[Any]] = {}
         self._fetching: dict[str, asyncio.Future[tuple[Path, str]]] = {}
         self._doors = asyncio.Semaphore(16)
@@ -105,7 +106,7 @@ class Studio:
         self.folder = Path(await self.blocking(tempfile.mkdtemp, prefix="viseme-sandbox-"))
         self._session = aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=60))
         if self._fixed_size is not None:
-            self.fixed = await self.blocking(self._make_fixed, self._fixed_size)
+            self.fixed = await self.making(self._make_fixed, self._fixed_size)
 
     async def close(self) -> None:
         """Gives everything back."""
@@ -116,11 +117,16 @@ class Studio:
         if self._session is not None:
             await self._session.close()
         await self.blocking(shutil.rmtree, self.folder, ignore_errors=True)
-        self._threads.shutdown(wait=False)
+        self._makers.shutdown(wait=False)
+        self._clerks.shutdown(wait=False)
 
     async def blocking(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Runs a blocking function in the studio's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+        """Runs a function that waits for files in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._clerks, partial(work, *args, **kwargs))
+
+    async def making(self, work: Callable[..., T], *args: Any) -> T:
+        """Runs a function that makes media in a thread; two at once, so that requests keep their share."""
+        return await asyncio.get_running_loop().run_in_executor(self._makers, partial(work, *args))
 
     async def once(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Makes a thing the first time it is asked for; whoever asks meanwhile waits for the same one."""
@@ -144,7 +150,7 @@ class Studio:
             voice, voice_digest = await self._obtain(work.voice, "audio", work.origin)
         reel = await self._reel(picture, picture_digest, kind)
         key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds)
-        return await self.once(key, lambda: self.blocking(self._film, reel, voice, work))
+        return await self.once(key, lambda: self.making(self._film, reel, voice, work))
 
     async def _reel(self, path: Path, digest: str, kind: Kind) -> Reel:
         key = ("reel", digest, kind)
@@ -155,7 +161,7 @@ class Studio:
             del self._recent[oldest]
             self._once.pop(oldest, None)
         into = self.folder / f"reel-{digest[:24]}-{kind}.mp4"
-        return await self.once(key, lambda: self.blocking(media.read_reel, path, into, kind))
+        return await self.once(key, lambda: self.making(media.read_reel, path, into, kind))
 
     def _film(self, reel: Reel, voice: Path | Script | Dub, work: Work) -> Rendered:
         track = _track(voice, reel)

@@ -233,7 +233,7 @@ class AimlApi(Vendor):
         call.row.job = id[:200] or None
         if not id:
             raise Refusal(self._no(call.request, 400, "generation_id: expected string, received undefined"))
-        job = call.account.jobs.get(id)
+        job = self.find(call.account, id, call.now)
         if job is None:
             raise Refusal(self._no(call.request, 404, "There is no such generation"))
         return reply(self._shown(job, call), 200, self._headers(job))

@@ -113,6 +113,9 @@ class Vendor(ABC):
             return
         call.row.account = account.name
         call.enter(account)
+        most = self.settings.max_body
+        if most is not None and (call.request.content_length or 0) > most:
+            raise Refusal(self.broken(call, 413))
         waits = [account.window(name).take(call.now, getattr(self.settings, name)) for name in endpoint.windows]
         if any(waits):
             raise Throttled(self.too_fast(call, max(waits)))
@@ -184,6 +187,21 @@ class Vendor(ABC):
     async def _later(self, at: float, work: Callable[[], Awaitable[None]]) -> None:
         await self.house.clock.sleep_until(at)
         await work()
+
+    def find(self, account: Account, id: str, now: float) -> Job | None:
+        """The account's job of that id, if it can be seen already and was not deleted."""
+        job = account.jobs.get(id)
+        return job if job is not None and self.visible(job, now) else None
+
+    def visible(self, job: Job, now: float) -> bool:
+        """Whether a job can be read and listed."""
+        return not job.deleted and now >= job.at + self.settings.visible_seconds
+
+    def forget(self) -> None:
+        """Forgets accounts and jobs; settings stay."""
+        self.accounts.clear()
+        self.jobs.clear()
+        self.tokens.clear()
 
     def statements(self) -> dict[str, Any]:
         """The bills of this vendor's accounts; the main account's is always there."""

@@ -114,6 +114,10 @@ class Jogg(Vendor):
             )
         ]
 
+    def forget(self) -> None:
+        super().forget()
+        self._hooks.clear()
+
     # Refusals
 
     def key_of(self, request: web.Request) -> str | None:
@@ -158,7 +162,7 @@ class Jogg(Vendor):
             raise Throttled(self.too_many_jobs(call))
         work = Work(Link(inputs["video_url"]), Link(inputs["audio_url"]), self._fit(inputs["playback_type"]))
         job = self.book(call, id=str(uuid.uuid4()), inputs=inputs, work=work, body=inputs)
-        return _yes({"task_id": job.id, "status": "pending"})
+        return _yes({"task_id": job.id, "status": _STATUS[job.phase(call.now)]})
 
     async def _body(self, call: Call) -> dict[str, Any]:
         try:
@@ -184,7 +188,7 @@ class Jogg(Vendor):
 
     async def poll(self, call: Call) -> web.StreamResponse:
         """GET /lip_sync_video/{task_id}."""
-        job = call.account.jobs.get(call.request.match_info["id"])
+        job = self.find(call.account, call.request.match_info["id"], call.now)
         if job is None:
             raise Refusal(self._no(10104, "Record not found"))
         return self._status(job, call)
@@ -200,7 +204,7 @@ class Jogg(Vendor):
             "playback_type": query.get("playback_type") or "normal",
         }
         for job in reversed(call.account.jobs.values()):
-            if job.inputs == wanted:
+            if job.inputs == wanted and self.visible(job, call.now):
                 return self._status(job, call)
         raise Refusal(self._no(self.settings.lookup_missing_code, "No matching task"))
 

@@ -25,6 +25,8 @@ class VendorSettings:
         pace: Processing seconds per second of output.
         link_seconds: How long a result link lives.
         max_seconds: The longest input or output; longer jobs fail.
+        max_body: The largest request body in bytes; a larger one is a 413.
+        visible_seconds: How long a booked job cannot be read or listed yet (0; eventual consistency is not documented).
     """
 
     create: Rate | None = attrs.field(default=None, converter=rate)
@@ -39,3 +41,5 @@ class VendorSettings:
     pace: float = 1.0
     link_seconds: float | None = None
     max_seconds: float | None = None
+    max_body: int | None = None
+    visible_seconds: float = 0.0

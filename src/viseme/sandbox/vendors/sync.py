@@ -61,6 +61,12 @@ class SyncSettings(VendorSettings):
     webhook_secret: str = "whsec_sandbox"
 
 
+_CODES = {
+    413: "file_size_exceeds_plan_limit",
+    500: "internal_error",
+    503: "controller_unavailable",
+    504: "controller_timeout",
+}
 _DOOMS = (
     ("generation_pipeline_failed", "FAILED"),
     ("generation_unknown_error", "FAILED"),
@@ -101,6 +107,10 @@ class Sync(Vendor):
             *self.storage.endpoints(),
         )
 
+    def forget(self) -> None:
+        super().forget()
+        self.assets.forget()
+
     # Refusals
 
     def key_of(self, request: web.Request) -> str | None:
@@ -130,9 +140,9 @@ class Sync(Vendor):
     def broken(self, call: Call, status: int) -> web.Response:
         if status == 502:
             return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
-        code = {500: "internal_error", 503: "controller_unavailable", 504: "controller_timeout"}.get(status)
+        code = _CODES.get(status, "generation_input_validation_failed")
         extra: dict[str, Any] = {"requestId": uuid.uuid4().hex} if status == 500 else {}
-        return error(status, code or "generation_input_validation_failed", "Something went wrong", **extra)
+        return error(status, code, "Something went wrong", **extra)
 
     def unknown_path(self, request: web.Request) -> web.Response:
         said = f"Cannot {request.method} {request.path.removeprefix('/sync')}"

@@ -21,11 +21,15 @@ _TYPES = ("VIDEO", "AUDIO", "IMAGE")
 
 
 class SyncAssets:
-    """The asset endpoints. `sizes` are known only for what was uploaded here."""
+    """The asset endpoints. Sizes are known only for what was uploaded here."""
 
     def __init__(self, vendor: "Sync") -> None:
         self._vendor = vendor
         self._assets: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def forget(self) -> None:
+        """Forgets every asset."""
+        self._assets.clear()
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Assets, in the order in which paths must be tried."""

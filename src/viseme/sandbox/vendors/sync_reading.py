@@ -70,8 +70,8 @@ class SyncReading:
             uuid.UUID(id)
         except ValueError:
             raise Refusal(error(400, "unsupported_generation_id_format", "The id is not a UUID")) from None
-        job = call.account.jobs.get(id)
-        if job is None or job.deleted:
+        job = self._vendor.find(call.account, id, call.now)
+        if job is None:
             raise Refusal(error(404, "generation_not_found", "There is no such generation"))
         return job
 
@@ -86,7 +86,9 @@ class SyncReading:
             raise _invalid("status has an unknown value")
         if most is not None and len(ids) > most:
             raise _invalid(f"ids must hold no more than {most} elements")
-        jobs = self._chosen(call.account, ids)
+        jobs = [job for job in self._chosen(call.account, ids) if self._vendor.visible(job, call.now)]
+        if project := call.request.query.get("projectId"):
+            jobs = [job for job in jobs if job.body.get("projectId") == project]
         if statuses:
             jobs = [job for job in jobs if self._word(job, call.now) in statuses]
         return reply([self.shown(job, call) for job in _page(jobs, call.request)])
@@ -94,10 +96,8 @@ class SyncReading:
     def _chosen(self, account: Account, ids: Sequence[str]) -> Sequence[Job]:
         if ids:
             found = [account.jobs[id] for id in dict.fromkeys(ids) if id in account.jobs]
-            found.sort(key=lambda job: -job.at)
-        else:
-            found = list(reversed(account.jobs.values()))
-        return [job for job in found if not job.deleted]
+            return sorted(found, key=lambda job: -job.at)
+        return list(reversed(account.jobs.values()))
 
     async def _download(self, call: Call) -> web.StreamResponse:
         """GET /v2/generations/{id}/download: the bare URL as text."""
