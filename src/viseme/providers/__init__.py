@@ -47,6 +47,6 @@ def find(name: str) -> type[Provider]:
 
 
 def _checked(name: str, loaded: Any) -> type[Provider]:
-    if not isinstance(loaded, type) or not issubclass(loaded, Provider):
-        raise ConfigError(f"the plug-in for provider {name!r} holds {quote(repr(loaded))}, which is no Provider class")
-    return loaded
+    if isinstance(loaded, type) and issubclass(loaded, Provider):
+        return loaded
+    raise ConfigError(f"the plug-in for provider {name!r} holds something that is no Provider class")

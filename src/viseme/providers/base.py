@@ -485,7 +485,10 @@ class Provider(ABC):
                 f"{name} {quote(source)!r} is a local file, which {self.name} is not handed; give an http(s) URL",
                 field=name,
             )
-        host = urlsplit(source).hostname or ""
+        try:
+            host = urlsplit(source).hostname or ""
+        except ValueError as error:
+            raise JobInvalid(f"{name} {quote(source)!r} is not a URL: {error}", field=name) from None
         if private_host(host) and not self.account.allow_private_hosts:
             raise JobInvalid(
                 f"{name} is on {quote(host)}, which {self.name} cannot reach; put it where the public internet can"

@@ -1,0 +1,197 @@
+"""Sync's lip-sync API v2. Source: the fact sheet, whose section is named at each fact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from attrs import evolve, field, frozen
+
+from viseme.attempts import Handle, Intent
+from viseme.config import Account
+from viseme.errors import JobInvalid, Kind, quote
+from viseme.jobs import Job
+from viseme.providers.base import (
+    Accepted,
+    Credential,
+    Flow,
+    Model,
+    Observation,
+    Price,
+    Provider,
+    Refused,
+    Reply,
+    Request,
+    Role,
+    Safety,
+    Sheet,
+    Verdict,
+)
+from viseme.providers.reading import encode, entry, identifier, listing, number, said
+from viseme.providers.sync.checks import check
+from viseme.providers.sync.options import SyncOptions
+from viseme.providers.sync.replies import observe, refusal
+from viseme.providers.sync.wire import create_body
+from viseme.results import Cost
+from viseme.units import Rate, Seconds, duration
+
+__all__ = ["Sync", "SyncSettings"]
+
+_READ = ("read", "all")
+_DATED = "2026-10-10"
+_VIDEO = frozenset({"video"})
+_SPEECH = frozenset({"audio", "text", "language"})
+
+
+def _model(name: str, frame: float, pace: float, pictures: frozenset[str] = _VIDEO) -> Model:
+    """A model by its base price per output frame, which section 7 counts at 25 frames per second."""
+    price = Price(amount=round(frame * 25, 6), unit="usd", per="second", usd_per_unit=1.0, dated=_DATED)
+    return Model(name=name, pictures=pictures, speech=_SPEECH, price=price, lag=10.0, pace=pace)
+
+
+_MODELS = (
+    # The first is the default: the vendor's recommended starting point (seed 003), and the cheaper of its two.
+    # Paces are seed 003's where it states one; the sheet's section 7 has slower ones. Observation replaces them.
+    _model("lipsync-2", 0.002, 1.0),
+    _model("lipsync-2-pro", 0.00333, 1.5),
+    _model("sync-3", 0.00534, 4.0, frozenset({"video", "image"})),
+    _model("lipsync-1.9.0-beta", 0.001, 1 / 3),
+    _model("react-1", 0.00667, 2.0),
+)
+
+
+def _positive(_: object, attribute: Any, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name} must be longer than nothing")
+
+
+@frozen(kw_only=True)
+class SyncSettings:
+    """What the vendor does not publish.
+
+    Attributes:
+        replay_lifetime: how long the vendor is trusted to remember an idempotency key (sheet section 5 has no figure).
+    """
+
+    replay_lifetime: Seconds = field(default=24 * 3600.0, converter=duration, validator=_positive)
+
+
+class Sync(Provider):
+    """Sync's five models over ``/v2/generate``.
+
+    A create carries an idempotency key, so one whose reply was lost is sent again with the same key and yields the
+    same job (sheet section 5).
+    """
+
+    name = "sync"
+    Options: ClassVar[type[Any]] = SyncOptions
+    Settings: ClassVar[type[Any]] = SyncSettings
+    settings: SyncSettings
+    sheet = Sheet(
+        base_url="https://api.sync.so",
+        models={model.name: model for model in _MODELS},
+        rates={"create": (Rate(100, 60.0),), "read": (Rate(600, 60.0),)},
+        concurrency=3,
+        seat_ttl=6 * 3600.0,
+        safety=Safety.REPLAY,
+        bulk=100,
+        hold=10.0,
+        first=10.0,
+        every=10.0,
+        result_lifetime=7 * 24 * 3600.0,
+    )
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self.sheet = evolve(self.sheet, replay_lifetime=self.settings.replay_lifetime)
+
+    def check(self, job: Job) -> None:
+        super().check(job)
+        model, options = self.model(job), self.options(job)
+        check(job, model.name, options, known=model.name in self.sheet.models)
+        for voice in options.audios:
+            self.check_source("options.audios", voice.url)
+        if options.active_speaker_detection is not None:
+            self.check_source("options.bounding_boxes_url", options.active_speaker_detection.bounding_boxes_url)
+        self._check_webhook(options.webhook_url)
+
+    def _check_webhook(self, url: str | None) -> None:
+        self.check_source("options.webhook_url", url)
+        if url is not None and not url.lower().startswith("https:") and not self.account.allow_private_hosts:
+            raise JobInvalid(f"options: webhook_url {quote(url)!r} must be an https URL", field="options")
+
+    def sign(self, request: Request, credential: Credential, now: float) -> Mapping[str, str]:
+        return {"x-api-key": credential.value}
+
+    # -- flows ---------------------------------------------------------------------------------------------------
+
+    def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
+        reply = yield Request(
+            method="POST",
+            url=f"{self.base}/v2/generate",
+            role=Role.PAID,
+            classes=("create", "post", "all"),
+            headers={"idempotency-key": intent.key},
+            json=create_body(job, self.model(job).name, self.options(job)),
+        )
+        found = reply.object()
+        name = identifier(found.get("id"))
+        if name is None:
+            raise Refused(self._without_id(found))
+        return Accepted(handle={"id": name}, observation=observe(found, self.sheet.models))
+
+    def _without_id(self, found: Mapping[str, Any]) -> Verdict:
+        words = quote(said(found) or "nothing that names it")
+        return Verdict(
+            kind=Kind.FATE_UNKNOWN,
+            message=f"{self.name} answered the create without an id: {words}; the same key is asked again",
+            charged=True,
+        )
+
+    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+        # A held look cannot carry the progress, and is held for 1 to 10 s (sheet section 2.3).
+        seconds = max(1, min(10, int(hold)))
+        query = f"wait=true&timeout={seconds}" if hold > 0 else "include=progress"
+        reply = yield Request(
+            method="GET",
+            url=f"{self.base}/v2/generate/{encode(str(handle['id']))}?{query}",
+            classes=_READ,
+            hold=seconds if hold > 0 else 0.0,
+        )
+        return observe(reply.object(), self.sheet.models, reply)
+
+    def poll_many(self, handles: Sequence[Handle]) -> Flow[Mapping[str, Observation]]:
+        wanted = [str(handle["id"]) for handle in handles]
+        if not wanted:
+            return {}
+        url = f"{self.base}/v2/generations?ids={','.join(map(encode, wanted))}"
+        reply = yield Request(method="GET", url=url, classes=_READ)
+        rows = listing(reply.json())
+        if rows is None:
+            raise Refused(Verdict(kind=Kind.PROTOCOL, message=f"{self.name} answered a list request without a list"))
+        named = ((identifier(row.get("id")), row) for row in rows)
+        return {name: observe(row, self.sheet.models) for name, row in named if name in wanted}
+
+    def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
+        """The vendor's own estimate (sheet section 2.7), which counts 30 frames per second; else the price table's."""
+        model = self.model(job)
+        body = {"model": model.name, "duration": seconds}
+        try:
+            reply = yield Request(
+                method="POST", url=f"{self.base}/v2/generations/estimate", classes=("post", "all"), json=body
+            )
+        except Refused as refused:
+            if refused.verdict.kind not in (Kind.INVALID, Kind.NOT_FOUND):
+                raise
+            return None if model.price is None else model.price.cost(seconds)
+        found = reply.json()
+        usd = number(entry(found, "estimatedGenerationCost"))
+        usd = number(entry(found, 0, "estimatedGenerationCost")) if usd is None else usd
+        if usd is not None and usd >= 0:
+            return Cost(amount=usd, unit="usd", usd=usd, estimated=True)
+        return None if model.price is None else model.price.cost(seconds)
+
+    # -- reading replies -----------------------------------------------------------------------------------------
+
+    def refusal(self, request: Request, reply: Reply) -> Verdict:
+        return refusal(request, reply)
