@@ -180,3 +180,28 @@ async def test_sample_media_is_served_like_files(name: str, content_type: str) -
 async def test_there_is_no_media_of_other_names(name: str) -> None:
     async with customer() as client:
         assert (await client.get(client.media(name)))[0] == 404
+
+
+async def test_segments_keep_the_length_of_the_video_and_give_each_stretch_its_voice() -> None:
+    async with customer() as client:
+        items = [
+            {"type": "video", "url": client.media("video-3.mp4")},
+            {"type": "audio", "url": client.media("audio-2-1.wav"), "refId": "one"},
+            {"type": "audio", "url": client.media("audio-2-2.wav"), "refId": "two"},
+        ]
+        segments = [
+            {"startTime": 0, "endTime": 1.0, "audioInput": {"refId": "one"}},
+            {"startTime": 1.5, "endTime": 3.0, "audioInput": {"refId": "two", "startTime": 0.5, "endTime": 2.0}},
+        ]
+        body = {"model": "lipsync-2", "input": items, "segments": segments}
+        _, told = await client.send("POST", "/sync/v2/generate", json=body, headers=KEY)
+        film = await film_of(client, (await client.ended_sync(told["id"]))["outputUrl"])
+        assert film.seconds == pytest.approx(3.0, abs=0.1)
+        assert film.pitch(0.1, 0.9) == pytest.approx(voice_hz(1), rel=0.03)
+        assert film.pitch(1.6, 2.9) == pytest.approx(voice_hz(2), rel=0.03)
+        assert film.loudness(1.05, 1.45) < film.loudness(0.1, 0.9) / 5
+        for wrong in ({"startTime": 2, "endTime": 1, "audioInput": {"refId": "one"}},
+                      {"startTime": 0, "endTime": 1, "audioInput": {"refId": "none"}}):  # fmt: skip
+            body["segments"] = [wrong]
+            status, told = await client.send("POST", "/sync/v2/generate", json=body, headers=KEY)
+            assert (status, told["errorCode"]) == (400, "generation_input_segments_invalid")

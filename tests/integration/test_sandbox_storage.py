@@ -163,7 +163,7 @@ async def test_a_client_that_leaves_in_the_middle_disturbs_nobody() -> None:
 
 async def test_jobs_may_be_invisible_at_first_and_large_bodies_refused() -> None:
     settings = {"visible_seconds": 30.0, "max_body": 2000}
-    async with customer(speed=100, settings={name: settings for name in ("sync", "jogg", "aimlapi")}) as client:
+    async with customer(speed=100, settings=dict.fromkeys(("sync", "jogg", "aimlapi"), settings)) as client:
         status, told = await client.create_sync()
         path = f"/sync/v2/generate/{told['id']}"
         assert (status, (await client.send("GET", path, headers=KEY))[0]) == (201, 404)

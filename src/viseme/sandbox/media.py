@@ -68,6 +68,12 @@ class Track:
         size = 2 * round(seconds * SAMPLE_RATE)
         return Track(self.samples[:size].ljust(size, b"\0"))
 
+    def laid_over(self, voice: "Track", start: float, end: float, skip: float) -> "Track":
+        """This sound with another in the seconds `start` to `end`, taken from its second `skip` on."""
+        begin, stop = (min(len(self.samples), 2 * round(at * SAMPLE_RATE)) for at in (start, end))
+        piece = Track(voice.samples[2 * round(skip * SAMPLE_RATE) :]).cut((stop - begin) / 2 / SAMPLE_RATE)
+        return Track(self.samples[:begin] + piece.samples + self.samples[stop:])
+
 
 def read_track(path: Path, kind: Kind = "audio") -> Track:
     """Decodes the first audio stream of a file.

@@ -56,7 +56,26 @@ class Dub:
     language: str
 
 
-Source = Link | Held | Script | Dub
+@attrs.frozen
+class Segment:
+    """The seconds `start` to `end` of the video get this voice, from its second `skip` on."""
+
+    start: float
+    end: float
+    voice: Link | Held | Script
+    skip: float = 0.0
+
+
+@attrs.frozen
+class Segments:
+    """Several voices over one video; outside of them the video keeps its own sound (an assumption)."""
+
+    parts: tuple[Segment, ...]
+
+
+Source = Link | Held | Script | Dub | Segments
+Sound = Callable[[Reel], Track]
+"""How to come by a result's sound, once the video is known; it blocks."""
 
 
 @attrs.frozen
@@ -144,10 +163,7 @@ class Studio:
             return self.fixed
         kind: Kind = "image" if work.image else "video"
         picture, picture_digest = await self._obtain(work.picture, kind, work.origin)
-        if isinstance(work.voice, Script | Dub):
-            voice, voice_digest = work.voice, repr(work.voice)
-        else:
-            voice, voice_digest = await self._obtain(work.voice, "audio", work.origin)
+        voice, voice_digest = await self._sound(work.voice, work.origin, picture)
         reel = await self._reel(picture, picture_digest, kind)
         key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds)
         return await self.once(key, lambda: self.making(self._film, reel, voice, work))
@@ -163,8 +179,22 @@ class Studio:
         into = self.folder / f"reel-{digest[:24]}-{kind}.mp4"
         return await self.once(key, lambda: self.making(media.read_reel, path, into, kind))
 
-    def _film(self, reel: Reel, voice: Path | Script | Dub, work: Work) -> Rendered:
-        track = _track(voice, reel)
+    async def _sound(self, voice: Source, origin: str, picture: Path) -> tuple[Sound, str]:
+        """A source's sound, and a name by which equal sounds are recognised."""
+        if isinstance(voice, Script):
+            return lambda reel: samples.spoken(voice.seconds, sum(voice.voice.encode())), repr(voice)
+        if isinstance(voice, Dub):
+            return lambda reel: samples.spoken(reel.seconds, sum(voice.language.encode())), repr(voice)
+        if isinstance(voice, Segments):
+            made = [await self._sound(part.voice, origin, picture) for part in voice.parts]
+            spans = [(part.start, part.end, part.skip) for part in voice.parts]
+            sounds = [sound for sound, _ in made]
+            return partial(_overlaid, picture, voice.parts, sounds), repr((spans, [name for _, name in made]))
+        path, digest = await self._obtain(voice, "audio", origin)
+        return lambda reel: media.read_track(path), digest
+
+    def _film(self, reel: Reel, voice: Sound, work: Work) -> Rendered:
+        track = voice(reel)
         timeline = plan(work.fit, len(reel.frames), float(reel.fps), track.seconds)
         if work.max_seconds is not None and max(timeline.seconds, track.seconds) > work.max_seconds:
             raise MediaFault("video", "too_long", f"{timeline.seconds:.1f} s")
@@ -173,11 +203,10 @@ class Studio:
         media.write_result(reel, timeline, track, path)
         return Rendered(Edition.read(path), timeline.seconds, float(reel.fps), reel.cover)
 
-    async def _obtain(self, source: Source, kind: Kind, origin: str) -> tuple[Path, str]:
+    async def _obtain(self, source: Link | Held, kind: Kind, origin: str) -> tuple[Path, str]:
         if isinstance(source, Held):
             path = self.folder / f"held-{source.blob.sha256[:24]}"
             return await self.once(("held", path), lambda: self._keep(path, source.blob)), source.blob.sha256
-        assert isinstance(source, Link)
         local = await self._local(source.url, origin)
         if local is not None:
             return local, await self.once(("digest", local), lambda: self.blocking(_digest, local))
@@ -215,12 +244,15 @@ class Studio:
         return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, b"")
 
 
-def _track(voice: Path | Script | Dub, reel: Reel) -> Track:
-    if isinstance(voice, Path):
-        return media.read_track(voice)
-    if isinstance(voice, Dub):
-        return samples.spoken(reel.seconds, sum(voice.language.encode()))
-    return samples.spoken(voice.seconds, sum(voice.voice.encode()))
+def _overlaid(picture: Path, parts: tuple[Segment, ...], sounds: list[Sound], reel: Reel) -> Track:
+    try:
+        own = media.read_track(picture)
+    except MediaFault:
+        own = Track(b"")
+    track = own.cut(reel.seconds)
+    for part, sound in zip(parts, sounds, strict=True):
+        track = track.laid_over(sound(reel), part.start, part.end, part.skip)
+    return track
 
 
 def _digest(path: Path) -> str:

@@ -14,7 +14,7 @@ from ..faults import Fault, Struck
 from ..jobs import Failure, Job
 from ..limits import Rate
 from ..media import MediaFault
-from ..studio import Dub, Held, Link, Script, Source, Work
+from ..studio import Dub, Held, Link, Script, Segment, Segments, Source, Work
 from .base import Vendor
 from .house import House
 from .settings import VendorSettings, rate
@@ -197,10 +197,16 @@ class Sync(Vendor):
     def _voice(self, call: Call, order: Order) -> Source:
         if order.dub is not None:
             return Dub(str(order.dub.get("targetLang", "")))
+        if order.stretches:
+            parts = [(part, self._spoken(call, part.voice)) for part in order.stretches]
+            return Segments(tuple(Segment(part.start, part.end, voice, part.skip) for part, voice in parts))
         assert order.voice is not None
-        if order.voice["type"] == "text":
-            return Script(order.voice["provider"]["script"], order.voice["provider"]["voiceId"])
-        return self._file(call, order.voice)
+        return self._spoken(call, order.voice)
+
+    def _spoken(self, call: Call, item: Mapping[str, Any]) -> Link | Held | Script:
+        if item["type"] == "text":
+            return Script(item["provider"]["script"], item["provider"]["voiceId"])
+        return self._file(call, item)
 
     def _file(self, call: Call, item: Mapping[str, Any]) -> Link | Held:
         if item.get("_held") is not None:

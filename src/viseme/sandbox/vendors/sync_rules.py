@@ -7,6 +7,7 @@ from typing import Any, cast
 import attrs
 
 from ..timeline import Fit
+from .sync_segments import Item, Stretch, stretches
 
 MODELS: dict[str, tuple[str, float]] = {
     "sync-3": ("lipsync", 0.00534),
@@ -28,8 +29,6 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _URL = re.compile(r"https?://\S+")
 _SCRIPT_LIMIT = 5000
 
-Item = Mapping[str, Any]
-
 
 @attrs.define
 class Invalid(Exception):
@@ -43,13 +42,17 @@ class Invalid(Exception):
 
 @attrs.frozen
 class Order:
-    """A create that passed: the visual item, the voice item (None when Sync dubs), and how they are fitted."""
+    """A create that passed: the visual item, the voice item (None when Sync dubs), and how they are fitted.
+
+    With `stretches` the video keeps its length, and each stretch has its own voice.
+    """
 
     model: str
     visual: Item
     voice: Item | None
     fit: Fit
     dub: Item | None = None
+    stretches: tuple[Stretch, ...] = ()
 
     @property
     def image(self) -> bool:
@@ -78,7 +81,18 @@ def check(body: Mapping[str, Any]) -> Order:
     if visual["type"] == "image" and _auto_detects(options):
         raise Invalid("auto_detect cannot be used with image input", field="options.active_speaker_detection")
     fit = Fit.FREEZE if visual["type"] == "image" else FITS[options.get("sync_mode") or "bounce"]
-    return Order(model, visual, _voice(items, body, dub), fit, dub)
+    parts = _stretches(body, items)
+    return Order(model, visual, _voice(items, body, dub), Fit.SILENCE if parts else fit, dub, parts)
+
+
+def _stretches(body: Mapping[str, Any], items: Sequence[Item]) -> tuple[Stretch, ...]:
+    segments = cast("list[Any] | None", body.get("segments"))
+    if not segments:
+        return ()
+    found = stretches(segments, [item for item in items if item["type"] in ("audio", "text")])
+    if isinstance(found, str):
+        raise Invalid(found, "generation_input_segments_invalid", "segments")
+    return tuple(found)
 
 
 def _auto_detects(options: Item) -> bool:
@@ -102,9 +116,8 @@ def _complaints(body: Mapping[str, Any]) -> Sequence[str]:
     webhook = body.get("webhookUrl")
     if webhook is not None and not (isinstance(webhook, str) and _URL.fullmatch(webhook)):
         found.append("webhookUrl must be a URL address")
-    for name in ("segments",):
-        if body.get(name) is not None and not isinstance(body[name], list):
-            found.append(f"{name} must be an array")
+    if body.get("segments") is not None and not isinstance(body["segments"], list):
+        found.append("segments must be an array")
     return found
 
 
