@@ -1,0 +1,159 @@
+"""Where tasks change: every step of every task is decided, written and told of here, one step of a task at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from attrs import define, evolve, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.journal import Journal
+from viseme.engine.lifecycle import Policy, Signal, Step, advance
+from viseme.engine.world import World
+from viseme.events import LAST, Event, EventType
+from viseme.ledger.base import Change, Ledger
+
+__all__ = ["Book", "Hold"]
+
+_CACHE = 2048
+Ended = Callable[[TaskRow, Event], None]
+
+
+@define(eq=False)
+class Hold:
+    """The right to change one task. ``row`` is how it stands; ``take`` moves it on."""
+
+    _book: Book
+    row: TaskRow
+    policy: Policy
+
+    async def take(self, signal: Signal) -> Step | None:
+        """Advance the task by a signal; durable, and told to readers, when this returns. None: the signal changed nothing."""
+        step = await self._book.write(self.row, signal, self.policy)
+        if step is not None:
+            self.row = step.row
+        return step
+
+
+@define(eq=False)
+class _Entry:
+    lock: asyncio.Lock = field(factory=asyncio.Lock)
+    users: int = 0
+
+
+@define(eq=False)
+class Book:
+    """The tasks as the ledger has them, and the order in which they change.
+
+    Attributes:
+        on_step: called after a step is durable, before anyone else changes the task.
+        policy_of: what the user allows for a task.
+    """
+
+    world: World
+    ledger: Ledger
+    journal: Journal
+    policy_of: Callable[[TaskRow], Policy]
+    on_step: Callable[[Step], None]
+    _entries: dict[str, _Entry] = field(factory=dict[str, _Entry])
+    _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
+    _progress: dict[str, int] = field(factory=dict[str, int])
+    """Sequence numbers that progress events used up, by task; they are not persisted."""
+
+    @asynccontextmanager
+    async def hold(self, task: str) -> AsyncGenerator[Hold]:
+        """Have a task for oneself. Raises KeyError where the ledger has none of that id."""
+        entry = self._entries.setdefault(task, _Entry())
+        entry.users += 1
+        try:
+            async with entry.lock:
+                row = await self._load(task)
+                yield Hold(self, row, self.policy_of(row))
+        finally:
+            entry.users -= 1
+            if not entry.users:
+                del self._entries[task]
+
+    def busy(self, task: str) -> bool:
+        """Whether someone holds the task now."""
+        entry = self._entries.get(task)
+        return entry is not None and entry.lock.locked()
+
+    async def _load(self, task: str) -> TaskRow:
+        row = self._recent.get(task)
+        if row is None:
+            rows = await self.ledger.tasks([task])
+            if not rows:
+                raise KeyError(task)
+            row = rows[0]
+        return row
+
+    async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
+        """Decide a step, commit it (shielded) and tell of it."""
+        at = self.world.now()
+        step = advance(row, signal, policy, at)
+        if step is None:
+            return None
+        step, change = self._number(step, at)
+        with anyio.CancelScope(shield=True):
+            await self.ledger.commit(change)
+        self._remember(step.row)
+        self.on_step(step)
+        return step
+
+    async def write_many(self, rows: Sequence[TaskRow], signal: Signal) -> list[Step]:
+        """The same signal for many tasks that nobody holds, in one commit."""
+        at = self.world.now()
+        steps: list[Step] = []
+        changes: list[Change] = []
+        for row in rows:
+            step = advance(row, signal, self.policy_of(row), at)
+            if step is not None:
+                step, change = self._number(step, at)
+                steps.append(step)
+                changes.append(change)
+        with anyio.CancelScope(shield=True):
+            await self.ledger.commit(*changes)
+        for step in steps:
+            self._remember(step.row)
+            self.on_step(step)
+        return steps
+
+    def _number(self, step: Step, at: float) -> tuple[Step, Change]:
+        row = step.row
+        seq = max(row.seq, self._progress.pop(row.id, 0))
+        events: list[Event] = []
+        for kind, data in step.events:
+            seq += 1
+            events.append(_event(row, seq, kind, at, data))
+        row = evolve(row, seq=seq)
+        change = Change(row=row, events=tuple(events), intent=step.intent, opens=step.opens, closes=step.closes)
+        return evolve(step, row=row), change
+
+    def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
+        """Tell of progress, which is not persisted."""
+        number = max(seq, self._progress.get(task, 0)) + 1
+        self._progress[task] = number
+        at = self.world.now()
+        event = Event(seq=number, task=task, key=key, type=EventType.PROGRESS, at=at, data=data, run=run)
+        self.journal.publish((event,))
+
+    def _remember(self, row: TaskRow) -> None:
+        self._recent[row.id] = row
+        self._recent.move_to_end(row.id)
+        if len(self._recent) > _CACHE:
+            self._recent.popitem(last=False)
+
+
+def _event(row: TaskRow, seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> Event:
+    return Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
+
+
+def ends(step: Step) -> bool:
+    """Whether a step ends its task's stream in this run."""
+    return any(kind in LAST for kind, _ in step.events)

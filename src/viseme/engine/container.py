@@ -1,0 +1,54 @@
+"""Tells a complete video file from a page, a message or a torn file, by its first bytes and its box structure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+__all__ = ["page_in_disguise", "torn_mp4"]
+
+_PAGE_TYPES = ("text/html", "application/json", "application/xml", "text/xml", "application/problem+json", "text/plain")
+_MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<head|<body|<error|\{\s*\"|\[\s*\{)", re.IGNORECASE)
+
+
+def page_in_disguise(headers: Mapping[str, str], head: bytes) -> str | None:
+    """Why a reply is a page or a message and no media file, or None if it may be one.
+
+    Args:
+        headers: the reply's, lower-case names.
+        head: the body's first bytes.
+    """
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind in _PAGE_TYPES and not head[4:8] == b"ftyp":
+        return f"the link answers with {kind} instead of a video"
+    if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
+        return "the link answers with a page instead of a video"
+    return None
+
+
+def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
+    """Why an MP4 or QuickTime file is incomplete, or None if it is whole or something else.
+
+    Args:
+        size: of the file, bytes.
+        read: gives up to n bytes from an offset: ``read(offset, n)``.
+    """
+    if read(4, 4) != b"ftyp":
+        return None
+    offset, kinds = 0, set[bytes]()
+    while offset < size:
+        header = read(offset, 16)
+        if len(header) < 8:
+            return f"the video file is cut off after {size} bytes"
+        length = int.from_bytes(header[:4])
+        if length == 1 and len(header) == 16:
+            length = int.from_bytes(header[8:16])
+        elif length == 0:
+            length = size - offset
+        if length < 8:
+            return f"the video file is damaged at byte {offset}"
+        kinds.add(header[4:8])
+        offset += length
+    if offset > size:
+        return f"the video file is cut off: {size} of at least {offset} bytes"
+    return None if kinds & {b"moov", b"moof"} else "the video file has no index (moov)"

@@ -1,0 +1,289 @@
+"""The engine's middle: takes tasks in, sends each where its last step says, and lets go of them when a run ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.book import Book, ends
+from viseme.engine.fetching import Fetcher
+from viseme.engine.journal import Journal, follow_task
+from viseme.engine.lifecycle import Called, Next, Parks, Policy, Reopened, Resumed, Signal, Step, Unsettled
+from viseme.engine.office import Office
+from viseme.engine.results_file import ResultsFile
+from viseme.engine.task import Why
+from viseme.engine.world import World
+from viseme.errors import VisemeError
+from viseme.events import Event
+from viseme.ledger.base import Ledger, Order
+from viseme.providers.base import Answer, Refused
+from viseme.results import ENDED, Reason, Result, State
+
+__all__ = ["Again", "Core", "RunBook"]
+
+_PAGE = 500
+
+
+class RunBook(Protocol):
+    """What a run wants to know."""
+
+    number: int
+
+    def ended(self, row: TaskRow) -> None:
+        """One of its tasks ended or parked."""
+        ...
+
+    def reopened(self, row: TaskRow) -> None:
+        """One of its tasks that had parked goes on."""
+        ...
+
+
+@define(frozen=True)
+class Again:
+    """What a run does with jobs that an earlier one ended.
+
+    Attributes:
+        failed: create failed ones anew.
+        redo: keys to create, and pay for, anew whatever became of them.
+    """
+
+    failed: bool = False
+    redo: frozenset[str] = frozenset()
+
+
+@define(eq=False)
+class Core:
+    """Holds the parts together; the tasks of all runs pass here."""
+
+    world: World
+    ledger: Ledger
+    journal: Journal
+    results: ResultsFile
+    offices: Mapping[str, Office] = field(factory=dict[str, Office])
+    called_off: set[str] = field(factory=set[str])
+    on_result: Callable[[], None] = field(default=lambda: None)
+    book: Book = field(init=False)
+    fetcher: Fetcher = field(init=False)
+    _runs: dict[int, RunBook] = field(factory=dict[int, RunBook])
+    _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
+    """Runs that wait for a task of another run."""
+
+    def __attrs_post_init__(self) -> None:
+        self.book = Book(self.world, self.ledger, self.journal, self.policy, self.dispatch)
+
+    def policy(self, row: TaskRow) -> Policy:
+        """What the user allows for a task."""
+        office = self.offices.get(row.account)
+        if office is None:
+            return Policy()
+        account, provider = office.desk.account, office.desk.provider
+        return Policy(
+            attempts=account.attempts,
+            pay_again=account.pay_again,
+            on_unknown_fate=account.on_unknown_fate,
+            stages=provider.stages(row.job),
+        )
+
+    # -- after each step -------------------------------------------------------------------------------------------
+
+    def dispatch(self, step: Step) -> None:
+        """Send a task where its step says."""
+        row = step.row
+        office = self.offices.get(row.account)
+        if office is not None:
+            if step.closes:
+                office.desk.pool.seats.give_back(step.closes)
+            self._forward(office, step)
+        if ends(step):
+            self.results.add(row.result())
+            self.on_result()
+            self._tell_runs(row)
+
+    def _forward(self, office: Office, step: Step) -> None:
+        row = step.row
+        match step.next:
+            case Next.CREATE:
+                office.creator.arrived()
+            case Next.RECONCILE:
+                office.reconciler.put(row.id)
+            case Next.WATCH:
+                office.hub.watch(row)
+            case Next.REFRESH:
+                office.hub.watch(row, now=True)
+            case Next.FETCH:
+                self.fetcher.put(row)
+            case Next.NOTHING:
+                if row.state is State.WAITING or row.state in ENDED:
+                    self._watch_seat(office, row)
+
+    def _watch_seat(self, office: Office, row: TaskRow) -> None:
+        """Nobody waits for the task, but its job may hold a seat at the vendor: go on looking, now and then."""
+        watch = office.hub.find(row.id)
+        holds = office.desk.pool.seats.holds(row.seat)
+        if holds and row.handle is not None and (watch is None or not watch.background):
+            office.hub.watch(row, background=True)
+        elif watch is not None and not holds:
+            office.hub.forget(row.id)
+
+    def _tell_runs(self, row: TaskRow) -> None:
+        for number in (row.run, *self._shared.pop(row.id, ())):
+            run = self._runs.get(number)
+            if run is not None:
+                run.ended(row)
+
+    # -- taking tasks in -------------------------------------------------------------------------------------------
+
+    def open_run(self, run: RunBook) -> None:
+        """Tell a run of its tasks from now on."""
+        self._runs[run.number] = run
+
+    def close_run(self, run: RunBook) -> None:
+        """Tell a run nothing more."""
+        self._runs.pop(run.number, None)
+
+    def live_runs(self) -> list[int]:
+        """The runs that are told of their tasks."""
+        return list(self._runs)
+
+    def wake_creators(self) -> None:
+        """Queued tasks were added."""
+        for office in self.offices.values():
+            office.creator.arrived()
+
+    async def take_up(self, task: str, run: int, again: Again) -> TaskRow | None:
+        """Go on with a task that the ledger knows already.
+
+        Returns:
+            its row if there is nothing to do (its last event is told once more), None if it is under way.
+        """
+        if self.book.busy(task):
+            self._shared.setdefault(task, []).append(run)
+            return None
+        async with self.book.hold(task) as hold:
+            row = hold.row
+            if row.run in self._runs and not row.parked and row.state not in ENDED:
+                self._shared.setdefault(task, []).append(run)
+                return None
+            signal = await self._how(row, run, again)
+            return row if signal is None or await hold.take(signal) is None else None
+
+    async def _how(self, row: TaskRow, run: int, again: Again) -> Signal | None:
+        if row.state not in ENDED:
+            return Resumed(run)
+        if row.key in again.redo or (row.state is State.FAILED and again.failed):
+            return Reopened(run, create=True)
+        if row.state is State.SUCCEEDED and row.file is not None:
+            path = row.file
+            size = await self.world.blocking(lambda: self.world.disk.size(path))
+            if size != row.bytes:
+                return Reopened(run)
+        return None
+
+    async def restore_seats(self) -> None:
+        """Take up the seats that the ledger holds open, and look at the jobs in them now and then."""
+        for seat in await self.ledger.seats():
+            office = self.offices.get(seat.account)
+            if office is None:
+                continue
+            office.desk.pool.seats.restore(seat)
+            for row in await self.ledger.tasks([seat.task]):
+                if row.handle is not None and row.seat == seat.id:
+                    office.hub.watch(row, background=True)
+
+    # -- letting go ------------------------------------------------------------------------------------------------
+
+    async def park_run(self, number: int) -> None:
+        """Park what is open of a run; a later one goes on."""
+        after = 0
+        while rows := await self.ledger.open_tasks(after, _PAGE, run=number):
+            after = rows[-1].order
+            idle = [row for row in rows if not row.parked and not self.book.busy(row.id)]
+            await self.book.write_many(idle, Parks(Reason.STOPPED))
+            for row in rows:
+                if not row.parked and row not in idle:
+                    await self._park(row.id, number)
+
+    async def _park(self, task: str, number: int) -> None:
+        office_row = (await self.ledger.tasks([task]))[0]
+        office = self.offices[office_row.account]
+        office.creator.withdraw(task)
+        office.reconciler.withdraw(task)
+        self.fetcher.withdraw(task)
+        async with self.book.hold(task) as hold:
+            if hold.row.run == number and not hold.row.parked:
+                await hold.take(Parks(Reason.STOPPED))
+
+    # -- what users ask of one task ----------------------------------------------------------------------------------
+
+    def task_events(self, task: str) -> AsyncIterator[Event]:
+        """A task's events in this run."""
+        return self._follow(task)
+
+    async def _follow(self, task: str) -> AsyncIterator[Event]:
+        row = (await self.ledger.tasks([task]))[0]
+        active = row.state not in ENDED and not row.parked
+        async for event in follow_task(self.journal, task, active=active):
+            yield event
+
+    async def task_result(self, task: str) -> Result:
+        """A task's record as it stands."""
+        return (await self.ledger.tasks([task]))[0].result()
+
+    async def why(self, task: str) -> Why:
+        """What a task waits for."""
+        row = (await self.ledger.tasks([task]))[0]
+        return self.offices[row.account].why(row)
+
+    async def cancel(self, task: str) -> None:
+        """Call a task off: here at once, at the vendor where it can be."""
+        row = (await self.ledger.tasks([task]))[0]
+        office = self.offices.get(row.account)
+        if office is None:
+            raise VisemeError(f"account {row.account!r} of task {row.key!r} is not configured; add it to cancel the task")
+        self.called_off.add(task)
+        office.creator.withdraw(task)
+        office.reconciler.withdraw(task)
+        self.fetcher.withdraw(task)
+        try:
+            async with self.book.hold(task) as hold:
+                if hold.row.state not in ENDED:
+                    await hold.take(Called(await self._cancel_remotely(office, hold.row)))
+        finally:
+            self.called_off.discard(task)
+
+    async def _cancel_remotely(self, office: Office, row: TaskRow) -> Answer | None:
+        if row.handle is None or row.state is not State.WAITING:
+            return None
+        try:
+            return await office.desk.courier.run(office.desk.provider.cancel(row.handle))
+        except Refused as refusal:
+            return Answer(outcome="unsupported", message=f"the vendor refused to cancel: {refusal.verdict.message}")
+
+    async def obey(self, orders: Sequence[Order]) -> None:
+        """Carry out what another process asked for."""
+        for order in orders:
+            for row in await self._meant(order):
+                if order.verb == "cancel":
+                    await self.cancel(row.id)
+                elif row.state in (State.CREATING, State.RECONCILING):
+                    await self.decide(row.id, order.verb)
+
+    async def _meant(self, order: Order) -> list[TaskRow]:
+        if order.key is not None:
+            return await self.ledger.by_keys([order.key])
+        rows: list[TaskRow] = []
+        while page := await self.ledger.open_tasks(rows[-1].order if rows else 0, _PAGE):
+            rows += page
+        return rows
+
+    async def decide(self, task: str, order: str) -> None:
+        """A person decided what to do about a fate that stays unknown."""
+        async with self.book.hold(task) as hold:
+            run = self._runs.get(hold.row.run)
+            if hold.row.state in (State.CREATING, State.RECONCILING):
+                if hold.row.parked and run is not None:
+                    run.reopened(hold.row)
+                await hold.take(Unsettled(f"a person ordered viseme to {order} it", order))

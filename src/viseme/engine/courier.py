@@ -1,0 +1,197 @@
+"""Carries a provider's flow: sends its requests within the account's limits and gives it the replies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import define, evolve, field
+
+from viseme.attempts import Handle
+from viseme.codec import dumps
+from viseme.engine.limits import Rates
+from viseme.engine.transport import Line, Transport, Wire
+from viseme.engine.world import World
+from viseme.errors import Kind
+from viseme.providers.base import (
+    Credential,
+    Fault,
+    Flow,
+    Outcome,
+    Provider,
+    Refused,
+    Reply,
+    Request,
+    Role,
+    Safety,
+    Save,
+    Verdict,
+)
+
+__all__ = ["Courier"]
+
+T = TypeVar("T")
+_PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
+_JSON = {"Content-Type": "application/json"}
+_RENEW = 60.0
+Before = Callable[[Request], Awaitable[None]]
+Keep = Callable[[Handle], Awaitable[None]]
+
+
+@define(eq=False)
+class Courier:
+    """Runs flows for one account.
+
+    Attributes:
+        slowed: told of every 429, with the request's classes, so that the account can hold them.
+    """
+
+    world: World
+    transport: Transport
+    provider: Provider
+    rates: Rates
+    slowed: Callable[[tuple[str, ...], Verdict], None]
+    _credential: Credential | None = None
+    _renewing: asyncio.Lock = field(factory=asyncio.Lock)
+
+    async def run(
+        self,
+        flow: Flow[T],
+        *,
+        before: Before | None = None,
+        keep: Keep | None = None,
+        tries: int = 4,
+        priority: int = 0,
+    ) -> T:
+        """Run a flow to its end.
+
+        Args:
+            before: awaited when the paid request has its place and is about to leave; what it raises keeps the request here.
+            keep: commits a handle that the flow wants saved.
+            tries: how often a safe request is sent while it fails in passing.
+
+        Raises:
+            Refused: a request was refused for good and the flow did not catch it.
+        """
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Save):
+                    if keep is not None:
+                        await keep(step.handle)
+                    step = flow.send(Reply(status=204))
+                    continue
+                try:
+                    reply = await self._exchange(step, before, tries, priority)
+                except Refused as refusal:
+                    step = flow.throw(refusal)
+                else:
+                    step = flow.send(reply)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            flow.close()
+
+    async def _exchange(self, request: Request, before: Before | None, tries: int, priority: int) -> Reply:
+        if request.role is Role.PAID:
+            return self._judged(request, await self._once(request, before, priority))
+        for number in range(1, tries + 1):
+            outcome = await self._once(request, None, priority)
+            verdict = self._verdict(request, outcome)
+            if verdict is None and isinstance(outcome, Reply):
+                return outcome
+            if verdict is None or verdict.kind not in _PASSING or number == tries:
+                raise Refused(verdict or _no_verdict(outcome))
+            if verdict.kind is Kind.TRANSIENT:
+                await self.world.sleep(2.0 ** (number - 1) * (1 + self.world.random() / 4))
+        raise AssertionError("tries is at least 1")
+
+    async def _once(self, request: Request, before: Before | None, priority: int) -> Outcome:
+        """Send a request once, in its place; the place is held until its outcome is seen."""
+        headers = await self._headers(request)
+        place = await self.rates.acquire(request.classes, priority)
+        try:
+            if before is not None:
+                await before(request)
+        except BaseException:
+            place.cancel()
+            raise
+        try:
+            outcome = await self.transport.send(self._line(request), _wire(request, headers))
+        except BaseException:
+            place.end()
+            raise
+        if isinstance(outcome, Fault) and not outcome.sent:
+            place.cancel()
+        else:
+            place.end()
+        return outcome
+
+    def _judged(self, request: Request, outcome: Outcome) -> Reply:
+        verdict = self._verdict(request, outcome)
+        if verdict is not None or isinstance(outcome, Fault):
+            raise Refused(verdict or _no_verdict(outcome))
+        return outcome
+
+    def _verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
+        verdict = self.provider.verdict(request, outcome)
+        if verdict is None:
+            return None
+        if verdict.retry_after is None and isinstance(outcome, Reply):
+            verdict = evolve(verdict, retry_after=self._dated(outcome.headers.get("retry-after")))
+        if verdict.kind in (Kind.RATE_LIMITED, Kind.LIMITED):
+            self.slowed(request.classes, verdict)
+        return verdict
+
+    def _dated(self, value: str | None) -> float | None:
+        """Seconds of a ``Retry-After`` in its date form."""
+        if not value or value.strip().isdigit():
+            return None
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - self.world.now())
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def _line(self, request: Request) -> Line:
+        account = self.provider.account
+        fresh = request.role is Role.PAID and self.provider.sheet.safety is not Safety.REPLAY
+        return Line(account.name, private=account.allow_private_hosts, fresh=fresh)
+
+    async def _headers(self, request: Request) -> Mapping[str, str]:
+        headers: dict[str, str] = dict(request.headers)
+        if request.json is not None:
+            headers.update(_JSON)
+        if request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin:
+            now = self.world.now()
+            headers.update(self.provider.sign(request, await self._proof(now), now))
+        return headers
+
+    async def _proof(self, now: float) -> Credential:
+        if self._fresh(now):
+            return self._credential  # pyright: ignore[reportReturnType]
+        async with self._renewing:
+            if not self._fresh(now):
+                self._credential = await self.run(self.provider.authorize(self._credential, now))
+            return self._credential  # pyright: ignore[reportReturnType]
+
+    def _fresh(self, now: float) -> bool:
+        known = self._credential
+        return known is not None and (known.expires is None or now < known.expires - _RENEW)
+
+
+def _wire(request: Request, headers: Mapping[str, str]) -> Wire:
+    body: Any = None if request.json is None else dumps(request.json)
+    return Wire(method=request.method, url=request.url, headers=headers, body=body, hold=request.hold)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _no_verdict(outcome: Outcome) -> Verdict:
+    message = outcome.message if isinstance(outcome, Fault) else f"HTTP {outcome.status}"
+    return Verdict(kind=Kind.PROTOCOL, message=f"the reply makes no sense: {message}")

@@ -1,0 +1,221 @@
+"""One account at work: its provider, limits, opening width and pauses, as every part of the engine sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from viseme.config import Account
+from viseme.engine.courier import Courier
+from viseme.engine.limits import Rates
+from viseme.engine.seats import Seats
+from viseme.engine.transport import Transport
+from viseme.engine.world import World
+from viseme.errors import ConfigError, Failure, Kind
+from viseme.providers.base import Provider, Verdict
+from viseme.results import Reason
+from viseme.units import Rate
+
+__all__ = ["Desk", "Pool", "Stop", "pools_of"]
+
+CAP = 300.0
+"""A wait that a vendor asks for is honoured in place up to here (seconds); beyond it the account pauses."""
+_PROBE = 60.0
+
+
+@define(eq=False)
+class Pool:
+    """What accounts with one pool name share."""
+
+    name: str
+    seats: Seats
+    rates: Rates
+
+
+@frozen
+class Stop:
+    """An account that cannot go on until someone acts; ``reason`` is what its jobs park for."""
+
+    reason: Reason
+    failure: Failure
+
+
+@define(eq=False)
+class Desk:
+    """One account at work.
+
+    Attributes:
+        width: how many creates may be under way at once: one at first, doubled by each that is accepted.
+        creating: how many are under way.
+        accepted: whether a create was accepted in this run.
+        stopped: why the account cannot go on, or None.
+        quiet_until: no create is begun before this monotonic time.
+    """
+
+    world: World
+    account: Account
+    provider: Provider
+    pool: Pool
+    transport: Transport
+    courier: Courier = field(init=False)
+    width: int = 1
+    creating: int = 0
+    accepted: bool = False
+    stopped: Stop | None = None
+    quiet_until: float = 0.0
+    quiet_why: str = ""
+    _failures: int = 0
+    _listeners: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
+
+    def __attrs_post_init__(self) -> None:
+        self.courier = Courier(self.world, self.transport, self.provider, self.pool.rates, self._slowed)
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self.account.name
+
+    def on_change(self, function: Callable[[], None]) -> None:
+        """Call a function whenever a create may have become possible."""
+        self._listeners.append(function)
+
+    def changed(self) -> None:
+        """Tell that a create may have become possible."""
+        for function in self._listeners:
+            function()
+
+    def may_create(self) -> bool:
+        """Whether a create may begin now, as far as the account goes."""
+        return (
+            self.stopped is None
+            and self.world.monotonic() >= self.quiet_until
+            and self.creating < self.width
+            and self.pool.seats.free > 0
+        )
+
+    def opened(self) -> None:
+        """A create was accepted: open wider."""
+        self.accepted, self._failures = True, 0
+        self.width = min(max(self.width * 2, 2), max(1, self.pool.seats.limit))
+        self.changed()
+
+    def rest(self, seconds: float, why: str) -> None:
+        """Begin no create for so many seconds."""
+        until = self.world.monotonic() + seconds
+        if until > self.quiet_until:
+            self.quiet_until, self.quiet_why = until, why
+            self.world.call_at(until, self.changed)
+
+    def refused(self, verdict: Verdict) -> None:
+        """A create was refused for a reason that is not the job's."""
+        self._failures += 1
+        backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
+        match verdict.kind:
+            case Kind.NO_SEAT:
+                if verdict.limit is not None and verdict.limit < self.pool.seats.limit:
+                    self.pool.seats.set_limit(max(1, verdict.limit))
+                self._wait(verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message)
+            case Kind.LIMITED:
+                self.width = max(1, self.width // 2)
+                self._wait(verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message)
+            case Kind.TRANSIENT:
+                self._wait(backoff, verdict.message)
+            case _:
+                pass
+
+    def _wait(self, seconds: float, why: str) -> None:
+        if seconds > CAP:
+            self.width = 1
+        self.rest(seconds, why)
+
+    def stop(self, stop: Stop) -> None:
+        """The account cannot go on until someone acts."""
+        self.stopped, self.width = stop, 1
+        self.changed()
+
+    def reopen(self) -> None:
+        """Try the account again, with one create alone."""
+        self.stopped, self.width = None, 1
+        self.changed()
+
+    def probe_later(self) -> None:
+        """Reopen after a while."""
+        self.world.call_at(self.world.monotonic() + _PROBE, self.reopen)
+
+    def _slowed(self, classes: tuple[str, ...], verdict: Verdict) -> None:
+        """A 429: hold the request's classes; where it does not say which limit was met, halve the wider one for a while."""
+        self._failures += 1
+        wait = verdict.retry_after
+        if wait is None:
+            wait = min(60.0, 2.0 ** min(self._failures, 6))
+        wait *= 1 + self.world.random() / 10
+        self.pool.rates.hold(classes, wait)
+        if verdict.kind is Kind.LIMITED and "create" in classes:
+            self._halve_wider(wait)
+        if wait > CAP:
+            self.rest(wait, verdict.message)
+            self.width = 1
+
+    def _halve_wider(self, wait: float) -> None:
+        windows = self.pool.rates.windows(("create", "post", "all"))
+        widest = max((window.limit for window in windows), default=0)
+        if self.pool.seats.limit >= widest:
+            self.pool.seats.halved_until = self.world.monotonic() + max(60.0, wait)
+        else:
+            self.pool.rates.halve(("create", "post", "all"), max(60.0, wait))
+
+    def gate(self) -> dict[str, Any]:
+        """What a create would wait for now, for ``why()`` and ``viseme status``."""
+        now = self.world.monotonic()
+        if self.stopped is not None:
+            return {"gate": "pause", "until": None, "message": self.stopped.failure.message}
+        if now < self.quiet_until:
+            return {"gate": "pause", "until": self._utc(self.quiet_until), "message": self.quiet_why}
+        if self.pool.seats.free <= 0:
+            message = f"all {self.pool.seats.taken} seats are taken"
+            return {"gate": "seat", "until": None, "message": message}
+        if self.creating >= self.width and not self.accepted:
+            return {"gate": "opening", "until": None, "message": "waits for the account's first create to be accepted"}
+        until = self.pool.rates.wait_until(("create", "post", "all"))
+        if until is not None:
+            return {"gate": "rate", "until": self._utc(until), "message": "the create rate is used up"}
+        return {"gate": None, "until": None, "message": "nothing: its create is next"}
+
+    def _utc(self, monotonic: float) -> float:
+        return self.world.now() + monotonic - self.world.monotonic()
+
+
+def pools_of(world: World, providers: Sequence[Provider]) -> dict[str, Pool]:
+    """The pools of these accounts; where accounts of one pool state different limits the strictest holds."""
+    pools: dict[str, Pool] = {}
+    for provider in providers:
+        account = provider.account
+        limit = account.concurrency or provider.sheet.concurrency
+        pool = pools.get(account.pool)
+        if pool is None:
+            pools[account.pool] = pool = Pool(
+                account.pool, Seats(limit, world.monotonic), Rates(world.monotonic, world.call_at)
+            )
+        elif any(other.name != provider.name for other in providers if other.account.pool == account.pool):
+            raise ConfigError(f"pool {account.pool!r} holds accounts of different providers; limits are shared at one vendor only")
+        pool.seats.limit = min(pool.seats.limit, limit)
+        pool.rates.configure(_strictest(pool.rates, _rates(provider)))
+    return pools
+
+
+def _rates(provider: Provider) -> dict[str, tuple[Rate, ...]]:
+    return {**provider.sheet.rates, **provider.account.rates}
+
+
+def _strictest(known: Rates, wanted: dict[str, tuple[Rate, ...]]) -> dict[str, tuple[Rate, ...]]:
+    merged: dict[str, tuple[Rate, ...]] = {}
+    for name, rates in wanted.items():
+        by_window = {rate.window: rate for rate in rates}
+        for window in known.windows((name,)):
+            count = min(window.limit, by_window[window.length].count if window.length in by_window else window.limit)
+            by_window[window.length] = Rate(count, window.length)
+        merged[name] = tuple(by_window.values())
+    return merged
+

@@ -1,0 +1,242 @@
+"""One download: streamed to a part file in constant memory, taken up where it broke off, checked, hashed, synced, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from attrs import define, field, frozen
+
+from viseme.config import Downloads
+from viseme.engine.container import page_in_disguise, torn_mp4
+from viseme.engine.transport import Broken, Stream, Transport
+from viseme.engine.world import World
+from viseme.errors import quote
+
+__all__ = ["DeadLink", "Download", "Landed", "Unfit"]
+
+_FLUSH = 1 << 20
+_HEAD = 512
+_GONE = frozenset({400, 401, 403, 404, 410})
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class DeadLink(Exception):
+    """The link leads to no file any more; another may."""
+
+
+class Unfit(Exception):
+    """What was fetched is not a complete video file, or may not be kept."""
+
+
+@frozen
+class Landed:
+    """A file under its final name."""
+
+    bytes: int
+    sha256: str
+
+
+@define(eq=False)
+class Download:
+    """Fetches one file.
+
+    Args:
+        final: the file's path; the part file is ``<final>.part``, what it was cut from is noted in ``<final>.part.tag``.
+        video: whether the file must be a video; a cover is taken as it is.
+    """
+
+    world: World
+    transport: Transport
+    limits: Downloads
+    url: str
+    final: str
+    private: bool = False
+    video: bool = True
+    _hash: Any = field(factory=hashlib.sha256)
+    _written: int = 0
+    _pieces: list[bytes] = field(factory=list[bytes])
+    _pending: int = 0
+    _total: int | None = None
+    _tag: str | None = None
+
+    @property
+    def part(self) -> str:
+        """Where the bytes gather."""
+        return self.final + ".part"
+
+    async def run(self) -> Landed:
+        """Fetch the file.
+
+        Raises:
+            DeadLink: the link is dead.
+            Unfit: it is no video, too large, or leads where viseme does not go.
+            Broken: the connection broke off too often without bringing anything new.
+            OSError: the disk refused.
+        """
+        await self._resume()
+        vain = 0
+        while True:
+            before = self._written + self._pending
+            try:
+                if await self._once():
+                    return await self._land()
+                message = "the connection ended early"
+            except Broken as broken:
+                if broken.unsafe:
+                    raise Unfit(str(broken)) from None
+                message = str(broken)
+            vain = 0 if self._written + self._pending > before else vain + 1
+            if vain >= self.limits.tries:
+                await self._flush()
+                raise Broken(f"the download broke off {vain} times in a row: {message}")
+            await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    async def _once(self) -> bool:
+        """Send one request and take what it brings; True once the file is complete."""
+        headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
+        have = self._written + self._pending
+        if have and self._tag:
+            headers["Range"] = f"bytes={have}-"
+            headers["If-Range"] = self._tag
+        elif have:
+            await self._restart()
+        fetching = self.transport.fetch(self.url, headers, private=self.private, stall=self.limits.stall)
+        async with fetching as stream:
+            if not await self._opens(stream):
+                return self._total is not None and self._written + self._pending == self._total
+            await self._take(stream)
+        return self._total is None or self._written + self._pending >= self._total
+
+    async def _opens(self, stream: Stream) -> bool:
+        """Read the status line and headers; True if the body is to be taken."""
+        status, headers = stream.status, stream.headers
+        if status in _GONE:
+            raise DeadLink(f"the link answers HTTP {status}")
+        if status == 416:
+            if self._total is None or self._written + self._pending != self._total:
+                await self._restart()
+            return False
+        if status == 206:
+            return await self._continues(headers)
+        if status != 200:
+            raise Broken(f"the link answers HTTP {status}")
+        await self._restart()
+        self._identify(headers)
+        length = headers.get("content-length", "")
+        self._total = int(length) if length.isdigit() else None
+        self._refuse_large(self._total or 0)
+        return True
+
+    async def _continues(self, headers: Mapping[str, str]) -> bool:
+        match = _RANGE.fullmatch(headers.get("content-range", ""))
+        total = int(match[3]) if match and match[3] != "*" else self._total
+        if match is None or int(match[1]) != self._written + self._pending or (self._total or total) != total:
+            await self._restart()
+            return False
+        self._total = total
+        self._refuse_large(total or 0)
+        return True
+
+    async def _take(self, stream: Stream) -> None:
+        async for piece in stream.chunks():
+            if not piece:
+                continue
+            have = self._written + self._pending
+            if have < _HEAD:
+                self._refuse_page(stream.headers, b"".join([*self._pieces, piece])[:_HEAD] if not self._written else b"")
+            self._refuse_large(have + len(piece))
+            self._pieces.append(piece)
+            self._pending += len(piece)
+            if self._pending >= _FLUSH:
+                await self._flush()
+
+    def _identify(self, headers: Mapping[str, str]) -> None:
+        """Note what a later request must match: a strong ETag, else Last-Modified."""
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise Unfit("the link answers with a compressed body that was not asked for")
+        tag = headers.get("etag", "")
+        self._tag = tag if tag.startswith('"') else headers.get("last-modified")
+        if headers.get("accept-ranges", "").lower() == "none":
+            self._tag = None
+
+    def _refuse_page(self, headers: Mapping[str, str], head: bytes) -> None:
+        page = page_in_disguise(headers, head) if self.video and head else None
+        if page is not None:
+            raise DeadLink(page)
+
+    def _refuse_large(self, size: int) -> None:
+        if size > self.limits.max_bytes:
+            raise Unfit(f"the result has more than {self.limits.max_bytes} bytes; raise downloads.max_bytes to take it")
+
+    # -- the part file ---------------------------------------------------------------------------------------------
+
+    async def _resume(self) -> None:
+        """Take up what an earlier run left, if it is known what it was cut from; else remove it."""
+
+        def look() -> tuple[str | None, int, Any]:
+            disk, digest = self.world.disk, hashlib.sha256()
+            size = disk.size(self.part)
+            if not size or disk.size(self.part + ".tag") is None:
+                disk.remove(self.part)
+                return None, 0, digest
+            tag = b"".join(disk.read(self.part + ".tag")).decode("latin-1")
+            for piece in disk.read(self.part):
+                digest.update(piece)
+            return tag, size, digest
+
+        self._tag, self._written, self._hash = await self.world.blocking(look)
+
+    async def _restart(self) -> None:
+        """Forget what is there."""
+        self._pieces, self._pending, self._written, self._total = [], 0, 0, None
+        self._hash = hashlib.sha256()
+
+    async def _flush(self) -> None:
+        if not self._pending:
+            return
+        pieces, at, first = self._pieces, self._written, self._written == 0
+        self._pieces, self._written, self._pending = [], self._written + self._pending, 0
+
+        def write() -> None:
+            self.world.disk.append(self.part, pieces, at=at)
+            for piece in pieces:
+                self._hash.update(piece)
+            if first and self._tag:
+                self.world.disk.append(self.part + ".tag", [self._tag.encode("latin-1", "replace")], at=0)
+
+        await self.world.blocking(write)
+
+    async def _land(self) -> Landed:
+        """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""
+        pieces, at, size = self._pieces, self._written, self._written + self._pending
+        if not size:
+            raise DeadLink("the link answers with an empty file")
+
+        def land() -> str:
+            disk = self.world.disk
+            if pieces:
+                disk.append(self.part, pieces, at=at)
+                for piece in pieces:
+                    self._hash.update(piece)
+            torn = torn_mp4(size, partial(disk.peek, self.part)) if self.video else None
+            if torn is not None:
+                disk.remove(self.part)
+                disk.remove(self.part + ".tag")
+                raise DeadLink(torn)
+            disk.settle(self.part, self.final)
+            disk.remove(self.part + ".tag")
+            return self._hash.hexdigest()
+
+        digest = await self.world.blocking(land)
+        return Landed(size, digest)
+
+
+def describe(error: BaseException) -> str:
+    """A download's failure in one line."""
+    return quote(str(error) or type(error).__name__)

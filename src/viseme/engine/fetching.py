@@ -1,0 +1,138 @@
+"""Brings results home: a few downloads at once, those whose links die first going first."""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import math
+import os
+from collections.abc import Callable
+from itertools import count
+
+from anyio import CancelScope
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.config import Downloads
+from viseme.engine.book import Book, Hold
+from viseme.engine.downloads import DeadLink, Download, Landed, Unfit, describe
+from viseme.engine.lifecycle import Fetched, Unfetched
+from viseme.engine.transport import Broken, Transport
+from viseme.engine.world import World
+from viseme.errors import Failure, Kind
+from viseme.jobs import output_name
+from viseme.results import Artifact, State
+
+__all__ = ["Fetcher"]
+
+
+@define(eq=False)
+class Fetcher:
+    """The downloads of all accounts.
+
+    Attributes:
+        folder: where results go.
+        private: whether an account may reach private addresses.
+        notice: called with a sentence that the user should read.
+    """
+
+    world: World
+    book: Book
+    transport: Transport
+    limits: Downloads
+    folder: str
+    group: TaskGroup
+    private: Callable[[str], bool]
+    notice: Callable[[str], None]
+    _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
+    _queued: set[str] = field(factory=set[str])
+    _tickets: "count[int]" = field(factory=count)
+    _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
+    _stopping: bool = False
+
+    def put(self, row: TaskRow) -> None:
+        """Fetch a task's result."""
+        if self._stopping or row.id in self._queued or row.id in self._under_way:
+            return
+        expires = min((output.expires_at or math.inf for output in row.outputs), default=math.inf)
+        heapq.heappush(self._queue, (expires, next(self._tickets), row.id))
+        self._queued.add(row.id)
+        self._fill()
+
+    def stop(self) -> None:
+        """Break off; part files stay and are taken up later."""
+        self._stopping = True
+        for scope in self._under_way.values():
+            scope.cancel()
+
+    def withdraw(self, task: str) -> None:
+        """Break off one."""
+        scope = self._under_way.get(task)
+        if scope is not None:
+            scope.cancel()
+
+    def _fill(self) -> None:
+        while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
+            _, _, task = heapq.heappop(self._queue)
+            self._queued.discard(task)
+            scope = self._under_way[task] = CancelScope()
+            self.group.start_soon(self._fetch, task, scope)
+
+    async def _fetch(self, task: str, scope: CancelScope) -> None:
+        try:
+            with scope:
+                async with self.book.hold(task) as hold:
+                    if hold.row.state is State.FETCHING and not hold.row.parked:
+                        await self._bring(hold)
+        finally:
+            del self._under_way[task]
+            self._fill()
+
+    async def _bring(self, hold: Hold) -> None:
+        video = next((output for output in hold.row.outputs if output.role == "video"), None)
+        if video is None:
+            await hold.take(Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True))
+            return
+        name = output_name(hold.row.key, hold.row.job.output)
+        try:
+            landed = await self._download(hold.row, video, name, video=True)
+        except (DeadLink, Unfit, Broken, OSError) as error:
+            await hold.take(_failed(error))
+            return
+        await self._bring_cover(hold.row, name)
+        await hold.take(Fetched(os.path.join(self.folder, name), landed.bytes, landed.sha256))
+
+    async def _download(self, row: TaskRow, output: Artifact, name: str, *, video: bool) -> Landed:
+        final = os.path.join(self.folder, name)
+        await self.world.blocking(lambda: self._make_room(final))
+        private = self.private(row.account)
+        return await Download(
+            self.world, self.transport, self.limits, output.url, final, private=private, video=video
+        ).run()
+
+    def _make_room(self, final: str) -> None:
+        root = self.world.disk.make_folder(self.folder)
+        folder = self.world.disk.make_folder(os.path.dirname(final))
+        if folder != root and not folder.startswith(root + os.sep):
+            raise Unfit("the output name leads out of the output folder through a link; choose another")
+
+    async def _bring_cover(self, row: TaskRow, name: str) -> None:
+        """Fetch the cover image if it is wanted; whatever happens to it, the task goes on."""
+        cover = next((output for output in row.outputs if output.role == "cover"), None)
+        if cover is None or not self.limits.covers:
+            return
+        try:
+            await self._download(row, cover, os.path.splitext(name)[0] + ".jpg", video=False)
+        except (DeadLink, Unfit, Broken, OSError) as error:
+            self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
+
+
+def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:
+    if isinstance(error, DeadLink):
+        return Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=f"the result could not be fetched: {error}"), True)
+    if isinstance(error, OSError):
+        full = " Free some space and run again: what was paid for is kept." if error.errno == errno.ENOSPC else ""
+        return Unfetched(Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}"))
+    kind = Kind.PROTOCOL if isinstance(error, Unfit) else Kind.TRANSIENT
+    return Unfetched(Failure(kind=kind, message=f"the result could not be fetched: {describe(error)}; run again to go on"))

@@ -1,0 +1,81 @@
+"""What has to be done now and then: orders from outside, gates shown, result lines written, seats given up unheard."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from viseme.engine.core import Core
+from viseme.errors import LedgerError
+from viseme.ledger.base import Change
+
+__all__ = ["Housekeeping"]
+
+_ORDERS = 0.5
+_GATES = 1.0
+_SEATS = 30.0
+
+
+@define(eq=False)
+class Housekeeping:
+    """The engine's regular errands."""
+
+    core: Core
+    _results: asyncio.Event = field(factory=asyncio.Event)
+    _shown: dict[str, Any] = field(factory=dict[str, Any])
+
+    def start(self, group: TaskGroup) -> None:
+        """Set the errands to run in ``group``."""
+        self.core.on_result = self._results.set
+        group.start_soon(self._write_results)
+        group.start_soon(self._take_orders)
+        group.start_soon(self._show_gates)
+        group.start_soon(self._give_up_seats)
+
+    async def _write_results(self) -> None:
+        while True:
+            await self._results.wait()
+            self._results.clear()
+            await self.core.results.write()
+
+    async def _take_orders(self) -> None:
+        while True:
+            await self.core.world.sleep(_ORDERS)
+            orders = await self.core.ledger.take_orders()
+            if orders:
+                await self.core.obey(orders)
+
+    async def _show_gates(self) -> None:
+        while True:
+            await self.show_gates()
+            await self.core.world.sleep(_GATES)
+
+    async def show_gates(self) -> None:
+        """Show what each account waits for, if it has changed."""
+        figures = {name: office.figures() for name, office in self.core.offices.items()}
+        if figures != self._shown:
+            self._shown = figures
+            now = self.core.world.now()
+            try:
+                await self.core.ledger.write_gates({name: {**shown, "at": now} for name, shown in figures.items()})
+            except LedgerError:
+                self._shown = {}
+
+    async def _give_up_seats(self) -> None:
+        while True:
+            await self.give_up_seats()
+            await self.core.world.sleep(_SEATS)
+
+    async def give_up_seats(self) -> None:
+        """Give up the seats of jobs that nothing was heard of for their whole life."""
+        now = self.core.world.now()
+        for seat in await self.core.ledger.seats():
+            office = self.core.offices.get(seat.account)
+            if seat.until > now or office is None:
+                continue
+            for row in await self.core.ledger.tasks([seat.task]):
+                await self.core.ledger.commit(Change(row=row, closes=seat.id))
+            office.desk.pool.seats.give_back(seat.id)

@@ -1,0 +1,98 @@
+"""From a job to a row: its account found, its inputs checked for free, its key and digest made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import urlsplit
+
+from attrs import define
+
+from viseme.attempts import TaskRow
+from viseme.config import private_host
+from viseme.engine.world import World
+from viseme.errors import JobInvalid, quote
+from viseme.jobs import Job, is_url
+from viseme.keys import FileStamp, inputs_digest
+from viseme.providers.base import Provider
+from viseme.results import Timings
+
+__all__ = ["Intake"]
+
+_KEY_LIMIT = 500
+
+
+@define
+class Intake:
+    """Makes rows of jobs.
+
+    Attributes:
+        providers: by account.
+        default: the account of jobs that name none.
+    """
+
+    world: World
+    providers: Mapping[str, Provider]
+    default: str | None = None
+
+    async def row(self, job: Job, run: int) -> TaskRow:
+        """The row of a new task.
+
+        Raises:
+            JobInvalid: the job cannot be run as it stands; nothing was sent.
+        """
+        account = self.account(job)
+        self._check(job, self.providers[account])
+        stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
+        digest = inputs_digest(job, account, stamps)
+        key = job.key or digest[:32]
+        if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
+            raise JobInvalid(f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key")
+        return TaskRow(
+            id=self.world.new_id(),
+            key=key,
+            job=job,
+            digest=digest,
+            account=account,
+            run=run,
+            timings=Timings(queued=self.world.now()),
+        )
+
+    def account(self, job: Job) -> str:
+        """The name of the account that runs a job: its own, else the default, else the only one."""
+        name = job.account or self.default or (next(iter(self.providers)) if len(self.providers) == 1 else None)
+        known = ", ".join(self.providers)
+        if name is None:
+            raise JobInvalid(f"the job names no account and there is no default; configured are {known}", field="account")
+        if name not in self.providers:
+            raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
+        return name
+
+    def _check(self, job: Job, provider: Provider) -> None:
+        provider.check(job)
+        for name in ("video", "image", "audio"):
+            source: str | None = getattr(job, name)
+            if source is None or not is_url(source) or provider.account.allow_private_hosts:
+                continue
+            if private_host(urlsplit(source).hostname or ""):
+                raise JobInvalid(
+                    f"{name} {quote(source)!r} is at a private address, where the vendor cannot read it;"
+                    " give a public URL (or set allow_private_hosts = true for a vendor on your network)",
+                    field=name,
+                )
+
+    async def _stamps(self, job: Job) -> dict[str, FileStamp]:
+        stamps: dict[str, FileStamp] = {}
+        for name in ("video", "image", "audio"):
+            source: str | None = getattr(job, name)
+            if source is None or is_url(source):
+                continue
+            try:
+                stamps[source] = await self.world.blocking(partial(self.world.disk.stamp, source))
+            except OSError as error:
+                raise JobInvalid(f"{name} {quote(source)!r} cannot be read: {error.strerror}", field=name) from None
+            raise JobInvalid(
+                f"{name} {quote(source)!r} is a local file; this release takes http(s) URLs, put the file where the vendor can read it",
+                field=name,
+            )
+        return stamps

@@ -1,0 +1,486 @@
+"""The life of a task, as a pure function: a row and what happened give the row that follows, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.errors import Failure, Kind
+from viseme.events import EventType
+from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict
+from viseme.results import ENDED, Reason, State
+
+__all__ = [
+    "ACCOUNT_TROUBLE",
+    "BACK_IN_LINE",
+    "Called",
+    "Fetched",
+    "Intended",
+    "Lost",
+    "Next",
+    "Observed",
+    "Parks",
+    "Policy",
+    "Proved",
+    "Reconciles",
+    "Refound",
+    "Reopened",
+    "Resumed",
+    "Signal",
+    "Step",
+    "Taken",
+    "Turned",
+    "Unfetched",
+    "Unsettled",
+    "advance",
+]
+
+BACK_IN_LINE = frozenset({Kind.RATE_LIMITED, Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT})
+"""Refusals of a create that decide nothing: the task waits for its turn again."""
+
+ACCOUNT_TROUBLE = {
+    Kind.NO_CREDIT: Reason.NO_CREDIT,
+    Kind.AUTH: Reason.NEEDS_PERSON,
+    Kind.NOT_FOUND: Reason.NEEDS_PERSON,
+    Kind.PROTOCOL: Reason.NEEDS_PERSON,
+}
+"""Refusals of a create that are the account's trouble and not the job's: the job is kept."""
+
+_MAX_REFETCH = 3
+
+
+class Next(Enum):
+    """What the engine does with a task after a step."""
+
+    NOTHING = auto()
+    CREATE = auto()
+    RECONCILE = auto()
+    WATCH = auto()
+    REFRESH = auto()
+    FETCH = auto()
+
+
+@frozen(kw_only=True)
+class Policy:
+    """What the user allows: how many attempts, paying again, what to do about a fate that stays unknown."""
+
+    attempts: int = 1
+    pay_again: bool = False
+    on_unknown_fate: str = "ask"
+    stages: tuple[str, ...] = ("lipsync",)
+
+
+@frozen(kw_only=True)
+class Step:
+    """The row that follows, the events that tell of it, the seat it takes or gives back, and what comes next."""
+
+    row: TaskRow
+    events: tuple[tuple[EventType, Mapping[str, Any]], ...] = ()
+    intent: Intent | None = None
+    opens: Seat | None = None
+    closes: str | None = None
+    next: Next = Next.NOTHING
+
+
+# -- what can happen to a task --------------------------------------------------------------------------------------
+
+
+@frozen
+class Intended:
+    """A paid request is about to leave."""
+
+    intent: Intent
+    seat: Seat
+
+
+@frozen
+class Taken:
+    """The vendor took the job."""
+
+    accepted: Accepted
+
+
+@frozen
+class Turned:
+    """The vendor clearly refused the create, or it never left."""
+
+    verdict: Verdict
+    keep_waiting: bool = False
+    """Whether the job stays in line while its account is in trouble, instead of being parked."""
+
+
+@frozen
+class Lost:
+    """The create's reply was lost; ``verdict`` tells how."""
+
+    verdict: Verdict
+
+
+@frozen
+class Reconciles:
+    """The vendor is about to be asked what became of a lost create; ``method`` is ``replay`` or ``lookup``."""
+
+    method: str
+
+
+@frozen
+class Refound:
+    """The lost create turned out to have been carried out."""
+
+    found: Found
+
+
+@frozen
+class Proved:
+    """The lost create turned out not to have been carried out."""
+
+
+@frozen
+class Unsettled:
+    """Nothing tells what became of the lost create; ``order`` is what a person decided, if one did."""
+
+    message: str
+    order: str | None = None
+
+
+@frozen
+class Observed:
+    """The vendor was looked at."""
+
+    observation: Observation
+
+
+@frozen
+class Fetched:
+    """The result is on disk."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@frozen
+class Unfetched:
+    """The result could not be fetched; ``refresh`` if another link may help."""
+
+    failure: Failure
+    refresh: bool = field(default=False)
+
+
+@frozen
+class Called:
+    """The user called the task off; ``answer`` is what the vendor said, None if it was never asked."""
+
+    answer: Answer | None
+
+
+@frozen
+class Parks:
+    """This run is done with the task."""
+
+    reason: Reason
+    failure: Failure | None = None
+
+
+@frozen
+class Resumed:
+    """A run takes the task up again."""
+
+    run: int
+
+
+@frozen
+class Reopened:
+    """The user wants an ended task again: ``fetch`` its file once more, or ``create`` (and pay for) it anew."""
+
+    run: int
+    create: bool = False
+
+
+Signal = (
+    Intended
+    | Taken
+    | Turned
+    | Lost
+    | Reconciles
+    | Refound
+    | Proved
+    | Unsettled
+    | Observed
+    | Fetched
+    | Unfetched
+    | Called
+    | Parks
+    | Resumed
+    | Reopened
+)
+
+
+def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
+    """What follows from a signal; None where it changes nothing (an ended task, an older observation).
+
+    Args:
+        now: UTC seconds.
+    """
+    if row.state in ENDED:
+        return _after_the_end(row, signal, now)
+    match signal:
+        case Intended(intent, seat):
+            return _intended(row, intent, seat)
+        case Taken(accepted):
+            return _taken(row, accepted.handle, accepted.observation, policy, now)
+        case Refound(found):
+            return _taken(row, found.handle, found.observation, policy, now)
+        case Turned():
+            return _turned(row, signal, now)
+        case Lost(verdict):
+            return _lost(row, verdict, now)
+        case Reconciles(method):
+            told = (EventType.RECONCILING, {"method": method})
+            return Step(row=evolve(row, state=State.RECONCILING), events=(told,))
+        case Proved():
+            return Step(row=evolve(row, state=State.QUEUED), closes=row.seat, next=Next.CREATE)
+        case Unsettled():
+            return _unsettled(row, signal, policy, now)
+        case Observed(observation):
+            return _observed(row, observation, policy, now)
+        case Fetched():
+            return _fetched(row, signal, now)
+        case Unfetched():
+            return _unfetched(row, signal)
+        case Called(answer):
+            return _called(row, answer, now)
+        case Parks(reason, failure):
+            return _parks(row, reason, failure)
+        case Resumed(run):
+            return _resumed(row, run, now)
+        case Reopened():
+            return None
+
+
+def failure_data(failure: Failure) -> dict[str, Any]:
+    """A failure as events carry it."""
+    return {"kind": str(failure.kind), "message": failure.message, "code": failure.code}
+
+
+def _failure(verdict: Verdict) -> Failure:
+    return Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
+
+
+def _intended(row: TaskRow, intent: Intent, seat: Seat) -> Step:
+    data = {"account": intent.account, "attempt": intent.attempt, "stage": intent.stage}
+    return Step(
+        row=evolve(row, state=State.CREATING, attempt=intent.attempt, stage=intent.stage, intent=intent, failure=None),
+        events=((EventType.CREATING, data),),
+        intent=intent,
+        opens=seat,
+    )
+
+
+def _closed(row: TaskRow, now: float) -> Intent | None:
+    return None if row.intent is None or row.intent.ended is not None else evolve(row.intent, ended=now)
+
+
+def _taken(row: TaskRow, handle: Handle, seen: Observation | None, policy: Policy, now: float) -> Step:
+    intent = _closed(row, now)
+    taken = evolve(
+        row,
+        state=State.WAITING,
+        handle=handle,
+        intent=intent or row.intent,
+        since=row.since or now,
+        observed=0.0,
+        failure=None,
+        timings=evolve(row.timings, created=row.timings.created or now),
+    )
+    created = (EventType.CREATED, {"account": row.account, "handle": taken.vendor_id, "stage": row.stage})
+    if seen is not None and seen.seen.terminal:
+        step = _observed(taken, seen, policy, now)
+        if step is not None:
+            return evolve(step, intent=step.intent or intent, events=(created, *step.events))
+    return Step(row=taken, events=(created,), intent=intent, next=Next.WATCH)
+
+
+def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
+    verdict, intent = signal.verdict, _closed(row, now)
+    failure = _failure(verdict)
+    back = evolve(row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=max(0, row.attempt - 1))
+    if verdict.kind in BACK_IN_LINE:
+        kind = EventType.RETRYING if verdict.kind is Kind.TRANSIENT else EventType.THROTTLED
+        data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
+        return Step(row=back, events=((kind, data),), intent=intent, closes=row.seat, next=Next.CREATE)
+    reason = ACCOUNT_TROUBLE.get(verdict.kind)
+    if reason is None:
+        return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=row.seat)
+    if signal.keep_waiting:
+        return Step(row=back, intent=intent, closes=row.seat)
+    return evolve(_parks(back, reason, failure), intent=intent, closes=row.seat)
+
+
+def _gate(kind: Kind) -> str:
+    return {Kind.RATE_LIMITED: "rate", Kind.NO_SEAT: "seat", Kind.LIMITED: "limit"}.get(kind, "network")
+
+
+def _lost(row: TaskRow, verdict: Verdict, now: float) -> Step:
+    intent, failure = _closed(row, now), _failure(verdict)
+    return Step(
+        row=evolve(row, state=State.RECONCILING, intent=intent or row.intent, failure=failure),
+        events=((EventType.FATE_UNKNOWN, {"account": row.account, "error": failure_data(failure)}),),
+        intent=intent,
+        next=Next.RECONCILE,
+    )
+
+
+def _unsettled(row: TaskRow, signal: Unsettled, policy: Policy, now: float) -> Step:
+    failure = Failure(kind=Kind.FATE_UNKNOWN, message=signal.message, code=row.failure.code if row.failure else None)
+    choice = signal.order or policy.on_unknown_fate
+    if choice == "resubmit":
+        told = (EventType.RECONCILING, {"method": "resubmit", "by": "order" if signal.order else "on_unknown_fate"})
+        row = evolve(row, state=State.QUEUED, parked=None, handle=None)
+        return Step(row=row, events=(told,), next=Next.CREATE)
+    if choice in ("fail", "abandon"):
+        return _fails(row, failure, now)
+    return _parks(row, Reason.FATE_UNKNOWN, failure)
+
+
+def _observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step | None:
+    if row.state is not State.WAITING or (seen.at and seen.at <= row.observed):
+        return None
+    started = row.timings.started or (None if seen.seen is Seen.QUEUED else now)
+    row = evolve(
+        row,
+        observed=seen.at,
+        status=seen.status,
+        cost=seen.cost or row.cost,
+        timings=evolve(row.timings, started=started),
+    )
+    if seen.seen is Seen.SUCCEEDED:
+        return _done(row, seen, policy, now)
+    if seen.seen is Seen.FAILED:
+        return _vendor_failed(row, seen, policy, now)
+    return Step(row=row, next=Next.NOTHING if row.parked else Next.WATCH)
+
+
+def _done(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
+    position = policy.stages.index(row.stage) if row.stage in policy.stages else len(policy.stages)
+    if position + 1 < len(policy.stages) and row.handle is not None:
+        handles = {**row.handles, row.stage: row.handle}
+        row = evolve(row, state=State.QUEUED, stage=policy.stages[position + 1], handles=handles, handle=None)
+        return Step(row=row, next=Next.NOTHING if row.parked else Next.CREATE)
+    row = evolve(row, state=State.FETCHING, outputs=seen.outputs, timings=evolve(row.timings, done=row.timings.done or now))
+    if row.parked:
+        return Step(row=row, closes=row.seat)
+    return Step(row=row, events=((EventType.FETCHING, {"handle": row.vendor_id}),), closes=row.seat, next=Next.FETCH)
+
+
+def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
+    verdict = seen.verdict or Verdict(kind=Kind.JOB_FAILED, message="the vendor failed the job without saying why")
+    failure = _failure(verdict)
+    again = verdict.blame == "vendor" and (policy.pay_again or not verdict.charged)
+    if row.attempt < policy.attempts and again:
+        told = (EventType.RETRYING, {"attempt": row.attempt + 1, "error": failure_data(failure)})
+        fresh = evolve(row, state=State.QUEUED, handle=None, handles={}, stage="", failure=failure, observed=0.0, since=None)
+        return Step(row=fresh, events=() if row.parked else (told,), closes=row.seat, next=Next.CREATE)
+    return evolve(_fails(row, failure, now), closes=row.seat)
+
+
+def _fails(row: TaskRow, failure: Failure, now: float) -> Step:
+    ended = evolve(
+        row, state=State.FAILED, parked=None, failure=failure, timings=evolve(row.timings, ended=now)
+    )
+    return Step(row=ended, events=((EventType.FAILED, {"error": failure_data(failure)}),))
+
+
+def _fetched(row: TaskRow, signal: Fetched, now: float) -> Step:
+    ended = evolve(
+        row,
+        state=State.SUCCEEDED,
+        parked=None,
+        failure=None,
+        file=signal.file,
+        bytes=signal.bytes,
+        sha256=signal.sha256,
+        timings=evolve(row.timings, ended=now),
+    )
+    cost = None if row.cost is None else {"amount": row.cost.amount, "unit": row.cost.unit, "usd": row.cost.usd}
+    data = {"file": signal.file, "bytes": signal.bytes, "sha256": signal.sha256, "cost": cost}
+    if row.file is not None:
+        data["replayed"] = True
+    return Step(row=ended, events=((EventType.SUCCEEDED, data),))
+
+
+def _unfetched(row: TaskRow, signal: Unfetched) -> Step:
+    if signal.refresh and row.tries < _MAX_REFETCH:
+        told = (EventType.RETRYING, {"attempt": row.attempt, "error": failure_data(signal.failure)})
+        again = evolve(row, state=State.WAITING, outputs=(), tries=row.tries + 1, observed=0.0)
+        return Step(row=again, events=(told,), next=Next.REFRESH)
+    return _parks(evolve(row, tries=0), Reason.NEEDS_PERSON, signal.failure)
+
+
+def _called(row: TaskRow, answer: Answer | None, now: float) -> Step:
+    says = None if answer is None else (answer.message or answer.outcome)
+    under_way = row.state in (State.CREATING, State.RECONCILING, State.WAITING)
+    over = row.seat if not under_way or (answer is not None and answer.outcome == "cancelled") else None
+    ended = evolve(
+        row, state=State.CANCELLED, parked=None, vendor_says=says, timings=evolve(row.timings, ended=now)
+    )
+    return Step(row=ended, events=((EventType.CANCELLED, {"vendor": says}),), closes=over)
+
+
+def _parks(row: TaskRow, reason: Reason, failure: Failure | None) -> Step:
+    if row.parked is not None:
+        return Step(row=evolve(row, parked=reason, failure=failure or row.failure))
+    kept = failure or row.failure
+    data = {"reason": str(reason), "error": None if kept is None else failure_data(kept)}
+    return Step(row=evolve(row, parked=reason, failure=kept), events=((EventType.PARKED, data),))
+
+
+def _resumed(row: TaskRow, run: int, now: float) -> Step:
+    since = now if row.parked is Reason.DEADLINE else row.since
+    row = evolve(row, run=run, parked=None, since=since, observed=0.0 if row.state is State.WAITING else row.observed)
+    follows = {
+        State.QUEUED: Next.CREATE,
+        State.CREATING: Next.RECONCILE,
+        State.RECONCILING: Next.RECONCILE,
+        State.WAITING: Next.WATCH,
+        State.FETCHING: Next.FETCH,
+    }
+    return Step(row=row, next=follows.get(row.state, Next.NOTHING))
+
+
+def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
+    """An ended task whose job goes on at the vendor keeps its seat until the vendor's end is seen."""
+    match signal:
+        case Observed(observation) if observation.seen.terminal:
+            return Step(row=row, closes=row.seat)
+        case Reopened(run, True):
+            fresh = evolve(
+                row, run=run, state=State.QUEUED, stage="", handle=None, handles={}, outputs=(), observed=0.0, since=None
+            )
+            return Step(row=evolve(fresh, failure=None, tries=0), next=Next.CREATE)
+        case Reopened(run) if row.handle is not None:
+            again = evolve(row, run=run, state=State.WAITING, outputs=(), observed=0.0, since=now, tries=0)
+            return Step(row=again, next=Next.REFRESH)
+        case _:
+            return None
+
+
+def last_event(row: TaskRow) -> tuple[EventType, dict[str, Any]]:
+    """The event that ended the task, made again from its row, marked ``replayed``."""
+    failure = None if row.failure is None else failure_data(row.failure)
+    data: dict[str, Any]
+    match row.shown:
+        case State.SUCCEEDED:
+            cost = None if row.cost is None else {"amount": row.cost.amount, "unit": row.cost.unit, "usd": row.cost.usd}
+            kind, data = EventType.SUCCEEDED, {"file": row.file, "bytes": row.bytes, "sha256": row.sha256, "cost": cost}
+        case State.FAILED:
+            kind, data = EventType.FAILED, {"error": failure}
+        case State.CANCELLED:
+            kind, data = EventType.CANCELLED, {"vendor": row.vendor_says}
+        case _:
+            kind, data = EventType.PARKED, {"reason": str(row.parked), "error": failure}
+    return kind, {**data, "replayed": True}

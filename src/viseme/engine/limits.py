@@ -1,0 +1,249 @@
+"""Rates that are exact at the vendor.
+
+A vendor counts a request when it arrives, which is some time between our sending it and our seeing the reply. So a request holds its
+place from sending until one window length after its reply was seen: whenever in between it arrived, the vendor never counts too many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+
+from attrs import define, field, frozen
+
+from viseme.engine.world import Timer
+from viseme.units import Rate
+
+__all__ = ["Place", "Rates", "RatesState", "Window"]
+
+
+@define(eq=False)
+class Window:
+    """At most ``limit`` places taken at any time; a place is given back ``length`` seconds after its request ended."""
+
+    limit: int
+    length: float
+    under_way: int = 0
+    _ends: deque[float] = field(factory=deque[float])
+    """When the places of ended requests come free, rising."""
+    held_until: float = 0.0
+    """Nothing passes before this time (a ``Retry-After``)."""
+    halved_until: float = 0.0
+
+    def room(self, now: float) -> int:
+        """How many more requests may be sent now."""
+        while self._ends and self._ends[0] <= now:
+            self._ends.popleft()
+        if now < self.held_until:
+            return 0
+        limit = max(1, self.limit // 2) if now < self.halved_until else self.limit
+        return limit - self.under_way - len(self._ends)
+
+    def next_room(self, now: float) -> float | None:
+        """When room may come by time alone; None if only the end of a request can bring it."""
+        if now < self.held_until:
+            return self.held_until
+        limit = max(1, self.limit // 2) if now < self.halved_until else self.limit
+        surplus = self.under_way + len(self._ends) - limit
+        if surplus < 0:
+            return now
+        due = self._ends[surplus] if surplus < len(self._ends) else None
+        return min((at for at in (due, self.halved_until if now < self.halved_until else None) if at), default=None)
+
+    def end(self, now: float) -> None:
+        """A request's reply, or the end of its connection, was seen."""
+        self.under_way -= 1
+        self._ends.append(now + self.length)
+
+    def remember(self, ended: float, now: float) -> None:
+        """Count a request of an earlier run that ended at ``ended`` (monotonic; call in rising order)."""
+        if ended + self.length > now:
+            self._ends.append(ended + self.length)
+
+
+@frozen(kw_only=True)
+class RatesState:
+    """A rate's figures, for ``why()`` and ``viseme status``."""
+
+    rate: str
+    under_way: int
+    room: int
+    waiting: int
+    until: float | None
+
+
+@define(eq=False)
+class Place:
+    """The right to send one request; give it back with ``end`` once its reply is seen."""
+
+    _rates: Rates
+    _windows: tuple[Window, ...]
+    _open: bool = True
+
+    def end(self) -> None:
+        """The reply, or the end of the connection, was seen. May be called again without effect."""
+        if self._open:
+            self._open = False
+            now = self._rates.clock()
+            for window in self._windows:
+                window.end(now)
+            self._rates.wake()
+
+    def cancel(self) -> None:
+        """The request never left: the place is free at once."""
+        if self._open:
+            self._open = False
+            for window in self._windows:
+                window.under_way -= 1
+            self._rates.wake()
+
+
+@define(eq=False)
+class Rates:
+    """The windows that a pool's requests pass, and those who wait for room in them.
+
+    A request passes every window that names one of its classes. Waiters go first come, first served within a priority, and one that
+    waits keeps those behind it, so that nobody starves; requests of other windows pass beside them.
+    """
+
+    clock: Callable[[], float]
+    _call_at: Callable[[float, Callable[[], None]], Timer]
+    _windows: dict[str, list[Window]] = field(factory=dict[str, list[Window]])
+    _queues: dict[tuple[str, ...], list[tuple[int, int, asyncio.Future[Place]]]] = field(
+        factory=dict[tuple[str, ...], list[tuple[int, int, "asyncio.Future[Place]"]]]
+    )
+    _tickets: Iterable[int] = field(factory=count)
+    _timer: Timer | None = None
+
+    def configure(self, rates: Mapping[str, Iterable[Rate]]) -> None:
+        """Set the rates, also while requests are under way; places that are taken stay taken."""
+        for name, wanted in rates.items():
+            old = self._windows.get(name, [])
+            self._windows[name] = [_resized(old, rate) for rate in wanted]
+        self.wake()
+
+    def windows(self, classes: Iterable[str]) -> tuple[Window, ...]:
+        """The windows that a request of these classes passes."""
+        return tuple(window for name in classes for window in self._windows.get(name, ()))
+
+    async def acquire(self, classes: tuple[str, ...], priority: int = 0) -> Place:
+        """Wait for room in every window of these classes. A higher priority goes first. Cancelling leaks nothing."""
+        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        queue = self._queues.setdefault(classes, [])
+        heapq.heappush(queue, (-priority, next(iter(self._tickets)), future))
+        self.wake()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                future.result().cancel()
+            else:
+                future.cancel()
+                self.wake()
+            raise
+
+    def hold(self, classes: Iterable[str], seconds: float) -> None:
+        """Let nothing of these classes pass for so many seconds (a ``Retry-After``)."""
+        until = self.clock() + seconds
+        for window in self.windows(classes):
+            window.held_until = max(window.held_until, until)
+        self.wake()
+
+    def halve(self, classes: Iterable[str], seconds: float) -> None:
+        """Halve the limits of these classes for so many seconds."""
+        until = self.clock() + seconds
+        for window in self.windows(classes):
+            window.halved_until = max(window.halved_until, until)
+
+    def remember(self, classes: Iterable[str], ends: Iterable[float]) -> None:
+        """Count requests of an earlier run, by the monotonic times of their ends."""
+        now = self.clock()
+        windows = self.windows(classes)
+        for ended in sorted(ends):
+            for window in windows:
+                window.remember(ended, now)
+
+    def wait_until(self, classes: Iterable[str]) -> float | None:
+        """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end can tell."""
+        now = self.clock()
+        full = [window for window in self.windows(classes) if window.room(now) <= 0]
+        times = [at for window in full if (at := window.next_room(now)) is not None]
+        return max(times) if times else None
+
+    def state(self) -> dict[str, list[RatesState]]:
+        """Figures by class."""
+        now = self.clock()
+        waiting = {name: sum(len(q) for classes, q in self._queues.items() if name in classes) for name in self._windows}
+        return {
+            name: [
+                RatesState(
+                    rate=str(Rate(window.limit, window.length)),
+                    under_way=window.under_way,
+                    room=max(0, window.room(now)),
+                    waiting=waiting[name],
+                    until=None if window.room(now) > 0 else window.next_room(now),
+                )
+                for window in windows
+            ]
+            for name, windows in self._windows.items()
+        }
+
+    def wake(self) -> None:
+        """Let pass whoever may, in turn; then set the clock for the next."""
+        now = self.clock()
+        blocked: set[int] = set()
+        heads = sorted((queue[0][:2], classes) for classes in list(self._queues) if (queue := self._live(classes)))
+        while heads:
+            _, classes = heapq.heappop(heads)
+            windows = self.windows(classes)
+            if any(id(window) in blocked or window.room(now) <= 0 for window in windows):
+                blocked.update(id(window) for window in windows)
+                continue
+            self._grant(classes, windows)
+            if queue := self._live(classes):
+                heapq.heappush(heads, (queue[0][:2], classes))
+        self._set_timer(now)
+
+    def _grant(self, classes: tuple[str, ...], windows: tuple[Window, ...]) -> None:
+        _, _, future = heapq.heappop(self._queues[classes])
+        for window in windows:
+            window.under_way += 1
+        future.set_result(Place(self, windows))
+
+    def _live(self, classes: tuple[str, ...]) -> list[tuple[int, int, asyncio.Future[Place]]]:
+        """The queue without the waiters at its head that gave up; empty queues are dropped."""
+        queue = self._queues[classes]
+        while queue and queue[0][2].done():
+            heapq.heappop(queue)
+        if not queue:
+            del self._queues[classes]
+        return queue
+
+    def _set_timer(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        times = [at for classes in self._queues if (at := self.wait_until(classes)) is not None]
+        if times:
+            self._timer = self._call_at(max(min(times), now), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def close(self) -> None:
+        """Stop the clock."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _resized(old: list[Window], rate: Rate) -> Window:
+    window = next((window for window in old if window.length == rate.window), None)
+    if window is None:
+        return Window(rate.count, rate.window)
+    window.limit = rate.count
+    return window

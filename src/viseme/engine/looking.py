@@ -1,0 +1,199 @@
+"""Looks at waiting tasks, one by one or many in one request, and moves on those whose end was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve, field
+
+from viseme.engine.book import Book
+from viseme.engine.cadence import Cadence
+from viseme.engine.desk import Desk, Stop
+from viseme.engine.hub import Hub, Watch
+from viseme.engine.lifecycle import Observed, Parks
+from viseme.engine.world import World
+from viseme.errors import Failure, Kind
+from viseme.providers.base import Observation, Refused, Seen, Verdict
+from viseme.results import Reason, State
+
+__all__ = ["Looker"]
+
+_YOUNG = 60.0
+"""A job that the vendor does not know counts as gone only so long after its create, seconds, and after two looks."""
+_NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
+
+
+@define(eq=False)
+class Looker:
+    """Carries out the hub's looks for one account.
+
+    Attributes:
+        notice: called with a sentence that the user should read.
+        keep_waiting: leave tasks waiting while their account is in trouble, instead of parking them.
+    """
+
+    world: World
+    book: Book
+    desk: Desk
+    cadence: Cadence
+    notice: Callable[[str], None]
+    keep_waiting: bool = False
+    hub: Hub = field(init=False)
+
+    async def look(self, batch: list[Watch]) -> None:
+        """Look at a batch; each of it is due again afterwards, or let go."""
+        try:
+            if self.hub.at_most > 1 and len(batch) > 1:
+                await self._many(batch)
+            else:
+                await self._one(batch[0])
+        except KeyError:
+            for watch in batch:
+                self.hub.forget(watch.task)
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    async def _one(self, watch: Watch) -> None:
+        sent = self.world.now()
+        hold = self.cadence.hold(sent - watch.since)
+        flow = self.desk.provider.poll(watch.handle, hold) if hold else self.desk.provider.poll(watch.handle)
+        try:
+            seen = await self.desk.courier.run(flow, tries=1)
+        except Refused as refusal:
+            await self._failed(watch, refusal.verdict)
+        else:
+            await self._saw(watch, evolve(seen, at=sent))
+
+    async def _many(self, batch: list[Watch], *, halves: bool = True) -> None:
+        sent = self.world.now()
+        flow = self.desk.provider.poll_many([watch.handle for watch in batch])
+        try:
+            seen = await self.desk.courier.run(flow, tries=1)
+        except Refused as refusal:
+            await self._list_failed(batch, refusal.verdict, halves)
+            return
+        await self._listed(batch, seen, sent)
+
+    async def _listed(self, batch: list[Watch], seen: Mapping[str, Observation], sent: float) -> None:
+        left_out: list[Watch] = []
+        for watch in batch:
+            observation = seen.get(watch.vendor_id)
+            if observation is None:
+                left_out.append(watch)
+            else:
+                await self._saw(watch, evolve(observation, at=sent))
+        for watch in left_out:
+            await self._one(watch)
+
+    async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool) -> None:
+        if verdict.kind not in _NO_LIST:
+            for watch in batch:
+                await self._failed(watch, verdict)
+            return
+        if halves and verdict.kind is Kind.INVALID:
+            middle = len(batch) // 2
+            await self._half(batch[:middle])
+            await self._half(batch[middle:])
+            return
+        self._switch(verdict)
+        for watch in batch:
+            self.hub.again(watch, 0.0)
+
+    async def _half(self, batch: list[Watch]) -> None:
+        if len(batch) == 1 or self.hub.at_most == 1:
+            for watch in batch:
+                await self._one(watch)
+        else:
+            await self._many(batch, halves=False)
+
+    def _switch(self, verdict: Verdict) -> None:
+        if self.hub.at_most > 1:
+            self.hub.at_most = 1
+            self.notice(
+                f"{self.desk.name} refuses to list jobs ({verdict.message}); looking at them one by one from now on."
+                " Set polling.bulk = false to do so from the start"
+            )
+
+    # -- what was seen ---------------------------------------------------------------------------------------------
+
+    async def _saw(self, watch: Watch, seen: Observation) -> None:
+        watch.looks, watch.failures, watch.missing = watch.looks + 1, 0, 0
+        now = self.world.now()
+        if seen.seen is not Seen.QUEUED and watch.running_since is None:
+            watch.running_since = now
+        if seen.seen.terminal:
+            self.hub.forget(watch.task)
+            self.cadence.learn(now - watch.since)
+            await self._ended(watch, seen)
+            return
+        self._show(watch, seen)
+        await self._later(watch, seen)
+
+    async def _ended(self, watch: Watch, seen: Observation) -> None:
+        async with self.book.hold(watch.task) as hold:
+            if hold.row.timings.started is None and watch.running_since is not None:
+                hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
+            await hold.take(Observed(seen))
+
+    def _show(self, watch: Watch, seen: Observation) -> None:
+        shown = (seen.status, seen.progress, seen.queue_position)
+        if shown != watch.shown and not watch.background:
+            watch.shown = shown
+            data = {"status": seen.status, "progress": seen.progress, "queue_position": seen.queue_position}
+            self.book.progress(watch.task, watch.key, watch.run, watch.seq, data)
+
+    async def _later(self, watch: Watch, seen: Observation | None) -> None:
+        now = self.world.now()
+        late = self._late(watch, now)
+        if late is not None and not watch.background:
+            watch.background = True
+            async with self.book.hold(watch.task) as hold:
+                if hold.row.state is State.WAITING:
+                    await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
+        age = now - watch.since
+        wait = self.cadence.next(age, seen, background=watch.background, chance=self.world.random())
+        if watch.failures:
+            wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
+        if not watch.background:
+            wait = min(wait, max(0.0, watch.since + self.cadence.polling.deadline - now))
+        self.hub.again(watch, wait)
+
+    def _late(self, watch: Watch, now: float) -> str | None:
+        """Which of the three clocks has run out, as a sentence."""
+        polling, collect = self.cadence.polling, "a later run collects its result"
+        if now - watch.since >= polling.deadline:
+            return f"not done {polling.deadline:g} s after its create (polling.deadline); {collect}"
+        if watch.running_since is None:
+            if polling.queue_deadline is not None and now - watch.since >= polling.queue_deadline:
+                return f"still queued at the vendor after {polling.queue_deadline:g} s (polling.queue_deadline); {collect}"
+        elif polling.run_deadline is not None and now - watch.running_since >= polling.run_deadline:
+            return f"still running at the vendor after {polling.run_deadline:g} s (polling.run_deadline); {collect}"
+        return None
+
+    # -- looks that failed -----------------------------------------------------------------------------------------
+
+    async def _failed(self, watch: Watch, verdict: Verdict) -> None:
+        watch.looks, watch.failures = watch.looks + 1, watch.failures + 1
+        if verdict.kind is Kind.NOT_FOUND:
+            watch.missing += 1
+            if watch.missing >= 2 and self.world.now() - watch.since >= _YOUNG:
+                self.hub.forget(watch.task)
+                gone = evolve(verdict, kind=Kind.NOT_FOUND, charged=True, message=f"{self.desk.name} no longer knows the job: {verdict.message}")
+                seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=self.world.now())
+                await self._ended(watch, seen)
+                return
+        if verdict.kind is Kind.AUTH and not self.keep_waiting:
+            await self._key_refused(verdict)
+            return
+        await self._later(watch, None)
+
+    async def _key_refused(self, verdict: Verdict) -> None:
+        """The key no longer opens the account: stop it, and keep its tasks for a later run."""
+        failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
+        self.desk.stop(Stop(Reason.NEEDS_PERSON, failure))
+        for watch in self.hub.watched():
+            self.hub.forget(watch.task)
+            if not watch.background:
+                async with self.book.hold(watch.task) as hold:
+                    if hold.row.state is State.WAITING:
+                        await hold.take(Parks(Reason.NEEDS_PERSON, failure))

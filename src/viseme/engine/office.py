@@ -1,0 +1,100 @@
+"""All that works for one account: who creates, who reconciles, who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anyio.abc import TaskGroup
+from attrs import define
+
+from viseme.attempts import TaskRow
+from viseme.engine.book import Book
+from viseme.engine.cadence import Cadence
+from viseme.engine.creating import Creator
+from viseme.engine.desk import Desk
+from viseme.engine.hub import Hub
+from viseme.engine.looking import Looker
+from viseme.engine.reconciling import Reconciler
+from viseme.engine.task import Why
+from viseme.ledger.base import Ledger
+from viseme.results import State
+
+__all__ = ["Office", "open_office"]
+
+
+@define(eq=False)
+class Office:
+    """One account's workers."""
+
+    desk: Desk
+    creator: Creator
+    reconciler: Reconciler
+    hub: Hub
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.creator.stop()
+        self.reconciler.stop()
+        self.hub.stop()
+
+    def idle(self) -> bool:
+        """Whether no create is open."""
+        return self.creator.idle() and self.reconciler.idle()
+
+    def why(self, row: TaskRow) -> Why:
+        """What a task of this account waits for."""
+        shown, clock = row.shown, self.desk.world
+        if shown is State.PARKED:
+            message = row.failure.message if row.failure else f"parked: {row.parked}"
+            return Why(state=shown, gate="person", until=None, message=message)
+        if shown is State.QUEUED:
+            return Why(state=shown, **self.desk.gate())
+        if shown is State.WAITING:
+            watch = self.hub.find(row.id)
+            until = None if watch is None else clock.now() + max(0.0, watch.due - clock.monotonic())
+            return Why(state=shown, gate="poll", until=until, message=f"{self.desk.name} has the job; the next look is due")
+        if shown is State.RECONCILING:
+            return Why(state=shown, gate="reconcile", until=None, message="finding out what became of its create")
+        if shown is State.FETCHING:
+            return Why(state=shown, gate="download", until=None, message="its result is on the way to disk")
+        return Why(state=shown, gate=None, until=None, message=f"nothing: it is {shown}")
+
+    def figures(self) -> dict[str, Any]:
+        """The account's gates, for ``viseme status``."""
+        seats, rates = self.desk.pool.seats, self.desk.pool.rates
+        return {
+            "seats": {"taken": seats.taken, "limit": seats.limit},
+            "creating": self.desk.creating,
+            "width": self.desk.width,
+            "waiting": len(self.hub),
+            "create": self.desk.gate(),
+            "rates": {
+                name: [{"rate": s.rate, "room": s.room, "waiting": s.waiting} for s in states]
+                for name, states in rates.state().items()
+            },
+        }
+
+
+def open_office(
+    desk: Desk,
+    *,
+    ledger: Ledger,
+    book: Book,
+    group: TaskGroup,
+    first_run: int,
+    called_off: set[str],
+    grace: float,
+    keep_waiting: bool,
+    notice: Callable[[str], None],
+) -> Office:
+    """Put an account's workers together and set them to work in ``group``."""
+    world, sheet, polling = desk.world, desk.provider.sheet, desk.account.polling
+    cadence = Cadence(sheet, polling)
+    looker = Looker(world, book, desk, cadence, notice, keep_waiting)
+    looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
+    creator = Creator(world, ledger, book, desk, first_run, called_off, notice, grace, keep_waiting)
+    office = Office(desk, creator, Reconciler(world, ledger, book, desk, group), looker.hub)
+    group.start_soon(creator.run, group)
+    group.start_soon(looker.hub.run)
+    return office

@@ -1,0 +1,154 @@
+"""Finds out what became of a create whose reply was lost, and never by paying again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from anyio import CancelScope, CapacityLimiter
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from viseme.attempts import Intent
+from viseme.engine.book import Book, Hold
+from viseme.engine.desk import Desk
+from viseme.engine.lifecycle import Lost, Proved, Reconciles, Refound, Taken, Turned, Unsettled
+from viseme.engine.world import World
+from viseme.errors import Kind
+from viseme.ledger.base import Ledger
+from viseme.providers.base import Absent, Accepted, Found, Refused, Safety, Undecided, Verdict
+from viseme.results import State
+
+__all__ = ["Reconciler"]
+
+_PATIENCE = 30.0
+"""How long a lost create is asked after before the user's rule decides, seconds."""
+_APART = 10.0
+"""Two looks that prove absence are at least so far apart, seconds."""
+_SLACK = 120.0
+"""How far the vendor's clock may be behind ours, seconds."""
+_REFUSALS = frozenset({Kind.INVALID, Kind.MEDIA_UNREACHABLE, Kind.CONTENT_REJECTED})
+"""What a replayed create may be refused for, if the first was not carried out; anything else proves nothing."""
+
+
+@define(eq=False)
+class Reconciler:
+    """Settles the lost creates of one account, a few at a time."""
+
+    world: World
+    ledger: Ledger
+    book: Book
+    desk: Desk
+    group: TaskGroup
+    _few: CapacityLimiter = field(factory=lambda: CapacityLimiter(8))
+    _adopting: asyncio.Lock = field(factory=asyncio.Lock)
+    _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
+    _stopping: bool = False
+
+    def put(self, task: str) -> None:
+        """Settle a task's lost create."""
+        if task not in self._under_way and not self._stopping:
+            scope = self._under_way[task] = CancelScope()
+            self.group.start_soon(self._settle, task, scope)
+
+    def stop(self) -> None:
+        """Ask no more; what is open stays open."""
+        self._stopping = True
+        for scope in self._under_way.values():
+            scope.cancel()
+
+    def withdraw(self, task: str) -> None:
+        """Ask no more after one task."""
+        scope = self._under_way.get(task)
+        if scope is not None:
+            scope.cancel()
+
+    def idle(self) -> bool:
+        """Whether nothing is being settled."""
+        return not self._under_way
+
+    async def _settle(self, task: str, scope: CancelScope) -> None:
+        try:
+            with scope:
+                async with self._few, self.book.hold(task) as hold:
+                    if hold.row.state in (State.CREATING, State.RECONCILING) and not hold.row.parked:
+                        await self._reconcile(hold)
+        finally:
+            del self._under_way[task]
+
+    async def _reconcile(self, hold: Hold) -> None:
+        intent = hold.row.intent
+        if intent is None:
+            return
+        if hold.row.state is State.CREATING:
+            message = "the process ended between sending the create and writing down its reply"
+            await hold.take(Lost(Verdict(kind=Kind.FATE_UNKNOWN, message=message, blame="network", charged=True)))
+        if self._replays(intent):
+            await self._ask(hold, intent, "replay")
+        elif self.desk.provider.sheet.safety is Safety.CORRELATE:
+            await self._ask(hold, intent, "lookup")
+        if hold.row.state is State.RECONCILING:
+            await hold.take(Unsettled(self._open_question(hold)))
+
+    def _replays(self, intent: Intent) -> bool:
+        sheet = self.desk.provider.sheet
+        return sheet.safety is Safety.REPLAY and self.world.now() - intent.at < sheet.replay_lifetime
+
+    def _open_question(self, hold: Hold) -> str:
+        lost = hold.row.failure.message if hold.row.failure else "the reply was lost"
+        return (
+            f"the create's reply was lost ({lost}) and {self.desk.name} cannot tell what became of it;"
+            f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
+            f" or --abandon {hold.row.key}"
+        )
+
+    async def _ask(self, hold: Hold, intent: Intent, method: str) -> None:
+        """Ask again and again, more and more slowly, until it is settled or patience ends."""
+        await hold.take(Reconciles(method))
+        began, wait, absent_since = self.world.monotonic(), 1.0, None
+        while hold.row.state is State.RECONCILING:
+            if method == "replay":
+                await self._replay(hold, intent)
+            elif await self._lookup(hold, intent):
+                now = self.world.monotonic()
+                absent_since = now if absent_since is None else absent_since
+                if now - absent_since >= _APART:
+                    await hold.take(Proved())
+            left = began + _PATIENCE - self.world.monotonic()
+            if hold.row.state is not State.RECONCILING or left <= 0:
+                return
+            await self.world.sleep(min(left, wait * (1 + self.world.random() / 4)))
+            wait = min(_APART, wait * 2)
+
+    async def _replay(self, hold: Hold, intent: Intent) -> None:
+        """Send the same create with the same key; the vendor answers with the job that the first one made, or makes it now."""
+        flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
+        with CancelScope(shield=True, deadline=self.world.monotonic() + 2 * _PATIENCE):
+            try:
+                accepted = await self.desk.courier.run(flow)
+            except Refused as refusal:
+                verdict = refusal.verdict
+                if verdict.handle is not None:
+                    await hold.take(Taken(Accepted(handle=verdict.handle)))
+                elif verdict.kind in _REFUSALS:
+                    await hold.take(Turned(verdict))
+            else:
+                await hold.take(Taken(accepted))
+
+    async def _lookup(self, hold: Hold, intent: Intent) -> bool:
+        """Look the create up; True if the vendor proves that it was never carried out."""
+        try:
+            finding = await self.desk.courier.run(self.desk.provider.reconcile(hold.row.job, intent), tries=2)
+        except Refused as refusal:
+            finding = Undecided(message=refusal.verdict.message)
+        if isinstance(finding, Found):
+            await self._adopt(hold, intent, finding)
+        return isinstance(finding, Absent) and self.desk.provider.sheet.complete
+
+    async def _adopt(self, hold: Hold, intent: Intent, found: Found) -> None:
+        """Take what was found, unless it is older than the create, or another task's."""
+        if found.created is not None and found.created < intent.at - _SLACK:
+            return
+        async with self._adopting:
+            owner = await self.ledger.adopted(self.desk.name, str(found.handle.get("id")))
+            if owner is None or owner == hold.row.id:
+                await hold.take(Refound(found))

@@ -1,0 +1,109 @@
+"""``results.jsonl``: a line per task that ended or parked in a run, appended; the last line of a key wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+from anyio import CancelScope
+from attrs import define, field
+
+from viseme.codec import dumps
+from viseme.engine.world import Appender, World
+from viseme.events import timestamp
+from viseme.results import Result
+
+__all__ = ["ResultsFile", "result_line"]
+
+
+def result_line(result: Result) -> dict[str, Any]:
+    """A result as ``results.jsonl`` has it; times in RFC 3339."""
+    timings = {name: None if at is None else timestamp(at) for name, at in attrs.asdict(result.timings).items()}
+    error, cost = result.error, result.cost
+    return {
+        "key": result.key,
+        "task": result.task,
+        "state": str(result.state),
+        "reason": None if result.reason is None else str(result.reason),
+        "account": result.account,
+        "model": result.model,
+        "handle": result.handle,
+        "file": result.file,
+        "bytes": result.bytes,
+        "sha256": result.sha256,
+        "error": None if error is None else {"kind": str(error.kind), "message": error.message, "code": error.code},
+        "cost": None if cost is None else attrs.asdict(cost),
+        "timings": timings,
+        "attempt": result.attempt,
+        "metadata": result.metadata,
+    }
+
+
+@define(eq=False)
+class ResultsFile:
+    """Appends result lines, grouped: while one write is under way the next lines gather."""
+
+    world: World
+    path: str
+    _lines: list[bytes] = field(factory=list[bytes])
+    _file: Appender | None = None
+    _writing: bool = False
+
+    async def open(self) -> None:
+        """Cut off a torn last line of a killed run, then open for appending."""
+        path, disk = self.path, self.world.disk
+
+        def mend() -> None:
+            disk.make_folder(os.path.dirname(path) or ".")
+            size = disk.size(path)
+            if size and disk.peek(path, size - 1, 1) != b"\n":
+                disk.append(path, [], at=_last_line_end(size, partial(disk.peek, path)))
+
+        await self.world.blocking(mend)
+        self._file = await self.world.appender(path)
+
+    def add(self, result: Result) -> None:
+        """Add a line; it is written soon, by :meth:`write`."""
+        self._lines.append(dumps(result_line(result)) + b"\n")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether lines wait to be written."""
+        return bool(self._lines)
+
+    async def write(self) -> None:
+        """Write the lines that wait."""
+        if self._file is None or self._writing:
+            return
+        self._writing = True
+        try:
+            while self._lines:
+                lines, self._lines = self._lines, []
+                with CancelScope(shield=True):
+                    await self._file.write(b"".join(lines))
+                    await self._file.flush()
+        finally:
+            self._writing = False
+
+    async def close(self) -> None:
+        """Write what is left and close."""
+        if self._file is not None:
+            with CancelScope(shield=True):
+                await self.write()
+                await self._file.close()
+            self._file = None
+
+
+def _last_line_end(size: int, read: Callable[[int, int], bytes]) -> int:
+    """Where the last whole line of a file of ``size`` bytes ends."""
+    end = size
+    while end > 0:
+        start = max(0, end - 65536)
+        newline = read(start, end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

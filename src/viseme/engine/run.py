@@ -1,0 +1,320 @@
+"""One batch of jobs on its way: fed lazily, told as one stream of events, left early without loss."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.core import Again, Core
+from viseme.engine.intake import Intake
+from viseme.engine.journal import RunCursor
+from viseme.engine.lifecycle import last_event
+from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
+from viseme.events import Event
+from viseme.jobs import Job
+from viseme.manifest import Row
+from viseme.results import Result, State
+
+__all__ = ["Jobs", "Run", "Tally", "other_inputs"]
+
+_BATCH = 256
+_AHEAD = 10_000
+"""How many jobs are taken from the source before some of them have ended."""
+
+Jobs = Iterable[Job] | AsyncIterable[Job] | Iterable[Row] | AsyncIterable[Row]
+
+
+@define
+class Tally:
+    """How a run stands, in tasks. ``replayed`` counts those that an earlier run had ended already."""
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    parked: int = 0
+    replayed: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Ended or parked."""
+        return self.succeeded + self.failed + self.cancelled + self.parked
+
+    def count(self, state: State, by: int = 1) -> None:
+        """Count a task that ended or parked."""
+        setattr(self, state.value, getattr(self, state.value) + by)
+
+
+@define(eq=False)
+class Run:
+    """A batch under way; ``async with`` it, and iterate if you like.
+
+    Leaving early stops creating and parks what is open: a later run goes on.
+
+    Attributes:
+        number: the run's number in the ledger.
+        tally: how it stands, over all accounts; ``by_account`` the same for each.
+        problems: rows that were left out as invalid.
+    """
+
+    core: Core
+    intake: Intake
+    _jobs: Jobs | None
+    _spawn: Callable[..., object]
+    _broken: Callable[[], BaseException | None]
+    _again: Again = field(default=Again(), kw_only=True, alias="again")
+    _whole: bool = field(default=False, kw_only=True, alias="whole")
+    _skip_invalid: bool = field(default=False, kw_only=True, alias="skip_invalid")
+    _raise_on_error: bool = field(default=False, kw_only=True, alias="raise_on_error")
+    number: int = 0
+    tally: Tally = field(factory=Tally)
+    by_account: dict[str, Tally] = field(factory=dict[str, Tally])
+    problems: list[Problem] = field(factory=list[Problem])
+    _failures: list[Result] = field(factory=list[Result])
+    _fed: bool = False
+    _feeding: CancelScope = field(factory=CancelScope)
+    _unfed: anyio.Event = field(factory=anyio.Event)
+    """Set once nothing more is fed."""
+    _error: BaseException | None = None
+    _replays: deque[str] = field(factory=deque[str])
+    _known: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
+    """Tasks that the ledger had already, by account and id."""
+    _cursor: RunCursor | None = None
+
+    # -- as a context ----------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self.number = await self.core.ledger.next_run()
+        self.core.open_run(self)
+        journal = self.core.journal
+        self._cursor = RunCursor(journal, self.number, max(self.core.ledger.last_order, journal.floor), journal.end)
+        self._spawn(self._feed)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feeding.cancel()
+        try:
+            with CancelScope(shield=True):
+                await self._unfed.wait()
+                if not self.finished and self._broken() is None:
+                    await self.core.park_run(self.number)
+        finally:
+            self.core.close_run(self)
+        if kind is None and self._raise_on_error and self._failures:
+            self._raise_failures()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every job of the run has ended or parked."""
+        return self._fed and self.tally.ended >= self.tally.total
+
+    def ended(self, row: TaskRow) -> None:
+        """One of its tasks ended or parked."""
+        self._count(row)
+        self.core.journal.nudge()
+
+    def reopened(self, row: TaskRow) -> None:
+        """One of its tasks that had parked goes on."""
+        self.tally.count(State.PARKED, -1)
+        self._account(row.account).count(State.PARKED, -1)
+
+    def _count(self, row: TaskRow) -> None:
+        self.tally.count(row.shown)
+        self._account(row.account).count(row.shown)
+        if self._raise_on_error and row.state is State.FAILED:
+            self._failures.append(row.result())
+
+    def _account(self, name: str) -> Tally:
+        return self.by_account.setdefault(name, Tally())
+
+    def _raise_failures(self) -> None:
+        unknown = Failure(kind=Kind.JOB_FAILED, message="failed")
+        raise ExceptionGroup(
+            f"{len(self._failures)} of {self.tally.total} jobs failed",
+            [JobFailed(result.error or unknown, result) for result in self._failures],
+        )
+
+    # -- feeding ---------------------------------------------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        try:
+            with self._feeding:
+                if self._jobs is None:
+                    await self._feed_open_tasks()
+                else:
+                    await self._feed_jobs(self._jobs)
+                self._fed = True
+        except Exception as error:
+            self._error = error
+        finally:
+            with CancelScope(shield=True):
+                if self._whole and not self._fed and self._broken() is None:
+                    await self.core.ledger.discard(self.number)
+            self._unfed.set()
+            self.core.journal.nudge()
+
+    async def _feed_open_tasks(self) -> None:
+        after = 0
+        while rows := await self.core.ledger.open_tasks(after, _BATCH):
+            after = rows[-1].order
+            for row in rows:
+                if row.account in self.core.offices:
+                    self._expect(row.account)
+                    self._done(await self.core.take_up(row.id, self.number, self._again))
+
+    async def _feed_jobs(self, jobs: Jobs) -> None:
+        eager = not self._whole and isinstance(jobs, AsyncIterable)
+        batch: list[tuple[TaskRow, int | None]] = []
+        async for given in _each(jobs):
+            line, row = await self._row(given)
+            if row is not None:
+                batch.append((row, line))
+            if len(batch) >= _BATCH or (batch and eager):
+                await self._add(batch)
+                batch = []
+                await self._keep_back()
+        if batch:
+            await self._add(batch)
+        if self._whole:
+            await self._begin()
+
+    async def _row(self, given: Job | Row) -> tuple[int | None, TaskRow | None]:
+        job, line = (given, None) if isinstance(given, Job) else (given.job, given.line)
+        try:
+            if job is None:
+                raise JobInvalid(given.problem or "the row is empty" if isinstance(given, Row) else "")
+            return line, await self.intake.row(job, self.number)
+        except JobInvalid as error:
+            self._refuse(error, line)
+            return line, None
+
+    def _refuse(self, error: JobInvalid, line: int | None) -> None:
+        """Note a bad row, or, where nobody asked for bad rows to be noted, raise."""
+        if not (self._skip_invalid or self._whole):
+            raise error
+        self.problems.append(Problem(message=str(error), line=line, field=error.field))
+
+    async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
+        stored = await self.core.ledger.add([row for row, _ in batch], held=self._whole)
+        known: list[tuple[str, str]] = []
+        for (given, line), kept in zip(batch, stored, strict=True):
+            if kept.id == given.id:
+                self._expect(given.account)
+            elif kept.digest != given.digest:
+                self._refuse(other_inputs(given), line)
+            else:
+                known.append((given.account, kept.id))
+        if self._whole:
+            self._known += known
+        else:
+            self.core.wake_creators()
+            await self._take_up(known)
+
+    async def _begin(self) -> None:
+        """The whole source was read: let its tasks be seen, or refuse it all."""
+        if self.problems and not self._skip_invalid:
+            raise ManifestError(f"{len(self.problems)} rows cannot be run", self.problems)
+        await self.core.ledger.release(self.number)
+        self.core.journal.skip_to(self.core.ledger.last_order)
+        self.core.wake_creators()
+        await self._take_up(self._known)
+        self._known = []
+
+    async def _take_up(self, known: list[tuple[str, str]]) -> None:
+        for account, task in known:
+            self._expect(account)
+            self._done(await self.core.take_up(task, self.number, self._again))
+
+    def _expect(self, account: str) -> None:
+        self.tally.total += 1
+        self._account(account).total += 1
+
+    def _done(self, row: TaskRow | None) -> None:
+        """A task that needs nothing more: tell its last event once more."""
+        if row is not None:
+            self._replays.append(row.id)
+            self.tally.replayed += 1
+            self._account(row.account).replayed += 1
+            self.core.results.add(row.result())
+            self.core.on_result()
+            self.ended(row)
+
+    async def _keep_back(self) -> None:
+        while not self._whole and self.tally.total - self.tally.ended >= _AHEAD:
+            await self.core.journal.changed()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            event = await self._next()
+            if event is not None:
+                return event
+            broken = self._broken() or self._error
+            if broken is not None:
+                raise broken
+            if self.finished and not self._replays:
+                raise StopAsyncIteration
+            await self.core.journal.changed()
+
+    async def _next(self) -> Event | None:
+        if self._cursor is None:
+            raise VisemeError("iterate a run inside its async with")
+        event = await self._cursor.next()
+        if event is None and self._replays:
+            return await self._replay(self._replays.popleft())
+        return event
+
+    async def _replay(self, task: str) -> Event | None:
+        rows = await self.core.ledger.tasks([task])
+        if not rows:
+            return None
+        row = rows[0]
+        kind, data = last_event(row)
+        at = row.timings.ended or self.core.world.now()
+        return Event(seq=row.seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=self.number)
+
+    async def wait(self) -> Tally:
+        """Wait until every job has ended or parked, without reading events.
+
+        Raises:
+            JobInvalid: a job of the source cannot be run.
+            VisemeError: the engine stopped.
+        """
+        while True:
+            broken = self._broken() or self._error
+            if broken is not None:
+                raise broken
+            if self.finished:
+                return self.tally
+            await self.core.journal.changed()
+
+
+def other_inputs(row: TaskRow) -> JobInvalid:
+    return JobInvalid(
+        f"key {quote(row.key, 60)!r} belongs to a job with other inputs; give this one another key", field="key"
+    )
+
+
+async def _each(jobs: Jobs) -> AsyncIterator[Job | Row]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for number, job in enumerate(jobs, 1):
+            yield job
+            if not number % _BATCH:
+                await checkpoint()

@@ -1,0 +1,360 @@
+"""The scheduler: opens the engine, takes jobs, and closes it so that nothing that was paid for is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define
+
+from viseme.config import Account, Downloads
+from viseme.engine.core import Again, Core
+from viseme.engine.desk import Desk, pools_of
+from viseme.engine.fetching import Fetcher
+from viseme.engine.housekeeping import Housekeeping
+from viseme.engine.intake import Intake
+from viseme.engine.journal import Journal
+from viseme.engine.office import Office, open_office
+from viseme.engine.results_file import ResultsFile
+from viseme.engine.run import Jobs, Run, other_inputs
+from viseme.engine.task import Task
+from viseme.engine.transport import Transport
+from viseme.engine.world import World, real_world
+from viseme.errors import ConfigError, SchedulerClosed, VisemeError
+from viseme.jobs import Job
+from viseme.ledger.base import Ledger
+from viseme.ledger.sqlite import SqliteLedger
+from viseme.providers import find
+from viseme.providers.base import Provider
+
+__all__ = ["Scheduler"]
+
+
+@define(eq=False)
+class _Open:
+    """What exists while the scheduler is open."""
+
+    world: World
+    core: Core
+    intake: Intake
+    group: TaskGroup
+    run: int
+
+
+class Scheduler:
+    """Drives lip-sync jobs over the given accounts. Use as an async context manager.
+
+    Args:
+        accounts: where jobs may run; their limits are kept over all jobs of this scheduler.
+        output: the folder that results go to.
+        ledger: path of the ledger, or a ledger; default: ``viseme.db`` in the output folder.
+        default_account: the account of jobs that name none.
+        downloads: how results are fetched.
+        grace: how long a create whose request may have left is waited for when the scheduler stops, seconds.
+        wait: keep jobs in line while their account has no credit or its key is refused, instead of parking them.
+        notice: called with sentences that the user should read once.
+        world: clocks, files and network; a simulation passes its own.
+
+    Raises:
+        ConfigError: an account, its provider or a setting is unknown or wrong.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        *,
+        output: str | os.PathLike[str] = "out",
+        ledger: str | os.PathLike[str] | Ledger | None = None,
+        default_account: str | None = None,
+        downloads: Downloads | None = None,
+        grace: float = 10.0,
+        wait: bool = False,
+        notice: Callable[[str], None] | None = None,
+        world: World | None = None,
+    ) -> None:
+        self._providers = _providers(tuple(accounts))
+        if default_account is not None and default_account not in self._providers:
+            known = ", ".join(self._providers)
+            raise ConfigError(f"default_account {default_account!r} is not configured; configured are {known}")
+        self._output: str = os.path.abspath(os.fspath(output))
+        self._ledger = ledger
+        self._default = default_account
+        self._downloads = downloads or Downloads()
+        self._grace = grace
+        self._wait = wait
+        self._notice: Callable[[str], None] = notice or _ignore
+        self._world = world
+        self._open: _Open | None = None
+        self._root: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._error: BaseException | None = None
+
+    # -- opening and closing -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._root is not None:
+            raise VisemeError("a scheduler is opened once; make another")
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._root = asyncio.create_task(self._main(ready), name="viseme scheduler")
+        try:
+            await asyncio.wait([ready, self._root], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._stop.set()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._root])
+            raise
+        if not ready.done():
+            ready.cancel()
+            await self._root
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._root is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._root])
+            if not self._root.cancelled() and (failure := self._root.exception()) is not None and kind is None:
+                raise failure
+
+    def hurry(self) -> None:
+        """Stop without waiting for the replies of creates that have left; the next run finds out what became of them."""
+        self._stop.set()
+        if self._open is not None:
+            for office in self._open.core.offices.values():
+                office.creator.hurry()
+
+    async def _main(self, ready: asyncio.Future[None]) -> None:
+        """The root task: everything that the scheduler does runs below it."""
+        try:
+            async with AsyncExitStack() as stack:
+                await self._run(stack, ready)
+        except BaseExceptionGroup as group:
+            self._error = _first(group)
+            raise self._error from None
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            opened, self._open = self._open, None
+            if opened is not None:
+                opened.core.journal.nudge()
+
+    async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
+        world = self._world or real_world()
+        await world.blocking(lambda: world.disk.make_folder(self._output))
+        ledger = self._ledger_for(world)
+        transport = await stack.enter_async_context(world.connect())
+        await stack.enter_async_context(ledger)
+        results = ResultsFile(world, os.path.join(self._output, "results.jsonl"))
+        await results.open()
+        stack.push_async_callback(results.close)
+        journal = Journal(ledger, floor=ledger.last_order)
+        ledger.listener = journal.publish
+        core = Core(world, ledger, journal, results)
+        async with anyio.create_task_group() as group:
+            writer = anyio.CancelScope()
+            group.start_soon(_within, writer, ledger.serve)
+            number = await ledger.next_run()
+            core.fetcher = Fetcher(
+                world, core.book, transport, self._downloads, self._output, group, self._private, self._notice
+            )
+            self._open_offices(core, transport, group, number)
+            await _recall_rates(core)
+            await core.restore_seats()
+            house = Housekeeping(core)
+            errands = anyio.CancelScope()
+            group.start_soon(_within, errands, lambda: _errands(house))
+            intake = Intake(world, self._providers, self._default)
+            self._open = _Open(world, core, intake, group, number)
+            core.open_run(_Session(number))
+            ready.set_result(None)
+            await self._stop.wait()
+            with anyio.CancelScope(shield=True):
+                await self._close(core, house, number)
+            writer.cancel()
+            group.cancel_scope.cancel()
+
+    def _open_offices(self, core: Core, transport: Transport, group: TaskGroup, number: int) -> None:
+        pools = pools_of(core.world, list(self._providers.values()))
+        offices: dict[str, Office] = {}
+        for name, provider in self._providers.items():
+            desk = Desk(core.world, provider.account, provider, pools[provider.account.pool], transport)
+            offices[name] = open_office(
+                desk,
+                ledger=core.ledger,
+                book=core.book,
+                group=group,
+                first_run=number,
+                called_off=core.called_off,
+                grace=self._grace,
+                keep_waiting=self._wait,
+                notice=self._notice,
+            )
+        core.offices = offices
+
+    async def _close(self, core: Core, house: Housekeeping, number: int) -> None:
+        """Create nothing more, wait for what may have left, park what is open."""
+        for office in core.offices.values():
+            office.stop()
+        core.fetcher.stop()
+        while not all(office.idle() for office in core.offices.values()):
+            await core.world.sleep(0.01)
+        for run in core.live_runs():
+            await core.park_run(run)
+        await core.results.write()
+        await house.show_gates()
+
+    def _ledger_for(self, world: World) -> Ledger:
+        if isinstance(self._ledger, Ledger):
+            return self._ledger
+        path = os.fspath(self._ledger) if self._ledger is not None else os.path.join(self._output, "viseme.db")
+        return SqliteLedger(path, blocking=world.blocking)
+
+    def _private(self, account: str) -> bool:
+        return self._providers[account].account.allow_private_hosts
+
+    def _engine(self) -> _Open:
+        if self._open is None or self._stop.is_set():
+            if self._error is not None:
+                raise self._error
+            raise SchedulerClosed("the scheduler is not open; use it inside async with Scheduler(...) as scheduler")
+        return self._open
+
+    def _broken(self) -> BaseException | None:
+        """Why nothing more will happen, once that is so."""
+        if self._error is not None:
+            return self._error
+        return SchedulerClosed("the scheduler was closed") if self._open is None else None
+
+    # -- jobs --------------------------------------------------------------------------------------------------------
+
+    async def submit(self, job: Job) -> Task:
+        """Take a job; returns once it is in the ledger, and never waits for a seat.
+
+        A key that the ledger knows is the same task: an open one goes on, an ended one tells its last event once more.
+
+        Raises:
+            JobInvalid: the job cannot be run as it stands, or its key belongs to a job with other inputs.
+        """
+        engine = self._engine()
+        row = await engine.intake.row(job, engine.run)
+        (kept,) = await engine.core.ledger.add([row])
+        if kept.id == row.id:
+            engine.core.offices[row.account].creator.arrived()
+        elif kept.digest != row.digest:
+            raise other_inputs(row)
+        else:
+            await engine.core.take_up(kept.id, engine.run, Again())
+        return Task(kept.id, kept.key, engine.core)
+
+    async def task(self, key: str) -> Task | None:
+        """The task of a key, if the ledger has one."""
+        engine = self._engine()
+        rows = await engine.core.ledger.by_keys([key])
+        return Task(rows[0].id, rows[0].key, engine.core) if rows else None
+
+    def run(
+        self,
+        jobs: Jobs,
+        *,
+        whole: bool = False,
+        skip_invalid: bool = False,
+        retry_failed: bool = False,
+        redo: Sequence[str] = (),
+        raise_on_error: bool = False,
+    ) -> Run:
+        """A batch of jobs, from any iterable or async iterable, which is read as fast as jobs can be written down.
+
+        Args:
+            whole: read the whole source before the first create, and refuse all of it if one job is bad.
+            skip_invalid: leave bad jobs out, noted in ``run.problems``.
+            retry_failed: create jobs anew that an earlier run saw fail.
+            redo: keys to create, and pay for, anew whatever became of them.
+            raise_on_error: raise the failures of jobs as an ExceptionGroup at the end.
+        """
+        engine = self._engine()
+        return Run(
+            engine.core,
+            engine.intake,
+            jobs,
+            engine.group.start_soon,
+            self._broken,
+            again=Again(retry_failed, frozenset(redo)),
+            whole=whole,
+            skip_invalid=skip_invalid,
+            raise_on_error=raise_on_error,
+        )
+
+    def resume(self) -> Run:
+        """All open tasks of the ledger as one batch: what an earlier run left goes on."""
+        engine = self._engine()
+        return Run(engine.core, engine.intake, None, engine.group.start_soon, self._broken)
+
+
+@define
+class _Session:
+    """The tasks that are submitted singly."""
+
+    number: int
+
+    def ended(self, row: object) -> None:
+        """Nobody counts them."""
+
+    def reopened(self, row: object) -> None:
+        """Nobody counts them."""
+
+
+def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
+    providers: dict[str, Provider] = {}
+    for account in accounts:
+        if account.name in providers:
+            raise ConfigError(f"two accounts are named {account.name!r}; give one of them another name")
+        providers[account.name] = find(account.provider)(account)
+    if not providers:
+        raise ConfigError("no account is given; pass at least one")
+    return providers
+
+
+async def _within(scope: anyio.CancelScope, function: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await function()
+
+
+async def _errands(house: Housekeeping) -> None:
+    async with anyio.create_task_group() as group:
+        house.start(group)
+
+
+async def _recall_rates(core: Core) -> None:
+    """After a restart, creates of the last window count on, and reads start at half their rate."""
+    now, clock = core.world.now(), core.world.monotonic()
+    for name, office in core.offices.items():
+        rates = office.desk.pool.rates
+        windows = rates.windows(("create", "post", "all"))
+        longest = max((window.length for window in windows), default=0.0)
+        if not longest:
+            continue
+        intents = await core.ledger.intents(name, now - longest)
+        if intents:
+            ends = [clock - max(0.0, now - (intent.ended or now)) for intent in intents]
+            rates.remember(("create", "post", "all"), ends)
+            read = rates.windows(("read",))
+            rates.halve(("read",), max((window.length for window in read), default=0.0))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to show of several that ended the engine together."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _ignore(_: str) -> None:
+    """A notice that nobody reads."""

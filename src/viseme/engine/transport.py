@@ -1,0 +1,263 @@
+"""The network: each request is sent once, to where it may go, and its outcome is a value.
+
+aiohttp by itself repeats GET, PUT and DELETE whose connection drops, follows redirects with the vendor's key header, and gives up after
+five minutes. None of that may happen to a paid request, so the sessions here are made for this work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from attrs import define, field, frozen
+from yarl import URL
+
+from viseme.config import private_host
+from viseme.providers.base import Fault, Outcome, Reply
+
+__all__ = ["AioTransport", "Broken", "Line", "Stream", "Transport", "Wire"]
+
+_MAX_REPLY = 32 * 1024 * 1024
+_CONNECT = 20.0
+_REPLY = 60.0
+_HOPS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@frozen
+class Line:
+    """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private addresses."""
+
+    account: str
+    private: bool = False
+    fresh: bool = False
+
+
+@frozen(kw_only=True)
+class Wire:
+    """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    hold: float = 0.0
+
+
+class Broken(Exception):
+    """A download's connection could not be made, or broke."""
+
+    def __init__(self, message: str, *, unsafe: bool = False) -> None:
+        super().__init__(message)
+        self.unsafe = unsafe
+
+
+class Stream(Protocol):
+    """A reply whose body is read piece by piece; ``Broken`` is raised where it breaks off."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+
+class Transport(Protocol):
+    """What the engine needs of a network."""
+
+    async def send(self, line: Line, wire: Wire) -> Outcome:
+        """Send a request once, whatever happens, and say what came of it."""
+        ...
+
+    def fetch(
+        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
+    ) -> AbstractAsyncContextManager[Stream]:
+        """Open a download, redirects followed and each address checked; ``stall`` seconds without a byte break it off."""
+        ...
+
+
+class _Lost(Exception):
+    """A dropped connection, in a form that aiohttp does not take as a reason to send again."""
+
+
+class _Private(OSError):
+    """The address is not on the public internet."""
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost(_say(error)) from error
+
+
+def _public_socket(info: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, address = info
+    if private_host(str(address[0])):
+        raise _Private(f"{address[0]} is a private address; allow_private_hosts = true would let this account go there")
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+@define
+class AioTransport:
+    """The network over aiohttp: a session per line, and two for downloads. An async context manager."""
+
+    _sessions: dict[object, ClientSession] = field(factory=dict[object, ClientSession], init=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    async def send(self, line: Line, wire: Wire) -> Outcome:
+        timeout = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
+        try:
+            async with (
+                asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold),
+                self._line(line).request(
+                    wire.method,
+                    URL(wire.url, encoded=True),
+                    headers=wire.headers,
+                    data=wire.body,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body = await _bounded(response)
+                return Reply(status=response.status, headers=_lower(response.headers), body=body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            return Fault(sent=False, message=_say(error))
+        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+            return Fault(sent=True, message=_say(error))
+
+    @asynccontextmanager
+    async def fetch(
+        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
+    ) -> AsyncGenerator[Stream]:
+        timeout = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=stall)
+        session = self._download(private)
+        response = await _follow(session, url, headers, timeout, private)
+        try:
+            yield _AioStream(response)
+        finally:
+            response.close() if not response.content.is_eof() else response.release()
+
+    def _line(self, line: Line) -> ClientSession:
+        session = self._sessions.get(line)
+        if session is None:
+            session = self._sessions[line] = _session(private=line.private, fresh=line.fresh)
+        return session
+
+    def _download(self, private: bool) -> ClientSession:
+        name = ("downloads", private)
+        session = self._sessions.get(name)
+        if session is None:
+            session = self._sessions[name] = _session(private=private, fresh=False, buffer=1 << 18, inflate=False)
+        return session
+
+
+def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool = True) -> ClientSession:
+    """A session without limits of its own: admission decides how many requests are under way."""
+    connector = TCPConnector(
+        limit=0, force_close=fresh, ttl_dns_cache=60, socket_factory=None if private else _public_socket
+    )
+    return ClientSession(
+        connector=connector,
+        middlewares=(_once,),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=buffer,
+        auto_decompress=inflate,
+        headers={"User-Agent": "viseme"},
+        skip_auto_headers=("Content-Type",),
+    )
+
+
+async def _bounded(response: ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > _MAX_REPLY:
+            raise ValueError(f"the reply is larger than {_MAX_REPLY} bytes")
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def _follow(
+    session: ClientSession, url: str, headers: Mapping[str, str], timeout: ClientTimeout, private: bool
+) -> ClientResponse:
+    target = URL(url, encoded=True)
+    for _ in range(_HOPS):
+        if target.scheme not in ("http", "https") or not target.host:
+            raise Broken(f"the link leads to {str(target)[:200]!r}, which is no http(s) address", unsafe=True)
+        try:
+            response = await session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
+        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+            raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
+        if response.status not in _REDIRECTS:
+            return response
+        location = response.headers.get("Location", "")
+        response.release()
+        try:
+            target = target.join(URL(location))
+        except ValueError:
+            raise Broken(f"the link redirects to {location[:200]!r}, which is no address") from None
+    raise Broken(f"the link redirects more than {_HOPS} times")
+
+
+def _is_private(error: BaseException) -> bool:
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, _Private) or "is a private address" in str(inner):
+            return True
+        inner = inner.__cause__ or inner.__context__
+    return False
+
+
+@define
+class _AioStream:
+    _response: ClientResponse
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return _lower(self._response.headers)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Broken(_say(error)) from None
+
+
+def _say(error: BaseException) -> str:
+    """A network error in one line, without the address's query, which may be signed."""
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}: {error.os_error}"
+    text = str(error).split("?", 1)[0].strip()
+    return text or type(error).__name__

@@ -1,0 +1,189 @@
+"""The one place where the engine meets the world: clocks, sleep, chance, ids, threads, files and the network.
+
+Everything else takes a :class:`World`, so the whole engine runs in a simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import aiofiles
+import anyio.to_thread
+from anyio import CapacityLimiter
+from attrs import frozen
+
+from viseme.engine.transport import AioTransport, Transport
+from viseme.keys import FileStamp
+
+__all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
+
+T = TypeVar("T")
+_CHUNK = 1 << 20
+
+
+class Timer(Protocol):
+    """A call to come; ``cancel`` withdraws it."""
+
+    def cancel(self) -> None: ...
+
+
+class Disk(Protocol):
+    """Files, by blocking calls; run them through ``World.blocking``. Paths are text."""
+
+    def append(self, path: str, data: list[bytes], *, at: int) -> None:
+        """Cut the file (made if absent, mode 0600) to ``at`` bytes and write ``data`` behind them."""
+        ...
+
+    def settle(self, part: str, final: str) -> None:
+        """Sync ``part`` to disk, rename it to ``final``, and sync the folder."""
+        ...
+
+    def size(self, path: str) -> int | None:
+        """The file's size in bytes, None if there is none."""
+        ...
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The file's bytes in pieces."""
+        ...
+
+    def peek(self, path: str, offset: int, count: int) -> bytes:
+        """Up to ``count`` of the file's bytes from an offset."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove the file if it is there."""
+        ...
+
+    def make_folder(self, path: str) -> str:
+        """Make a folder and those above it; returns its path with links resolved."""
+        ...
+
+    def stamp(self, path: str) -> FileStamp:
+        """What identifies a local file. Raises OSError where there is none."""
+        ...
+
+
+class Appender(Protocol):
+    """An open file that is written at its end."""
+
+    async def write(self, data: bytes, /) -> Any: ...
+    async def flush(self) -> Any: ...
+    async def close(self) -> Any: ...
+
+
+@frozen(kw_only=True)
+class World:
+    """What the engine may touch.
+
+    Attributes:
+        monotonic: seconds that only go forward.
+        now: UTC seconds.
+        sleep: wait so many seconds.
+        call_at: call a function at a monotonic time.
+        random: a number in [0, 1).
+        new_id: a text that was never given before.
+        blocking: run a blocking function off the event loop.
+        appender: open a file for appending.
+        connect: the network, for as long as the context lasts.
+    """
+
+    monotonic: Callable[[], float]
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    call_at: Callable[[float, Callable[[], None]], Timer]
+    random: Callable[[], float]
+    new_id: Callable[[], str]
+    blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
+    disk: Disk
+    appender: Callable[[str], Awaitable[Appender]]
+    connect: Callable[[], AbstractAsyncContextManager[Transport]]
+
+
+class RealDisk:
+    """The machine's files."""
+
+    def append(self, path: str, data: list[bytes], *, at: int) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        try:
+            os.ftruncate(descriptor, at)
+            os.lseek(descriptor, at, os.SEEK_SET)
+            for piece in data:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+
+    def settle(self, part: str, final: str) -> None:
+        descriptor = os.open(part, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(part, final)
+        folder = os.open(os.path.dirname(final) or ".", os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def size(self, path: str) -> int | None:
+        try:
+            return os.stat(path).st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, path: str) -> Iterator[bytes]:
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    def peek(self, path: str, offset: int, count: int) -> bytes:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.remove(path)
+
+    def make_folder(self, path: str) -> str:
+        os.makedirs(path, exist_ok=True)
+        return os.path.realpath(path)
+
+    def stamp(self, path: str) -> FileStamp:
+        found = os.stat(path)
+        return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
+
+
+def real_world() -> World:
+    """The world as it is. Call it inside a running event loop."""
+    loop = asyncio.get_running_loop()
+    threads = CapacityLimiter(16)
+
+    async def blocking(function: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(function, limiter=threads)
+
+    async def appender(path: str) -> Appender:
+        return await aiofiles.open(path, "ab")
+
+    return World(
+        monotonic=loop.time,
+        now=time.time,
+        sleep=anyio.sleep,
+        call_at=loop.call_at,
+        random=random.SystemRandom().random,
+        new_id=lambda: uuid.uuid4().hex,
+        blocking=blocking,
+        disk=RealDisk(),
+        appender=appender,
+        connect=AioTransport,
+    )
