@@ -580,11 +580,12 @@ class Provider(ABC):
         """
         paid = request.role is Role.PAID
         if reply.status >= 300:
+            lost = paid and reply.status not in (307, 308)  # these two ask for the same request elsewhere: not done here
             return Verdict(
-                kind=Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL,
+                kind=Kind.FATE_UNKNOWN if lost else Kind.PROTOCOL,
                 message=f"{self.name} sent the request on to another address (HTTP {reply.status}); check base_url",
                 blame="account",
-                charged=paid,
+                charged=lost,
             )
         if reply.json() is not None:
             return None
