@@ -2,7 +2,10 @@
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from tests.integration.sandbox_client import KEY, Customer, customer
+
+from viseme.sandbox import ManualClock, Sandbox
 
 
 async def finished(client: Customer) -> tuple[str, bytes, str]:
@@ -171,3 +174,28 @@ async def test_jobs_may_be_invisible_at_first_and_large_bodies_refused() -> None
         await client.sandbox.clock.sleep(31)
         assert (await client.send("GET", path, headers=KEY))[0] == 200
         assert (await client.create_sync(outputFileName="x" * 2000))[0] == 413
+
+
+async def test_the_app_can_be_embedded_in_a_server_of_ones_own() -> None:
+    sandbox = Sandbox(speed=600)
+    async with TestClient(TestServer(sandbox.app)) as client:
+        body = {
+            "video_url": str(client.make_url("/media/short.mp4")),
+            "audio_url": str(client.make_url("/media/short.wav")),
+        }
+        async with client.post("/jogg/v2/create_lip_sync_video", json=body, headers=KEY) as reply:
+            assert (await reply.json())["code"] == 0
+    assert sandbox.bill()["jogg"]["creates"] == 1
+
+
+async def test_time_can_be_moved_by_hand() -> None:
+    clock = ManualClock()
+    async with customer(clock=clock) as client:
+        _, told = await client.create_sync()
+        path = f"/sync/v2/generate/{told['id']}"
+        await client.sandbox.settled()
+        seen: list[str] = []
+        for _ in range(3):
+            seen.append((await client.send("GET", path, headers=KEY))[1]["status"])
+            clock.advance(11)
+        assert seen == ["PENDING", "PROCESSING", "COMPLETED"]

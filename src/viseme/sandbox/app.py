@@ -1,5 +1,6 @@
 """The sandbox as one owner of state and one aiohttp application."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -145,13 +146,18 @@ class Sandbox:
 
     def log(self, vendor: str | None = None, route: str | None = None) -> list[dict[str, Any]]:
         """The request log, oldest first."""
-        return [attrs.asdict(row) for row in self._log.rows(vendor, route)]
+        return [row.told() for row in self._log.rows(vendor, route)]
 
     def results(self, vendor: str | None = None) -> list[dict[str, Any]]:
         """Every finished film with its digest, inputs and deliveries."""
         now = self.clock.now()
         chosen: Iterable[Vendor] = self._vendors.values() if vendor is None else [self._vendors[vendor]]
         return [row for each in chosen for row in each.results(now)]
+
+    async def settled(self) -> None:
+        """Returns when the media of every booked job is made, and with it their ends, which may be to come."""
+        while self._house.making:
+            await asyncio.wait(self._house.making)
 
     def reset(self) -> None:
         """Forgets jobs, bills, log and ordered faults; settings and rendered films stay."""

@@ -30,6 +30,5 @@ FORGED_XML = (
     "<Error><Code>SignatureDoesNotMatch</Code><Message>The signature does not match</Message></Error>"
 )
 HTML_PAGE = (
-    "<!DOCTYPE html><html><head><title>One moment</title></head>"
-    "<body><h1>Checking your browser</h1></body></html>"
+    "<!DOCTYPE html><html><head><title>One moment</title></head><body><h1>Checking your browser</h1></body></html>"
 )

@@ -3,6 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 from aiohttp import web
@@ -31,6 +32,10 @@ class Row:
     sha256: str | None = None
     took: float = 0.0
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
+
+    def told(self) -> dict[str, Any]:
+        """The row as `GET /_sandbox/log` shows it."""
+        return {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
 
 
 def key_digest(key: str | None) -> str | None:

@@ -177,9 +177,10 @@ def jpeg(frame: av.VideoFrame) -> bytes:
 
 def write_result(reel: Reel, timeline: Timeline, track: Track, into: Path) -> None:
     """Writes the result: the reel's frames in the timeline's order, carrying the track at the same length."""
-    with av.open(str(reel.path)) as template, av.open(
-        str(into), "w", format="mp4", options={"movflags": "faststart"}
-    ) as result:
+    with (
+        av.open(str(reel.path)) as template,
+        av.open(str(into), "w", format="mp4", options={"movflags": "faststart"}) as result,
+    ):
         video = result.add_stream_from_template(template.streams.video[0])
         sound = _Sound(result, track.cut(timeline.seconds))
         for number, index in enumerate(timeline):

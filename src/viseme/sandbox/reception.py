@@ -72,9 +72,7 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
             return None
 
 
-async def _after(
-    vendor: Vendor, call: Call, struck: Struck, reply: web.StreamResponse
-) -> web.StreamResponse | None:
+async def _after(vendor: Vendor, call: Call, struck: Struck, reply: web.StreamResponse) -> web.StreamResponse | None:
     if reply.prepared:
         return reply
     match struck.fault:

@@ -241,7 +241,8 @@ class Studio:
         samples.make_video(clip, self._fixed_seconds)
         body = clip.read_bytes()
         body += free_box(b"\0" * max(0, size - len(body) - 8))
-        return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, b"")
+        cover = media.jpeg(samples.draw_face(320, 180, 0.2).reformat(format="yuvj420p"))
+        return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, cover)
 
 
 def _overlaid(picture: Path, parts: tuple[Segment, ...], sounds: list[Sound], reel: Reel) -> Track:

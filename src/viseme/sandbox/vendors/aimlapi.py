@@ -20,19 +20,18 @@ from ..limits import Rate
 from ..media import MediaFault
 from ..studio import Held, Link, Script, Source, Work
 from ..timeline import Fit
+from .aimlapi_books import CREDITS_PER_USD, MODEL, AimlBooks
 from .base import Vendor
+from .house import House
 from .settings import VendorSettings, rate
 from .wire import Call, Endpoint, Refusal, Throttled, reply
 
-MODEL = "pixverse/lip-sync"
-CREDITS_PER_USD = 2_000_000
 SPEAKERS = (
     "Harper", "Ava", "Isabella", "Sophia", "Emily", "Chloe", "Julia", "Mason", "Jack", "Liam", "James", "Oliver",
     "Adrian", "Ethan", "Auto",
 )  # fmt: skip
 _REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DATA_URI = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,(.*)", re.DOTALL)
-_PERIOD = re.compile(r"([1-9]\d*)([hd])")
 _NANO = string.ascii_letters + string.digits + "_-"
 _DOOMS = ("generation_error", "face_detection_error", "content_policy_violation")
 
@@ -84,16 +83,16 @@ class AimlApi(Vendor):
     result_path = "/cdn/panda/{grant}/{token}/{file}"
     settings: AimlSettings
 
+    def __init__(self, house: House, settings: VendorSettings) -> None:
+        super().__init__(house, settings)
+        self.books = AimlBooks(self)
+
     def endpoints(self) -> Sequence[Endpoint]:
         read = ("read",)
         return (
             Endpoint("POST", "/v2/video/generations", "create", self.create, ("create",)),
             Endpoint("GET", "/v2/video/generations", "poll", self.poll, read),
-            Endpoint("GET", "/v1/models", "models", self.models, key=False),
-            Endpoint("GET", "/v2/billing", "billing", self.billing, read),
-            Endpoint("GET", "/v2/billing/detail", "billing", self.billing_detail, read),
-            Endpoint("GET", "/v1/billing/balance", "billing", self.balance, read),
-            Endpoint("GET", "/v2/logs", "logs", self.logs, ("logs",)),
+            *self.books.endpoints(),
             *self.storage.endpoints(),
         )
 
@@ -103,7 +102,8 @@ class AimlApi(Vendor):
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
         return key.strip() if kind.lower() == "bearer" and key.strip() else None
 
-    def _no(self, request: web.Request, status: int, message: Any, headers: Any = None) -> web.Response:
+    def no(self, request: web.Request, status: int, message: str, headers: Any = None) -> web.Response:
+        """An error body in the one shape that the vendor has."""
         clock = self.house.clock
         return reply(
             {
@@ -118,22 +118,22 @@ class AimlApi(Vendor):
         )
 
     def unauthorised(self, request: web.Request, key: str | None) -> web.Response:
-        return self._no(request, 401, "The API key is missing or invalid")
+        return self.no(request, 401, "The API key is missing or invalid")
 
     def too_fast(self, call: Call, wait: float) -> web.Response:
         headers = {"Retry-After": str(max(1, round(wait)))} if self.settings.retry_after else None
-        return self._no(call.request, 429, "Too many requests", headers)
+        return self.no(call.request, 429, "Too many requests", headers)
 
     def too_many_jobs(self, call: Call) -> web.Response:
-        return self._no(call.request, 429, "Too many generations are under way")
+        return self.no(call.request, 429, "Too many generations are under way")
 
     def broken(self, call: Call, status: int) -> web.Response:
         if status == 502:
             return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
-        return self._no(call.request, status, "The server could not do this")
+        return self.no(call.request, status, "The server could not do this")
 
     def unknown_path(self, request: web.Request) -> web.Response:
-        return self._no(request, 404, f"Cannot {request.method} {request.path.removeprefix('/aimlapi')}")
+        return self.no(request, 404, f"Cannot {request.method} {request.path.removeprefix('/aimlapi')}")
 
     # Creating and looking
 
@@ -144,13 +144,13 @@ class AimlApi(Vendor):
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise Refusal(self._no(call.request, 400, "The body must be a JSON object"))
+            raise Refusal(self.no(call.request, 400, "The body must be a JSON object"))
         inputs = cast("dict[str, Any]", body)
         reference = call.request.headers.get("X-Client-Request-Id", "")
         call.row.reference = reference[:200] or None
         work = await self._work(call, inputs)
         if self.short_of_credit(call.account):
-            raise Refusal(self._no(call.request, 403, "You have run out of credits"))
+            raise Refusal(self.no(call.request, 403, "You have run out of credits"))
         if call.account.seats.full(call.now, self.settings.concurrency):
             raise Throttled(self.too_many_jobs(call))
         job = self.book(
@@ -175,7 +175,7 @@ class AimlApi(Vendor):
     async def _work(self, call: Call, body: dict[str, Any]) -> Work:
         complaints = self._complaints(body)
         if complaints:
-            raise Refusal(self._no(call.request, 400, "; ".join(complaints)))
+            raise Refusal(self.no(call.request, 400, "; ".join(complaints)))
         picture = await self._source(call, body["video_url"], "video_url")
         if "audio_url" in body:
             voice: Source = await self._source(call, body["audio_url"], "audio_url")
@@ -207,7 +207,7 @@ class AimlApi(Vendor):
         try:
             data = base64.b64decode(found[1] if found else url, validate=True)
         except (binascii.Error, ValueError):
-            raise Refusal(self._no(call.request, 400, f"{name}: expected a URL or Base64")) from None
+            raise Refusal(self.no(call.request, 400, f"{name}: expected a URL or Base64")) from None
         return Held(await self.house.studio.blocking(Blob.of, data))
 
     def _new_id(self, number: int) -> str:
@@ -232,10 +232,10 @@ class AimlApi(Vendor):
         id = call.request.query.get("generation_id", "")
         call.row.job = id[:200] or None
         if not id:
-            raise Refusal(self._no(call.request, 400, "generation_id: expected string, received undefined"))
+            raise Refusal(self.no(call.request, 400, "generation_id: expected string, received undefined"))
         job = self.find(call.account, id, call.now)
         if job is None:
-            raise Refusal(self._no(call.request, 404, "There is no such generation"))
+            raise Refusal(self.no(call.request, 404, "There is no such generation"))
         return reply(self._shown(job, call), 200, self._headers(job))
 
     def _shown(self, job: Job, call: Call) -> dict[str, Any]:
@@ -257,7 +257,7 @@ class AimlApi(Vendor):
             return ("completed", "succeeded")[int(job.token[0], 16) % 2] if mixed else self.settings.done_status
         return {Phase.QUEUED: "queued", Phase.RUNNING: "generating"}.get(phase, "error")
 
-    # Money, models, logs
+    # Money
 
     def cost_at_booking(self) -> float:
         return float(self.settings.price)
@@ -267,78 +267,6 @@ class AimlApi(Vendor):
 
     def money(self, account: Account) -> dict[str, Any]:
         return {"credits": account.spent, "usd": account.spent / CREDITS_PER_USD, "currency": self.currency}
-
-    def _usd_left(self, account: Account) -> float:
-        left = self.left(account)
-        return round((1e12 if left is None else left) / CREDITS_PER_USD, 6)
-
-    async def billing(self, call: Call) -> web.StreamResponse:
-        """GET /v2/billing."""
-        return reply({"current_balance": self._usd_left(call.account), "currency": "USD"})
-
-    async def billing_detail(self, call: Call) -> web.StreamResponse:
-        """GET /v2/billing/detail."""
-        name = call.account.name
-        return reply(
-            {
-                "user_id": 1, "email": f"{name}@example.com", "current_balance": self._usd_left(call.account),
-                "currency": "USD",
-                "autotopup_settings": {"is_enabled": False, "threshold": 0, "amount": 0, "currency": "USD"},
-            }
-        )  # fmt: skip
-
-    async def balance(self, call: Call) -> web.StreamResponse:
-        """GET /v1/billing/balance, the older one, in credits."""
-        credits = int(self._usd_left(call.account) * CREDITS_PER_USD)
-        return reply(
-            {
-                "balance": credits, "lowBalance": credits < 10_000, "lowBalanceThreshold": 10_000,
-                "lastUpdated": self.house.clock.iso(call.now), "autoDebitStatus": "disabled", "status": "current",
-                "statusExplanation": "The balance is up to date",
-            }
-        )  # fmt: skip
-
-    async def models(self, call: Call) -> web.StreamResponse:
-        """GET /v1/models, without a key."""
-        model: dict[str, Any] = {
-            "id": MODEL, "type": "video", "info": {"name": "Lip Sync", "developer": "PixVerse", "description": ""},
-            "features": [], "endpoints": ["/v2/video/generations"],
-        }  # fmt: skip
-        if "pricing" in call.request.query.get("include", ""):
-            model["pricing"] = [{"kind": "fixed", "price": self.settings.price / CREDITS_PER_USD, "per": "request"}]
-        wanted = call.request.query.get("id")
-        return reply({"object": "list", "data": [model] if wanted in (None, MODEL) else []})
-
-    async def logs(self, call: Call) -> web.StreamResponse:
-        """GET /v2/logs: newest first, paged by offset; late, and perhaps without running jobs."""
-        query = call.request.query
-        limit, offset = _number(query.get("limit"), 50), _number(query.get("offset"), 0)
-        period = _PERIOD.fullmatch(query.get("period", "24h"))
-        if period is None or limit is None or offset is None or not 1 <= limit <= 100:
-            raise Refusal(self._no(call.request, 400, "period, limit or offset is out of range"))
-        since = call.now - int(period[1]) * (3600 if period[2] == "h" else 86_400)
-        rows = [job for job in reversed(call.account.jobs.values()) if since <= job.at and self._logged(job, call.now)]
-        rows = rows if query.getall("model", [MODEL]).count(MODEL) else []
-        page = [self._log_row(job, call.now) for job in rows[offset : offset + limit]]
-        more = offset + limit < len(rows)
-        return reply(
-            {"data": page, "pagination": {"limit": limit, "offset": offset, "total": len(rows), "has_more": more}}
-        )
-
-    def _logged(self, job: Job, now: float) -> bool:
-        if not self.settings.log_running and not job.phase(now).ended:
-            return False
-        return job.at + self.settings.log_seconds <= now
-
-    def _log_row(self, job: Job, now: float) -> dict[str, Any]:
-        failed = job.phase(now) is Phase.FAILED
-        credits = 0 if failed else job.body["price"]
-        return {
-            "created": self.house.clock.iso(job.at), "status": "failed" if failed else "succeeded", "origin": "api",
-            "model": MODEL, "cost": {"usd": credits / CREDITS_PER_USD, "credits": credits},
-            "tokens": {"input": 0, "output": 0, "total": 0}, "request_id": job.token, "inference_id": job.id,
-            "client_request_id": job.reference,
-        }  # fmt: skip
 
     # Ends
 
@@ -364,9 +292,3 @@ def _brief(inputs: dict[str, Any]) -> dict[str, Any]:
         name: value if len(str(value)) <= 4096 else f"sha256:{Blob.of(str(value).encode()).sha256}"
         for name, value in inputs.items()
     }
-
-
-def _number(text: str | None, default: int) -> int | None:
-    if text is None:
-        return default
-    return int(text) if text.isdigit() else None

@@ -157,7 +157,7 @@ class Vendor(ABC):
             job.film = self.house.studio.fixed
             self._measured(job, account)
         else:
-            self.house.spawn(self._make(job, account, work))
+            self.house.spawn(self._make(job, account, work), making=True)
         return job
 
     async def _make(self, job: Job, account: Account, work: Work) -> None:

@@ -22,13 +22,15 @@ class House:
     signer: Signer
     seed: int
     tasks: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
+    making: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
     uploads: dict[str, "Slot"] = attrs.field(factory=dict[str, "Slot"])
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None], *, making: bool = False) -> None:
         """Runs something beside the requests, until done or until the sandbox closes."""
         task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        for tasks in (self.tasks, self.making) if making else (self.tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def close(self) -> None:
         """Ends everything that runs beside the requests."""

@@ -17,6 +17,7 @@ from ..studio import Link, Work
 from ..timeline import Fit
 from .base import Vendor
 from .house import House
+from .jogg_hooks import JoggHooks, yes
 from .settings import VendorSettings, rate
 from .wire import Call, Endpoint, Handler, Refusal, Throttled, reply
 
@@ -80,7 +81,7 @@ class Jogg(Vendor):
 
     def __init__(self, house: House, settings: VendorSettings) -> None:
         super().__init__(house, settings)
-        self._hooks: dict[str, dict[str, Any]] = {}
+        self.hooks = JoggHooks(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
         found = [endpoint for prefix in _PREFIXES for endpoint in self._under(prefix)]
@@ -106,17 +107,13 @@ class Jogg(Vendor):
                 Endpoint("POST", "/upload/asset", "upload", self.upload, post),
                 Endpoint("GET", "/user/remaining_quota", "quota", self.quota),
                 Endpoint("GET", "/user/whoami", "whoami", self.whoami),
-                Endpoint("GET", "/endpoints", "hooks", self.hooks),
-                Endpoint("POST", "/endpoint", "hooks", self.add_hook, post),
-                Endpoint("PUT", "/endpoint/{id}", "hooks", self.change_hook),
-                Endpoint("DELETE", "/endpoint/{id}", "hooks", self.drop_hook),
-                Endpoint("GET", "/events", "hooks", self.events),
+                *self.hooks.endpoints(),
             )
         ]
 
     def forget(self) -> None:
         super().forget()
-        self._hooks.clear()
+        self.hooks.forget()
 
     # Refusals
 
@@ -124,7 +121,7 @@ class Jogg(Vendor):
         return request.headers.get("x-api-key")
 
     def unauthorised(self, request: web.Request, key: str | None) -> web.Response:
-        return self._no(10105, "API key is missing or wrong")
+        return self.no(10105, "API key is missing or wrong")
 
     def too_fast(self, call: Call, wait: float) -> web.Response:
         seconds = max(1, math.ceil(wait))
@@ -146,7 +143,8 @@ class Jogg(Vendor):
     def unknown_path(self, request: web.Request) -> web.Response:
         return web.Response(status=404, text="404 page not found")
 
-    def _no(self, code: int, message: str) -> web.Response:
+    def no(self, code: int, message: str) -> web.Response:
+        """A refusal with its code in the envelope."""
         status = 200 if self.settings.errors_http_200 else _HTTP[code]
         return reply({"code": code, "msg": message, "data": None, "rid": uuid.uuid4().hex[:16]}, status)
 
@@ -154,33 +152,38 @@ class Jogg(Vendor):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """POST /create_lip_sync_video."""
-        body = await self._body(call)
+        body = await self.body(call)
         inputs = self._inputs(body)
         if self.short_of_credit(call.account):
-            raise Refusal(self._no(18020, "Not enough credits"))
+            raise Refusal(self.no(18020, "Not enough credits"))
         if call.account.seats.full(call.now, self.settings.concurrency):
             raise Throttled(self.too_many_jobs(call))
         work = Work(Link(inputs["video_url"]), Link(inputs["audio_url"]), self._fit(inputs["playback_type"]))
         job = self.book(call, id=str(uuid.uuid4()), inputs=inputs, work=work, body=inputs)
-        return _yes({"task_id": job.id, "status": _STATUS[job.phase(call.now)]})
+        return yes({"task_id": job.id, "status": _STATUS[job.phase(call.now)]})
 
-    async def _body(self, call: Call) -> dict[str, Any]:
+    async def body(self, call: Call) -> dict[str, Any]:
+        """The JSON object that was sent.
+
+        Raises:
+            Refusal: It is none.
+        """
         try:
             body = await call.request.json()
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise Refusal(self._no(40000, "The body must be a JSON object"))
+            raise Refusal(self.no(40000, "The body must be a JSON object"))
         return cast("dict[str, Any]", body)
 
     def _inputs(self, body: dict[str, Any]) -> dict[str, str]:
         inputs = {"playback_type": body.get("playback_type") or "normal"}
         for name in ("video_url", "audio_url"):
             if not isinstance(body.get(name), str) or not body[name].startswith(("http://", "https://")):
-                raise Refusal(self._no(40000, f"{name} is missing or not a URL"))
+                raise Refusal(self.no(40000, f"{name} is missing or not a URL"))
             inputs[name] = body[name]
         if inputs["playback_type"] not in ("normal", "normal_reverse", "normal_reverse_by_audio"):
-            raise Refusal(self._no(40000, "playback_type is unknown"))
+            raise Refusal(self.no(40000, "playback_type is unknown"))
         return inputs
 
     def _fit(self, playback: str) -> Fit:
@@ -190,7 +193,7 @@ class Jogg(Vendor):
         """GET /lip_sync_video/{task_id}."""
         job = self.find(call.account, call.request.match_info["id"], call.now)
         if job is None:
-            raise Refusal(self._no(10104, "Record not found"))
+            raise Refusal(self.no(10104, "Record not found"))
         return self._status(job, call)
 
     async def look_up(self, call: Call) -> web.StreamResponse:
@@ -206,7 +209,7 @@ class Jogg(Vendor):
         for job in reversed(call.account.jobs.values()):
             if job.inputs == wanted and self.visible(job, call.now):
                 return self._status(job, call)
-        raise Refusal(self._no(self.settings.lookup_missing_code, "No matching task"))
+        raise Refusal(self.no(self.settings.lookup_missing_code, "No matching task"))
 
     def _status(self, job: Job, call: Call) -> web.Response:
         call.row.job = job.id
@@ -229,62 +232,28 @@ class Jogg(Vendor):
             told["error"] = {"message": job.failure.message}
         if (struck := call.faulty(Fault.UNKNOWN_STATUS)) and not phase.ended:
             told["status"] = struck.get("value", "reviewing")
-        return _yes(told)
+        return yes(told)
 
-    # Uploads, account, webhooks
+    # Uploads, account
 
     async def upload(self, call: Call) -> web.StreamResponse:
         """POST /upload/asset: a presigned PUT."""
-        body = await self._body(call)
+        body = await self.body(call)
         name, kind = body.get("filename"), body.get("content_type")
         if not isinstance(name, str) or not name or not isinstance(kind, str) or not kind:
-            raise Refusal(self._no(40000, "filename and content_type are needed"))
+            raise Refusal(self.no(40000, "filename and content_type are needed"))
         sign_url, asset_url = self.storage.open_slot(name, kind, call.origin)
-        return _yes({"sign_url": sign_url, "asset_url": asset_url})
+        return yes({"sign_url": sign_url, "asset_url": asset_url})
 
     async def quota(self, call: Call) -> web.StreamResponse:
         """GET /user/remaining_quota."""
         left = self.left(call.account)
-        return _yes({"remaining_quota": round(1e6 if left is None else left, 2)})
+        return yes({"remaining_quota": round(1e6 if left is None else left, 2)})
 
     async def whoami(self, call: Call) -> web.StreamResponse:
         """GET /user/whoami."""
         name = call.account.name
-        return _yes({"user_id": name, "email": f"{name}@example.com", "username": name})
-
-    async def hooks(self, call: Call) -> web.StreamResponse:
-        """GET /endpoints."""
-        return _yes({"endpoints": list(self._hooks.values())})
-
-    async def add_hook(self, call: Call) -> web.StreamResponse:
-        """POST /endpoint. Nothing is ever delivered: no lip-sync event exists."""
-        body = await self._body(call)
-        id = uuid.uuid4().hex
-        self._hooks[id] = {
-            "endpoint_id": id, "url": body.get("url"), "secret": uuid.uuid4().hex, "status": "enabled",
-            "events": body.get("events", []), "username": call.account.name,
-            "created_at": int(self.house.clock.unix(call.now)),
-        }  # fmt: skip
-        return _yes(self._hooks[id])
-
-    async def change_hook(self, call: Call) -> web.StreamResponse:
-        """PUT /endpoint/{id}: everything but the secret is replaced."""
-        hook = self._hooks.get(call.request.match_info["id"])
-        if hook is None:
-            raise Refusal(self._no(10104, "Record not found"))
-        body = await self._body(call)
-        hook |= {"url": body.get("url"), "events": body.get("events", []), "status": body.get("status", "enabled")}
-        return _yes(hook)
-
-    async def drop_hook(self, call: Call) -> web.StreamResponse:
-        """DELETE /endpoint/{id}."""
-        if self._hooks.pop(call.request.match_info["id"], None) is None:
-            raise Refusal(self._no(10104, "Record not found"))
-        return _yes(None)
-
-    async def events(self, call: Call) -> web.StreamResponse:
-        """GET /events."""
-        return _yes({"events": list(self.settings.event_names)})
+        return yes({"user_id": name, "email": f"{name}@example.com", "username": name})
 
     # Money and ends
 
@@ -303,7 +272,3 @@ class Jogg(Vendor):
 
     def doom(self, struck: Struck) -> Failure:
         return Failure("", struck.get("message", struck.choose(_DOOMS)))
-
-
-def _yes(data: Any) -> web.Response:
-    return reply({"code": 0, "msg": "Success", "data": data})
