@@ -1,7 +1,8 @@
 """The contract of a ledger: the durable record of tasks, intents, handles, seats and events.
 
-One process owns a ledger and writes it; any number may read it, and leave orders for the owner. What ``add`` and ``commit`` were given
-is durable when they return: a crash after that forgets none of it, a crash before it forgets all of it.
+One process owns a ledger and writes it; any number may read it, and leave orders for the owner. What ``add`` and
+``commit`` were given is durable when they return: a crash after that forgets none of it, a crash before it forgets all
+of it. A caller that is cancelled takes nothing back: what was handed over is written all the same.
 """
 
 from __future__ import annotations
@@ -71,7 +72,12 @@ class Count:
 
 
 class Ledger(ABC):
-    """Use as an async context manager: entering becomes the owner (or opens for reading), leaving writes what is left and lets go."""
+    """Use as an async context manager: entering becomes the owner (or opens for reading), leaving writes what is left
+    and lets go.
+
+    Every method raises LedgerError, with the next step, where the disk refuses; nothing is half written then, and the
+    ledger can be used again once the cause has passed.
+    """
 
     listener: Listener | None = None
     """Set by the owner's engine before anything is written."""
@@ -96,7 +102,10 @@ class Ledger(ABC):
 
     @abstractmethod
     async def serve(self) -> None:
-        """Write what ``add`` and ``commit`` hand over, grouped, until ``close``. The owner's engine runs it in its task group."""
+        """Last until ``close``; the owner's engine runs it in its task group.
+
+        What is handed over is written, in groups, whether or not this runs; a listener that raises makes this raise.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -109,16 +118,18 @@ class Ledger(ABC):
         """Add tasks whose keys are new, each with its ``queued`` event (``seq`` 1).
 
         Args:
-            held: keep them and their events out of sight of ``queued``, ``open_tasks`` and the listener until ``release``.
+            held: keep them and their events out of sight of every reading but ``tasks`` and ``by_keys``, and of the
+                listener, until ``release``. What is still held when an owner opens the ledger is discarded.
 
         Returns:
-            for each row, in order, the row that the ledger holds under its key: the given one with its ``order``, or an older one
-            (told by another ``id``). Within one call a repeated key is treated like an older row.
+            for each row, in order, the row that the ledger holds under its key: the given one with its ``order`` and
+            ``seq`` 1, or an older one as it stands (told by another ``id``). Within one call a repeated key is treated
+            like an older row.
         """
 
     @abstractmethod
     async def release(self, run: int) -> None:
-        """Let the held tasks of a run be seen."""
+        """Let the held tasks of a run be seen; their events get their orders, and go to the listener, now."""
 
     @abstractmethod
     async def discard(self, run: int | None = None) -> None:
@@ -126,14 +137,24 @@ class Ledger(ABC):
 
     @abstractmethod
     async def commit(self, *changes: Change) -> None:
-        """Write changes, all or nothing; calls that overlap share one sync to disk. The listener gets the events before this returns."""
+        """Write changes, all or nothing; calls that overlap share one sync to disk.
+
+        The listener gets the events before this returns. A row's names (``id``, ``key``, ``order``) never change; its
+        ``digest`` changes only together with its ``job``.
+
+        Raises:
+            LedgerError: a task was never added, or is still held; or the disk refuses.
+        """
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def last_order(self) -> int:
-        """The ``order`` of the newest event that is durable."""
+        """The ``order`` of the newest event that is durable and was told to the listener.
+
+        For a reader: as of ``open``, and of the latest ``events``.
+        """
 
     @abstractmethod
     async def next_run(self) -> int:
@@ -149,10 +170,12 @@ class Ledger(ABC):
 
     @abstractmethod
     async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
-        """Queued tasks of an account that are not parked, of runs numbered ``run`` and above, by rank, beyond ``after``."""
+        """Queued tasks of an account, not parked, of runs numbered ``run`` and above, by rank, beyond ``after``."""
 
     @abstractmethod
-    async def open_tasks(self, after: int, limit: int, *, account: str | None = None, run: int | None = None) -> list[TaskRow]:
+    async def open_tasks(
+        self, after: int, limit: int, *, account: str | None = None, run: int | None = None
+    ) -> list[TaskRow]:
         """Tasks that have not ended, parked ones included, by ``order``, beyond ``after``."""
 
     @abstractmethod
@@ -165,7 +188,7 @@ class Ledger(ABC):
 
     @abstractmethod
     async def intents(self, account: str, since: float) -> list[Intent]:
-        """Intents of an account that were open, or ended, after ``since`` (UTC seconds); to rebuild the create rates."""
+        """Intents of an account that are open, or ended after ``since`` (UTC seconds); to rebuild the create rates."""
 
     @abstractmethod
     async def adopted(self, account: str, vendor_id: str) -> str | None:
@@ -196,4 +219,3 @@ class Ledger(ABC):
     @abstractmethod
     async def gates(self) -> dict[str, Any]:
         """What the owner last showed, with ``at`` (UTC seconds) as it wrote it; empty when it never did."""
-

@@ -1,0 +1,287 @@
+"""Group commit: what is handed over while one group is being written makes the next."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
+
+import anyio
+from attrs import frozen
+
+from viseme.attempts import TaskRow
+from viseme.errors import LedgerError
+from viseme.events import Event
+from viseme.jobs import Job
+from viseme.ledger import works
+from viseme.ledger.base import Change, Ledger, Order
+from viseme.ledger.rows import text
+from viseme.ledger.works import Given, Outcome, Work
+
+__all__ = ["GroupLedger", "Statistics", "to_the_end"]
+
+T = TypeVar("T")
+
+_CHUNK: Final = 1000
+"""Events read at once where a release tells of many."""
+
+
+@frozen(kw_only=True)
+class Statistics:
+    """What an owner has written since it opened.
+
+    Attributes:
+        groups: transactions, each with one sync to disk.
+        works: calls that were written in them.
+        failed: calls that could not be written.
+        pending: calls that wait for the next group.
+    """
+
+    groups: int
+    works: int
+    failed: int
+    pending: int
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Await work to its end though the caller is cancelled meanwhile; the cancellation goes on afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:  # raised again below, unless a cancellation goes first
+                break
+    if cancelled is not None and not task.cancelled():
+        raise cancelled
+    return task.result()
+
+
+class GroupLedger(Ledger):
+    """The half of a ledger that both kinds share: the pump. A task of its own writes while there is something to write.
+
+    So a commit is written whether or not ``serve`` runs, and no cancelled caller can take a change back or hold up the
+    others. ``close`` awaits that task.
+    """
+
+    def __init__(self) -> None:
+        self._accepting = False
+        self._pending: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._jobs: WeakValueDictionary[int, Job] = WeakValueDictionary()
+        self._last_order = 0
+        self._groups = self._written = self._failed = 0
+
+    # -- what the two kinds do differently ---------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _start(self) -> int:
+        """Open, and give the order of the newest event. Once begun it runs to its end."""
+
+    @abstractmethod
+    async def _stop(self) -> None:
+        """Let go of everything, also when something fails."""
+
+    @abstractmethod
+    async def _write(self, group: Sequence[Work]) -> Sequence[Outcome]:
+        """Write a group durably, with an outcome for each work. Never raises for what a work or the disk does wrong."""
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """For messages."""
+
+    @property
+    @abstractmethod
+    def _read_only(self) -> bool: ...
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        if self._ended is not None:
+            raise LedgerError(f"the ledger {self._name} is open already; open it once")
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            self._last_order = await to_the_end(self._start())
+        except BaseException as error:
+            self._ended = None
+            if isinstance(error, asyncio.CancelledError):
+                await to_the_end(self._stop())
+            raise
+        self._closing = None
+        self._accepting = not self._read_only
+
+    async def serve(self) -> None:
+        ended = self._ended
+        if ended is None:
+            raise LedgerError(f"the ledger {self._name} is not open; use it inside `async with`")
+        await asyncio.shield(ended)
+
+    async def close(self) -> None:
+        if self._ended is None:
+            return
+        if self._closing is None:
+            self._accepting = False
+            self._closing = asyncio.get_running_loop().create_task(self._shut(self._ended), name="viseme ledger: close")
+        await to_the_end(_result(self._closing))
+
+    async def _shut(self, ended: asyncio.Future[None]) -> None:
+        try:
+            while self._pump is not None:
+                await asyncio.wait([self._pump])
+            await self._stop()
+        finally:
+            self._ended = None
+            self._jobs.clear()
+            if not ended.done():
+                ended.set_result(None)
+
+    def statistics(self) -> Statistics:
+        """What was written since it opened."""
+        return Statistics(groups=self._groups, works=self._written, failed=self._failed, pending=len(self._pending))
+
+    # -- the pump ----------------------------------------------------------------------------------------------------
+
+    def _hand_over(self, work: Work) -> asyncio.Future[Any]:
+        """Give a work to the pump, at once; the future tells when it is durable."""
+        if not self._accepting:
+            if self._read_only:
+                raise LedgerError(f"the ledger {self._name} was opened for reading; only its owner writes it")
+            raise LedgerError(f"the ledger {self._name} is not open; nothing more can be written, open it again")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._pending.append((work, future))
+        if self._pump is None:
+            self._pump = loop.create_task(self._drain(), name="viseme ledger: write")
+        return future
+
+    async def _drain(self) -> None:
+        group: list[tuple[Work, asyncio.Future[Any]]] = []
+        try:
+            while self._pending:
+                group, self._pending = self._pending, []
+                outcomes = await self._attempt([work for work, _ in group])
+                await self._tell(outcomes)
+                self._resolve(group, outcomes)
+        finally:
+            self._pump = None
+            for _, future in (*group, *self._pending):
+                future.cancel()  # only where the event loop itself is being torn down: the rest is resolved
+            self._pending = []
+
+    async def _attempt(self, group: Sequence[Work]) -> Sequence[Outcome]:
+        try:
+            return await self._write(group)
+        except Exception as error:
+            failure = error  # a fault of viseme's own: nobody may be left waiting for it
+        sentence = f"the ledger {self._name} could not be written ({failure!r}); please report this"
+        return [LedgerError(sentence) for _ in group]
+
+    async def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Let the listener have the events of a group, in order."""
+        told: list[Event] = []
+        try:
+            for outcome in outcomes:
+                if isinstance(outcome, Given):
+                    told.extend(outcome.events)
+                    if outcome.span is not None:
+                        self._hear(told)
+                        told = []
+                        await self._tell_span(*outcome.span)
+            self._hear(told)
+        except Exception as error:
+            self._break(error)
+
+    async def _tell_span(self, after: int, last: int) -> None:
+        while after < last:
+            chunk = await self.events(after, min(_CHUNK, last - after))
+            self._hear(chunk)
+            after = chunk[-1].order or last
+
+    def _hear(self, events: Sequence[Event]) -> None:
+        if events:
+            self._last_order = events[-1].order or self._last_order
+            if self.listener is not None:
+                self.listener(events)
+
+    def _break(self, error: Exception) -> None:
+        """A listener failed: what was written is durable and its callers are told so; ``serve`` fails."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _resolve(self, group: Sequence[tuple[Work, asyncio.Future[Any]]], outcomes: Sequence[Outcome]) -> None:
+        self._groups += 1
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Given):
+                self._written += 1
+                if not future.done():
+                    future.set_result(outcome.value)
+            else:
+                self._failed += 1
+                if not future.done():
+                    future.set_exception(outcome)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def add(self, rows: Sequence[TaskRow], *, held: bool = False) -> list[TaskRow]:
+        if not rows:
+            return []
+        newcomers = tuple([works.newcomer(row) for row in rows])
+        return self._known(await self._hand_over(works.Add(newcomers=newcomers, held=held)))
+
+    async def release(self, run: int) -> None:
+        await self._hand_over(works.Release(run))
+
+    async def discard(self, run: int | None = None) -> None:
+        await self._hand_over(works.Discard(run))
+
+    async def commit(self, *changes: Change) -> None:
+        if not changes:
+            return
+        known = self._jobs
+        steps = tuple([works.step(change, known.get(change.row.order)) for change in changes])
+        future = self._hand_over(works.Commit(steps=steps))
+        for step in steps:
+            if step.fixed is not None:
+                self._jobs.pop(step.order, None)
+        await future
+        for change, step in zip(changes, steps, strict=True):
+            if step.fixed is not None:
+                self._jobs[step.order] = change.row.job
+
+    async def next_run(self) -> int:
+        return await self._hand_over(works.NextRun())
+
+    async def take_orders(self) -> list[Order]:
+        if not await self._has_orders():
+            return []
+        return await self._hand_over(works.TakeOrders())
+
+    @abstractmethod
+    async def _has_orders(self) -> bool: ...
+
+    async def write_gates(self, gates: Mapping[str, Any]) -> None:
+        await self._hand_over(works.WriteGates(text(dict(gates))))
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def last_order(self) -> int:
+        return self._last_order
+
+    def _known(self, found: list[TaskRow]) -> list[TaskRow]:
+        """Remember the jobs that the ledger holds, so that a commit need not write them again."""
+        for row in found:
+            self._jobs[row.order] = row.job
+        return found
+
+
+async def _result(task: asyncio.Task[T]) -> T:
+    return await asyncio.shield(task)

@@ -1,0 +1,260 @@
+"""Ledger values as text, and back: whatever was written is rebuilt equal.
+
+Fields at their default are left out. Text that the ordinary codec cannot write (a lone surrogate or a whole number
+beyond 64 bits, in a vendor's words) is written by the standard library and starts with a tab. No JSON text holds a raw
+tab otherwise, so it marks, in a whole page of rows, that the standard library must read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import Any, Final
+
+import attrs
+
+from viseme import codec
+from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.errors import Failure, Kind, LedgerError, quote
+from viseme.events import Event, EventType
+from viseme.jobs import FIELDS, Job
+from viseme.results import Artifact, Cost, Reason, State, Timings
+
+__all__ = [
+    "event",
+    "event_text",
+    "intent",
+    "intent_text",
+    "numbered",
+    "parse",
+    "placed",
+    "queued_event",
+    "rank",
+    "seat",
+    "seat_text",
+    "standing_text",
+    "task",
+    "task_text",
+    "vendor_id",
+]
+
+_SPECIAL: Final = "\t"
+_RANKS: Final = 1 << 62
+
+_STATES = {state.value: state for state in State}
+_REASONS = {reason.value: reason for reason in Reason}
+_TYPES = {kind.value: kind for kind in EventType}
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def text(value: Any) -> str:
+    try:
+        return codec.dumps(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        return _special(value)
+
+
+def _special(value: Any) -> str:
+    try:
+        return _SPECIAL + json.dumps(value, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LedgerError(
+            f"the ledger cannot write {quote(value)}: {quote(str(error))}; give JSON values only"
+        ) from error
+
+
+def parse(text: str) -> Any:
+    """JSON text of this module, or several of them joined into a list, as plain values."""
+    return json.loads(text) if _SPECIAL in text else codec.loads(text)
+
+
+def _defaults(cls: type, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+    fields = attrs.fields_dict(cls)
+    return tuple((name, fields[name].default) for name in names)
+
+
+def _given(value: object, defaults: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of a value that differ from their default."""
+    body: dict[str, Any] = {}
+    for name, default in defaults:
+        item = getattr(value, name)
+        if item is not default and item != default:
+            body[name] = item
+    return body
+
+
+# -- tasks ---------------------------------------------------------------------------------------------------------
+
+_JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
+_JOB_DEFAULTS = _defaults(Job, _JOB)
+_NAMES = ("id", "key", "job", "digest", "order")
+_BUILT = ("account", "run", "state", "parked", "intent", "handles", "outputs", "failure", "cost", "timings")
+_PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_BUILT))
+_PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
+_TIMES = _defaults(Timings, attrs.fields_dict(Timings))
+_ARTIFACT = _defaults(Artifact, ("role", "expires_at"))
+_COST = _defaults(Cost, ("usd", "estimated"))
+_TASK_FIELDS = tuple(attrs.fields_dict(TaskRow))
+_all_fields = attrgetter(*_TASK_FIELDS)
+
+
+def task_text(row: TaskRow) -> str:
+    """What stays of a task: its names and its job."""
+    job = _given(row.job, _JOB_DEFAULTS)
+    if row.job.options:
+        job["options"] = row.job.options
+    if row.job.metadata:
+        job["metadata"] = row.job.metadata
+    return text({"id": row.id, "key": row.key, "digest": row.digest, "job": job})
+
+
+def standing_text(row: TaskRow, seq: int | None = None) -> str:
+    """What changes of a task: everything else but its ``order``.
+
+    Args:
+        seq: stands in for the row's own.
+    """
+    body = _given(row, _PLAIN_DEFAULTS)
+    body["run"] = row.run
+    body["account"] = row.account
+    body["state"] = row.state.value
+    if seq is not None:
+        body["seq"] = seq
+    if row.parked is not None:
+        body["parked"] = row.parked.value
+    if row.intent is not None:
+        body["intent"] = _intent_body(row.intent)
+    if row.handles:
+        body["handles"] = row.handles
+    if row.outputs:
+        body["outputs"] = [{"url": output.url, **_given(output, _ARTIFACT)} for output in row.outputs]
+    if row.failure is not None:
+        body["failure"] = _failure_body(row.failure)
+    if row.cost is not None:
+        body["cost"] = {"amount": row.cost.amount, "unit": row.cost.unit, **_given(row.cost, _COST)}
+    timings = _given(row.timings, _TIMES)
+    if timings:
+        body["timings"] = timings
+    return text(body)
+
+
+def _failure_body(failure: Failure) -> list[str | None]:
+    return [failure.kind.value, failure.message, failure.code]
+
+
+def _job(body: dict[str, Any]) -> Job:
+    """A job as it was, without the checks that a newer release may have sharpened."""
+    job = object.__new__(Job)
+    for name, default in _JOB_DEFAULTS:
+        object.__setattr__(job, name, body.get(name, default))
+    object.__setattr__(job, "options", body.get("options", {}))
+    object.__setattr__(job, "metadata", body.get("metadata", {}))
+    return job
+
+
+def task(order: int, fixed: dict[str, Any], standing: dict[str, Any]) -> TaskRow:
+    """A task from its two texts, parsed (and used up)."""
+    standing["state"] = _STATES[standing["state"]]
+    if "parked" in standing:
+        standing["parked"] = _REASONS[standing["parked"]]
+    if "intent" in standing:
+        standing["intent"] = intent(standing["intent"])
+    if "outputs" in standing:
+        standing["outputs"] = tuple(Artifact(**output) for output in standing["outputs"])
+    if "failure" in standing:
+        kind, message, code = standing["failure"]
+        standing["failure"] = Failure(kind=_KINDS[kind], message=message, code=code)
+    if "cost" in standing:
+        standing["cost"] = Cost(**standing["cost"])
+    if "timings" in standing:
+        standing["timings"] = Timings(**standing["timings"])
+    return TaskRow(
+        order=order, id=fixed["id"], key=fixed["key"], digest=fixed["digest"], job=_job(fixed["job"]), **standing
+    )
+
+
+def placed(row: TaskRow, order: int) -> TaskRow:
+    """The row as it stands once it is added: with its ``order``, and its ``queued`` event as its last."""
+    fields = dict(zip(_TASK_FIELDS, _all_fields(row), strict=True))  # half the time of attrs.evolve
+    fields["order"] = order
+    fields["seq"] = 1
+    return TaskRow(**fields)
+
+
+def rank(priority: int) -> int:
+    """The first half of a task's rank, within what a column holds."""
+    return max(-_RANKS, min(_RANKS, -priority))
+
+
+def vendor_id(handle: Handle | None) -> str | None:
+    """The vendor's id in a handle as searchable text, if it has one."""
+    found = None if handle is None else handle.get("id")
+    return None if found is None else str(found).encode("utf-8", "backslashreplace").decode()
+
+
+# -- intents, seats, events ----------------------------------------------------------------------------------------
+
+_INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key", "at")
+
+
+def _intent_body(value: Intent) -> dict[str, Any]:
+    body = {name: getattr(value, name) for name in _INTENT_NEEDS}
+    if value.ended is not None:
+        body["ended"] = value.ended
+    if value.digest:
+        body["digest"] = value.digest
+    return body
+
+
+def intent_text(value: Intent) -> str:
+    """An intent as text."""
+    return text(_intent_body(value))
+
+
+def intent(body: dict[str, Any]) -> Intent:
+    """An intent from its text, parsed."""
+    return Intent(**body)
+
+
+def seat_text(value: Seat) -> str:
+    """A seat as text."""
+    return text([value.id, value.pool, value.account, value.task, value.opened, value.until])
+
+
+def seat(body: list[Any]) -> Seat:
+    """A seat from its text, parsed."""
+    name, pool, account, owner, opened, until = body
+    return Seat(id=name, pool=pool, account=account, task=owner, opened=opened, until=until)
+
+
+def event_text(seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> str:
+    """What an event says, without its place in the ledger and the task's names."""
+    return text([seq, kind.value, at, data])
+
+
+def event(order: int, run: int, task_id: str, key: str, body: list[Any]) -> Event:
+    """An event from its text, parsed."""
+    seq, kind, at, data = body
+    return Event(seq=seq, task=task_id, key=key, type=_TYPES[kind], at=at, data=data, run=run, order=order)
+
+
+def numbered(value: Event, order: int) -> Event:
+    """An event with its place in the ledger."""
+    return Event(
+        seq=value.seq,
+        task=value.task,
+        key=value.key,
+        type=value.type,
+        at=value.at,
+        data=value.data,
+        run=value.run,
+        order=order,
+    )
+
+
+def queued_event(row: TaskRow) -> Event:
+    """A task's first event."""
+    data = {"account": row.account, "model": row.job.model}
+    at = row.timings.queued or 0.0
+    return Event(seq=1, task=row.id, key=row.key, type=EventType.QUEUED, at=at, data=data, run=row.run)

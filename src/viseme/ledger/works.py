@@ -1,0 +1,171 @@
+"""What is handed to the one who writes, and what comes back: plain values in storage form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from viseme.attempts import TaskRow
+from viseme.events import Event
+from viseme.jobs import Job
+from viseme.ledger import rows
+from viseme.ledger.base import Change
+
+__all__ = [
+    "Add",
+    "Commit",
+    "Discard",
+    "Given",
+    "Newcomer",
+    "NextRun",
+    "Outcome",
+    "Release",
+    "Step",
+    "TakeOrders",
+    "Work",
+    "WriteGates",
+]
+
+
+@frozen(kw_only=True)
+class Newcomer:
+    """A task to be added, with its texts."""
+
+    row: TaskRow
+    fixed: str
+    standing: str
+    queued: Event
+    queued_text: str
+
+
+@frozen(kw_only=True)
+class Add:
+    """Add tasks; comes back as a list of rows."""
+
+    newcomers: tuple[Newcomer, ...]
+    held: bool
+
+
+@frozen(kw_only=True)
+class Step:
+    """One change in storage form.
+
+    Attributes:
+        fixed: the job's text, where it is not the one that the ledger is known to hold.
+        opens: a seat's id and text.
+    """
+
+    order: int
+    id: str
+    run: int
+    account: str
+    rank: int
+    state: str
+    parked: str | None
+    standing: str
+    fixed: str | None
+    vendor_id: str | None
+    events: tuple[Event, ...]
+    texts: tuple[str, ...]
+    intent: tuple[str, str, float | None, str] | None
+    opens: tuple[str, str] | None
+    closes: str | None
+
+
+@frozen(kw_only=True)
+class Commit:
+    """Write steps, all or nothing."""
+
+    steps: tuple[Step, ...]
+
+
+@frozen
+class Release:
+    """Show the held tasks of a run; their events come back as a span."""
+
+    run: int
+
+
+@frozen
+class Discard:
+    """Remove the held tasks of a run, or of all."""
+
+    run: int | None
+
+
+@frozen
+class NextRun:
+    """Comes back as a run number."""
+
+
+@frozen
+class TakeOrders:
+    """Comes back as a list of orders."""
+
+
+@frozen
+class WriteGates:
+    """Show what accounts wait for."""
+
+    text: str
+
+
+Work = Add | Commit | Release | Discard | NextRun | TakeOrders | WriteGates
+
+
+@frozen(kw_only=True)
+class Given:
+    """What a work that was written gives back.
+
+    Attributes:
+        value: to its caller.
+        events: to the listener, with their orders.
+        span: the orders of events that are too many to hold at once: beyond the first, up to the second.
+    """
+
+    value: Any = None
+    events: Sequence[Event] = field(default=())
+    span: tuple[int, int] | None = None
+
+
+Outcome = Given | Exception
+
+
+def newcomer(row: TaskRow) -> Newcomer:
+    """A task to be added, in storage form."""
+    queued = rows.queued_event(row)
+    return Newcomer(
+        row=row,
+        fixed=rows.task_text(row),
+        standing=rows.standing_text(row, seq=1),
+        queued=queued,
+        queued_text=rows.event_text(1, queued.type, queued.at, queued.data),
+    )
+
+
+def step(change: Change, stored: Job | None) -> Step:
+    """A change in storage form.
+
+    Args:
+        stored: the job that the ledger is known to hold for the task.
+    """
+    row, intent, opens = change.row, change.intent, change.opens
+    return Step(
+        order=row.order,
+        id=row.id,
+        run=row.run,
+        account=row.account,
+        rank=rows.rank(row.job.priority),
+        state=row.state.value,
+        parked=None if row.parked is None else row.parked.value,
+        standing=rows.standing_text(row),
+        fixed=None if row.job is stored else rows.task_text(row),
+        vendor_id=rows.vendor_id(row.handle),
+        events=change.events,
+        texts=tuple([rows.event_text(event.seq, event.type, event.at, event.data) for event in change.events]),
+        intent=None if intent is None else (intent.id, intent.account, intent.ended, rows.intent_text(intent)),
+        opens=None if opens is None else (opens.id, rows.seat_text(opens)),
+        closes=change.closes,
+    )

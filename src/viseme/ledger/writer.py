@@ -1,0 +1,257 @@
+"""The one who writes a ledger file: a group of works, one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, Final
+
+from viseme.attempts import TaskRow
+from viseme.errors import LedgerError, quote
+from viseme.events import Event
+from viseme.ledger import files, queries, rows
+from viseme.ledger.base import Order
+from viseme.ledger.bulk import Bulk
+from viseme.ledger.works import (
+    Add,
+    Commit,
+    Discard,
+    Given,
+    Newcomer,
+    NextRun,
+    Outcome,
+    Release,
+    Step,
+    TakeOrders,
+    Work,
+    WriteGates,
+)
+
+__all__ = ["Writer", "missing"]
+
+_ADD_TASKS = Bulk(
+    'INSERT INTO tasks ("order", id, key, held, run, account, rank, state, parked, body) VALUES {rows}', 10
+)
+_ADD_JOBS = Bulk('INSERT INTO jobs ("order", body) VALUES {rows}', 2)
+_ADD_HELD = Bulk("INSERT INTO held (task, run, body) VALUES {rows}", 3)
+_ADD_EVENTS = Bulk('INSERT INTO events ("order", task, run, body) VALUES {rows}', 4)
+_SET_TASKS = Bulk(
+    "UPDATE tasks SET run = new.column3, account = new.column4, rank = new.column5, state = new.column6,"
+    " parked = new.column7, body = new.column8 FROM (VALUES {rows}) AS new"
+    ' WHERE tasks."order" = new.column1 AND tasks.id = new.column2 AND tasks.held = 0',
+    8,
+)
+_SET_JOBS = Bulk('INSERT OR REPLACE INTO jobs ("order", body) VALUES {rows}', 2)
+_SET_INTENTS = Bulk("INSERT OR REPLACE INTO intents (id, account, ended, body) VALUES {rows}", 4)
+_SET_SEATS = Bulk("INSERT OR REPLACE INTO seats (id, body) VALUES {rows}", 2)
+_CLOSE_SEATS = Bulk("DELETE FROM seats WHERE id IN (VALUES {rows})", 1)
+_ADOPT = Bulk("INSERT OR IGNORE INTO adopted (account, vendor_id, task) VALUES {rows}", 3)
+
+_RELEASE: Final = (
+    'INSERT INTO events ("order", task, run, body)'
+    " SELECT ? + row_number() OVER (ORDER BY task), task, run, body FROM held WHERE run = ?",
+    'UPDATE tasks SET held = 0 WHERE "order" IN (SELECT task FROM held WHERE run = ?)',
+    "DELETE FROM held WHERE run = ?",
+)
+_DISCARD: Final = (
+    'DELETE FROM jobs WHERE "order" IN (SELECT task FROM held WHERE ?1 IS NULL OR run = ?1)',
+    'DELETE FROM tasks WHERE "order" IN (SELECT task FROM held WHERE ?1 IS NULL OR run = ?1)',
+    "DELETE FROM held WHERE ?1 IS NULL OR run = ?1",
+)
+
+
+def missing(task: str) -> LedgerError:
+    """A change to a task that cannot be changed."""
+    return LedgerError(f"the task {quote(task)} is not in the ledger, or not released yet; add it first")
+
+
+class Writer:
+    """Owns the writing connection.
+
+    Args:
+        connection: in autocommit mode; closed by its giver.
+        path: for messages.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._task: int = connection.execute('SELECT ifnull(max("order"), 0) FROM tasks').fetchone()[0]
+        self.event = queries.last_event(connection)
+
+    def clear(self) -> None:
+        """Remove what a crashed owner held."""
+        for outcome in self.write([Discard(None)]):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    def write(self, group: Sequence[Work]) -> list[Outcome]:
+        """Write a group in one transaction; if a work of it is at fault and not the disk, each by itself."""
+        place = self._task, self.event
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._all(group)
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            self._task, self.event = place
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+            if len(group) == 1 or _disk(error):
+                return [files.explain(self._path, error) for _ in group]
+        else:
+            return outcomes
+        return [outcome for work in group for outcome in self.write([work])]
+
+    def _all(self, group: Sequence[Work]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for kind, alike in groupby(group, type):
+            outcomes += _ACTIONS[kind](self, list(alike))
+        return outcomes
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def _adds(self, adds: Sequence[Add]) -> list[Outcome]:
+        keys = [new.row.key for add in adds for new in add.newcomers]
+        known = {row.key: row for row in queries.by_keys(self._connection, keys)}
+        outcomes: list[Outcome] = []
+        fresh: list[tuple[int, Newcomer, bool]] = []
+        for add in adds:
+            told: list[Event] = []
+            found: list[TaskRow] = []
+            for new in add.newcomers:
+                row = known.get(new.row.key)
+                if row is None:
+                    row = known[new.row.key] = self._place(new, add.held, fresh, told)
+                found.append(row)
+            outcomes.append(Given(value=found, events=told))
+        self._insert(fresh)
+        return outcomes
+
+    def _place(self, new: Newcomer, held: bool, fresh: list[tuple[int, Newcomer, bool]], told: list[Event]) -> TaskRow:
+        self._task += 1
+        event = 0
+        if not held:
+            event = self.event = self.event + 1
+            told.append(rows.numbered(new.queued, event))
+        fresh.append((event, new, held))
+        return rows.placed(new.row, self._task)
+
+    def _insert(self, fresh: Sequence[tuple[int, Newcomer, bool]]) -> None:
+        first = self._task - len(fresh) + 1
+        numbered = [(order, *parts) for order, parts in enumerate(fresh, start=first)]
+        _ADD_TASKS.run(self._connection, [_columns(order, new, held) for order, _, new, held in numbered])
+        _ADD_JOBS.run(self._connection, [(order, new.fixed) for order, _, new, _ in numbered])
+        texts = [(event, order, new.row.run, new.queued_text) for order, event, new, held in numbered if not held]
+        _ADD_EVENTS.run(self._connection, texts)
+        later = [(order, new.row.run, new.queued_text) for order, _, new, held in numbered if held]
+        _ADD_HELD.run(self._connection, later)
+
+    def _releases(self, releases: Sequence[Release]) -> list[Outcome]:
+        return [self._release(release.run) for release in releases]
+
+    def _release(self, run: int) -> Given:
+        before = self.event
+        tell, show, forget = _RELEASE
+        self.event += self._connection.execute(tell, (before, run)).rowcount
+        self._connection.execute(show, (run,))
+        self._connection.execute(forget, (run,))
+        return Given(span=(before, self.event))
+
+    def _discards(self, discards: Sequence[Discard]) -> list[Outcome]:
+        for discard in discards:
+            for sql in _DISCARD:
+                self._connection.execute(sql, (discard.run,))
+        return [Given()] * len(discards)
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _commits(self, commits: Sequence[Commit]) -> list[Outcome]:
+        steps = [step for commit in commits for step in commit.steps]
+        self._set_tasks(steps)
+        intents = {step.intent[0]: step.intent for step in steps if step.intent is not None}
+        _SET_INTENTS.run(self._connection, list(intents.values()))
+        adopted = [(step.account, step.vendor_id, step.order) for step in steps if step.vendor_id is not None]
+        _ADOPT.run(self._connection, adopted)
+        self._set_seats(steps)
+        outcomes: list[Outcome] = []
+        texts: list[tuple[int, int, int, str]] = []
+        for commit in commits:
+            told = [event for step in commit.steps for event in self._tell(step, texts)]
+            outcomes.append(Given(events=told))
+        _ADD_EVENTS.run(self._connection, texts)
+        return outcomes
+
+    def _set_tasks(self, steps: Sequence[Step]) -> None:
+        """The last step of each task decides how it stands."""
+        last = {(step.order, step.id): step for step in steps}
+        standing = [(s.order, s.id, s.run, s.account, s.rank, s.state, s.parked, s.standing) for s in last.values()]
+        if _SET_TASKS.run(self._connection, standing) != len(standing):
+            raise missing(steps[0].id)
+        jobs = {step.order: (step.order, step.fixed) for step in steps if step.fixed is not None}
+        _SET_JOBS.run(self._connection, list(jobs.values()))
+
+    def _set_seats(self, steps: Sequence[Step]) -> None:
+        seats: dict[str, str | None] = {}
+        for step in steps:
+            if step.closes is not None:
+                seats[step.closes] = None
+            if step.opens is not None:
+                seats[step.opens[0]] = step.opens[1]
+        _CLOSE_SEATS.run(self._connection, [(name,) for name, text in seats.items() if text is None])
+        _SET_SEATS.run(self._connection, [(name, text) for name, text in seats.items() if text is not None])
+
+    def _tell(self, step: Step, texts: list[tuple[int, int, int, str]]) -> list[Event]:
+        told: list[Event] = []
+        for event, text in zip(step.events, step.texts, strict=True):
+            self.event += 1
+            texts.append((self.event, step.order, event.run, text))
+            told.append(rows.numbered(event, self.event))
+        return told
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _runs(self, asked: Sequence[NextRun]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for _ in asked:
+            self._connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'run'")
+            number = self._connection.execute("SELECT value FROM meta WHERE name = 'run'").fetchone()[0]
+            outcomes.append(Given(value=number))
+        return outcomes
+
+    def _orders(self, asked: Sequence[TakeOrders]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for _ in asked:
+            found = self._connection.execute("SELECT id, verb, key FROM orders ORDER BY id").fetchall()
+            self._connection.execute("DELETE FROM orders")
+            outcomes.append(Given(value=[Order(id=number, verb=verb, key=key) for number, verb, key in found]))
+        return outcomes
+
+    def _gates(self, shown: Sequence[WriteGates]) -> list[Outcome]:
+        self._connection.execute("UPDATE meta SET value = ? WHERE name = 'gates'", (shown[-1].text,))
+        return [Given()] * len(shown)
+
+
+def _columns(order: int, new: Newcomer, held: bool) -> tuple[Any, ...]:
+    row = new.row
+    parked = None if row.parked is None else row.parked.value
+    rank = rows.rank(row.job.priority)
+    return order, row.id, row.key, int(held), row.run, row.account, rank, row.state.value, parked, new.standing
+
+
+_ACTIONS: Final[dict[type[Work], Callable[[Writer, Any], list[Outcome]]]] = {
+    Add: Writer._adds,  # pyright: ignore[reportPrivateUsage]
+    Commit: Writer._commits,  # pyright: ignore[reportPrivateUsage]
+    Release: Writer._releases,  # pyright: ignore[reportPrivateUsage]
+    Discard: Writer._discards,  # pyright: ignore[reportPrivateUsage]
+    NextRun: Writer._runs,  # pyright: ignore[reportPrivateUsage]
+    TakeOrders: Writer._orders,  # pyright: ignore[reportPrivateUsage]
+    WriteGates: Writer._gates,  # pyright: ignore[reportPrivateUsage]
+}
+
+
+def _disk(error: Exception) -> bool:
+    """Whether the file is at fault, so that writing the works one by one would help none of them."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
