@@ -276,7 +276,10 @@ def test_every_code_has_its_meaning_whatever_the_http_status(
     code: int, paid: Kind, safe: Kind, blame: str | None, status: int
 ) -> None:
     body = envelope(None, code, "so it is", rid="r-1")
-    for verdict, kind in ((refused(reply(body, status), paid=True), paid), (refused(reply(body, status), paid=False), safe)):
+    for verdict, kind in (
+        (refused(reply(body, status), paid=True), paid),
+        (refused(reply(body, status), paid=False), safe),
+    ):
         assert verdict.kind is kind
         assert verdict.code == str(code)
         assert verdict.charged is (kind is Kind.FATE_UNKNOWN)
@@ -342,7 +345,9 @@ def test_the_wait_is_taken_from_where_it_stands(
     assert refused(reply(envelope(data, 429, **more), 200, **headers), paid=True).retry_after == wait
 
 
-@pytest.mark.parametrize("body", [envelope(None), envelope({"status": "pending"}), {}, [], "x", envelope({"task_id": ""})])
+@pytest.mark.parametrize(
+    "body", [envelope(None), envelope({"status": "pending"}), {}, [], "x", envelope({"task_id": ""})]
+)
 def test_a_create_that_is_answered_without_an_id_has_an_unknown_fate(body: object) -> None:
     assert refused(reply(body), paid=True).kind is Kind.FATE_UNKNOWN
 
