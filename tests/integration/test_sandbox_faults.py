@@ -197,6 +197,17 @@ async def test_a_range_may_be_ignored_and_a_page_may_stand_for_the_file() -> Non
         assert page != whole
 
 
+async def test_the_store_answers_in_its_own_way_also_where_the_api_hides_errors_under_200() -> None:
+    async with customer() as client:
+        told = await client.ended_jogg((await client.create_jogg())["data"]["task_id"])
+        url = told["data"]["result_url"]
+        for order, expected in (({"fault": "server_error"}, 503), ({"fault": "refused", "status": 410}, 410)):
+            client.sandbox.inject(**order, route="result")
+            status, _, headers = await client.get(url)
+            assert (status, headers["Content-Type"].split(";")[0]) == (expected, "application/xml")
+        assert (await client.get(url))[0] == 200
+
+
 async def test_a_file_made_anew_has_another_tag_and_if_range_notices() -> None:
     async with customer() as client:
         _, url, whole = await result(client)

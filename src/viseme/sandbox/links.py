@@ -25,6 +25,10 @@ EXPIRED_XML = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 )
+BUSY_XML = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<Error><Code>SlowDown</Code><Message>Please reduce your request rate</Message></Error>"
+)
 FORGED_XML = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     "<Error><Code>SignatureDoesNotMatch</Code><Message>The signature does not match</Message></Error>"

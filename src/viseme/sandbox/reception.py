@@ -5,13 +5,13 @@ from aiohttp.typedefs import Handler as HttpHandler
 
 from .blob import drained, drop
 from .faults import Fault, FaultDesk, Struck
-from .links import HTML_PAGE
+from .links import BUSY_XML, HTML_PAGE
 from .log import key_digest
 from .vendors.base import Vendor
 from .vendors.wire import Call, Endpoint, Refusal, Throttled
 
 _SERVER_ERRORS = (500, 502, 503)
-_STREAMED = ("result", "asset")
+_STORES = ("result", "asset", "store")
 
 
 def receive(vendor: Vendor, endpoint: Endpoint, desk: FaultDesk) -> HttpHandler:
@@ -44,6 +44,8 @@ async def _answer(vendor: Vendor, endpoint: Endpoint, call: Call) -> web.StreamR
     struck = call.struck
     if struck is not None and struck.fault is Fault.RESET_BEFORE:
         return _dropped(call, reset=True)
+    if struck is not None and struck.fault is Fault.LOST_REPLY and call.row.route in _STORES:
+        return _dropped(call, reset=False)
     try:
         vendor.admit(call, endpoint)
         if struck is not None and (early := _before(vendor, call, struck)) is not None:
@@ -57,6 +59,8 @@ async def _answer(vendor: Vendor, endpoint: Endpoint, call: Call) -> web.StreamR
 
 
 def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
+    if call.row.route in _STORES:
+        return _storage_fault(struck)
     match struck.fault:
         case Fault.TOO_MANY:
             if struck.get("flavour", "rate" if struck.luck < 0.5 else "seats") == "rate" or call.row.route != "create":
@@ -66,8 +70,18 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
             return vendor.broken(call, struck.get("status", struck.choose(_SERVER_ERRORS)))
         case Fault.REFUSED:
             return vendor.broken(call, struck.get("status", 400))
-        case Fault.HTML if call.row.route in _STREAMED:
+        case _:
+            return None
+
+
+def _storage_fault(struck: Struck) -> web.Response | None:
+    """What an object store, which is not the vendor's API, answers in trouble."""
+    match struck.fault:
+        case Fault.HTML:
             return web.Response(text=HTML_PAGE, content_type="text/html")
+        case Fault.TOO_MANY | Fault.SERVER_ERROR | Fault.REFUSED:
+            status = struck.get("status", 503)
+            return web.Response(status=status, text=BUSY_XML, content_type="application/xml")
         case _:
             return None
 
