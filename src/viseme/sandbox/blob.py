@@ -183,8 +183,9 @@ def drop(request: web.Request, *, reset: bool) -> None:
     if request.transport is None:
         return
     if reset:
-        connection = request.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        descriptor = request.transport.get_extra_info("socket").fileno()
+        with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as twin:  # uvloop's socket sets no options
+            twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
     else:
         request.transport.close()

@@ -91,6 +91,11 @@ class Faults:
         except KeyError:
             raise ValueError(f"unknown faults {name!r}; known are {', '.join(_NAMED)}") from None
 
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """The presets' names."""
+        return tuple(_NAMED)
+
     def chance(self, fault: Fault) -> float:
         """The probability of one fault; 0 for those that are scripted only."""
         return getattr(self, fault.value, 0.0)
