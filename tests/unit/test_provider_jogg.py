@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-
 from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
+
 from viseme.config import Account
 from viseme.errors import ConfigError, JobInvalid, Kind
 from viseme.jobs import Job

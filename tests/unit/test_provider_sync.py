@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.unit.flows import AUDIO, KEY, VIDEO, drive, intent, reply
+
 from viseme.config import Account
 from viseme.errors import ConfigError, JobInvalid, Kind
 from viseme.jobs import Job
