@@ -79,7 +79,7 @@ def _object(text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise JobInvalid(f"this is not JSON ({error}): {quote(text, 80)}") from None
     if not isinstance(value, dict):
-        raise JobInvalid(f"a row must be a JSON object like {{\"video\": ..., \"audio\": ...}}, not {quote(text, 80)}")
+        raise JobInvalid(f'a row must be a JSON object like {{"video": ..., "audio": ...}}, not {quote(text, 80)}')
     return cast("dict[str, Any]", value)
 
 
@@ -98,7 +98,9 @@ def _cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             row["priority"] = int(row["priority"])
         except ValueError:
-            raise JobInvalid(f"priority must be a whole number, not {quote(row['priority'])}", field="priority") from None
+            raise JobInvalid(
+                f"priority must be a whole number, not {quote(row['priority'])}", field="priority"
+            ) from None
     return row
 
 

@@ -242,7 +242,9 @@ class Core:
         row = (await self.ledger.tasks([task]))[0]
         office = self.offices.get(row.account)
         if office is None:
-            raise VisemeError(f"account {row.account!r} of task {row.key!r} is not configured; add it to cancel the task")
+            raise VisemeError(
+                f"account {row.account!r} of task {row.key!r} is not configured; add it to cancel the task"
+            )
         self.called_off.add(task)
         office.creator.withdraw(task)
         office.reconciler.withdraw(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,6 +68,7 @@ class Desk:
     quiet_until: float = 0.0
     quiet_why: str = ""
     _failures: int = 0
+    _slow: dict[tuple[str, ...], tuple[int, float]] = field(factory=dict[tuple[str, ...], tuple[int, float]])
     _listeners: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
 
     def __attrs_post_init__(self) -> None:
@@ -116,10 +118,14 @@ class Desk:
             case Kind.NO_SEAT:
                 if verdict.limit is not None and verdict.limit < self.pool.seats.limit:
                     self.pool.seats.set_limit(max(1, verdict.limit))
-                self._wait(verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message)
+                self._wait(
+                    verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message
+                )
             case Kind.LIMITED:
                 self.width = max(1, self.width // 2)
-                self._wait(verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message)
+                self._wait(
+                    verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message
+                )
             case Kind.TRANSIENT:
                 self._wait(backoff, verdict.message)
             case _:
@@ -146,10 +152,7 @@ class Desk:
 
     def _slowed(self, classes: tuple[str, ...], verdict: Verdict) -> None:
         """A 429: hold the request's classes; where it does not say which limit was met, halve the wider one for a while."""
-        self._failures += 1
-        wait = verdict.retry_after
-        if wait is None:
-            wait = min(60.0, 2.0 ** min(self._failures, 6))
+        wait = verdict.retry_after if verdict.retry_after is not None else self._growing(classes)
         wait *= 1 + self.world.random() / 10
         self.pool.rates.hold(classes, wait)
         if verdict.kind is Kind.LIMITED and "create" in classes:
@@ -157,6 +160,14 @@ class Desk:
         if wait > CAP:
             self.rest(wait, verdict.message)
             self.width = 1
+
+    def _growing(self, classes: tuple[str, ...]) -> float:
+        """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60, from the start again after two quiet minutes."""
+        now = self.world.monotonic()
+        times, last = self._slow.get(classes, (0, -math.inf))
+        times = 1 if now - last > 120 else times + 1
+        self._slow[classes] = (times, now)
+        return min(60.0, 2.0 ** min(times, 6))
 
     def _halve_wider(self, wait: float) -> None:
         windows = self.pool.rates.windows(("create", "post", "all"))
@@ -199,7 +210,9 @@ def pools_of(world: World, providers: Sequence[Provider]) -> dict[str, Pool]:
                 account.pool, Seats(limit, world.monotonic), Rates(world.monotonic, world.call_at)
             )
         elif any(other.name != provider.name for other in providers if other.account.pool == account.pool):
-            raise ConfigError(f"pool {account.pool!r} holds accounts of different providers; limits are shared at one vendor only")
+            raise ConfigError(
+                f"pool {account.pool!r} holds accounts of different providers; limits are shared at one vendor only"
+            )
         pool.seats.limit = min(pool.seats.limit, limit)
         pool.rates.configure(_strictest(pool.rates, _rates(provider)))
     return pools
@@ -218,4 +231,3 @@ def _strictest(known: Rates, wanted: dict[str, tuple[Rate, ...]]) -> dict[str, t
             by_window[window.length] = Rate(count, window.length)
         merged[name] = tuple(by_window.values())
     return merged
-

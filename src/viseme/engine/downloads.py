@@ -149,7 +149,9 @@ class Download:
                 continue
             have = self._written + self._pending
             if have < _HEAD:
-                self._refuse_page(stream.headers, b"".join([*self._pieces, piece])[:_HEAD] if not self._written else b"")
+                self._refuse_page(
+                    stream.headers, b"".join([*self._pieces, piece])[:_HEAD] if not self._written else b""
+                )
             self._refuse_large(have + len(piece))
             self._pieces.append(piece)
             self._pending += len(piece)

@@ -47,7 +47,7 @@ class Fetcher:
     notice: Callable[[str], None]
     _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
     _queued: set[str] = field(factory=set[str])
-    _tickets: "count[int]" = field(factory=count)
+    _tickets: count[int] = field(factory=count)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
     _stopping: bool = False
 
@@ -92,7 +92,9 @@ class Fetcher:
     async def _bring(self, hold: Hold) -> None:
         video = next((output for output in hold.row.outputs if output.role == "video"), None)
         if video is None:
-            await hold.take(Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True))
+            await hold.take(
+                Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True)
+            )
             return
         name = output_name(hold.row.key, hold.row.job.output)
         try:
@@ -133,6 +135,10 @@ def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:
         return Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=f"the result could not be fetched: {error}"), True)
     if isinstance(error, OSError):
         full = " Free some space and run again: what was paid for is kept." if error.errno == errno.ENOSPC else ""
-        return Unfetched(Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}"))
+        return Unfetched(
+            Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}")
+        )
     kind = Kind.PROTOCOL if isinstance(error, Unfit) else Kind.TRANSIENT
-    return Unfetched(Failure(kind=kind, message=f"the result could not be fetched: {describe(error)}; run again to go on"))
+    return Unfetched(
+        Failure(kind=kind, message=f"the result could not be fetched: {describe(error)}; run again to go on")
+    )

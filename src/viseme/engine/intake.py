@@ -47,7 +47,9 @@ class Intake:
         digest = inputs_digest(job, account, stamps)
         key = job.key or digest[:32]
         if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
-            raise JobInvalid(f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key")
+            raise JobInvalid(
+                f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key"
+            )
         return TaskRow(
             id=self.world.new_id(),
             key=key,
@@ -63,7 +65,9 @@ class Intake:
         name = job.account or self.default or (next(iter(self.providers)) if len(self.providers) == 1 else None)
         known = ", ".join(self.providers)
         if name is None:
-            raise JobInvalid(f"the job names no account and there is no default; configured are {known}", field="account")
+            raise JobInvalid(
+                f"the job names no account and there is no default; configured are {known}", field="account"
+            )
         if name not in self.providers:
             raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
         return name

@@ -295,6 +295,7 @@ def _taken(row: TaskRow, handle: Handle, seen: Observation | None, policy: Polic
         since=row.since or now,
         observed=0.0,
         failure=None,
+        cost=(seen.cost if seen is not None else None) or row.cost,
         timings=evolve(row.timings, created=row.timings.created or now),
     )
     created = (EventType.CREATED, {"account": row.account, "handle": taken.vendor_id, "stage": row.stage})
@@ -308,7 +309,9 @@ def _taken(row: TaskRow, handle: Handle, seen: Observation | None, policy: Polic
 def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
     verdict, intent = signal.verdict, _closed(row, now)
     failure = _failure(verdict)
-    back = evolve(row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=max(0, row.attempt - 1))
+    back = evolve(
+        row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=max(0, row.attempt - 1)
+    )
     if verdict.kind in BACK_IN_LINE:
         kind = EventType.RETRYING if verdict.kind is Kind.TRANSIENT else EventType.THROTTLED
         data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
@@ -371,7 +374,9 @@ def _done(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
         handles = {**row.handles, row.stage: row.handle}
         row = evolve(row, state=State.QUEUED, stage=policy.stages[position + 1], handles=handles, handle=None)
         return Step(row=row, next=Next.NOTHING if row.parked else Next.CREATE)
-    row = evolve(row, state=State.FETCHING, outputs=seen.outputs, timings=evolve(row.timings, done=row.timings.done or now))
+    row = evolve(
+        row, state=State.FETCHING, outputs=seen.outputs, timings=evolve(row.timings, done=row.timings.done or now)
+    )
     if row.parked:
         return Step(row=row, closes=row.seat)
     return Step(row=row, events=((EventType.FETCHING, {"handle": row.vendor_id}),), closes=row.seat, next=Next.FETCH)
@@ -383,15 +388,15 @@ def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) 
     again = verdict.blame == "vendor" and (policy.pay_again or not verdict.charged)
     if row.attempt < policy.attempts and again:
         told = (EventType.RETRYING, {"attempt": row.attempt + 1, "error": failure_data(failure)})
-        fresh = evolve(row, state=State.QUEUED, handle=None, handles={}, stage="", failure=failure, observed=0.0, since=None)
+        fresh = evolve(
+            row, state=State.QUEUED, handle=None, handles={}, stage="", failure=failure, observed=0.0, since=None
+        )
         return Step(row=fresh, events=() if row.parked else (told,), closes=row.seat, next=Next.CREATE)
     return evolve(_fails(row, failure, now), closes=row.seat)
 
 
 def _fails(row: TaskRow, failure: Failure, now: float) -> Step:
-    ended = evolve(
-        row, state=State.FAILED, parked=None, failure=failure, timings=evolve(row.timings, ended=now)
-    )
+    ended = evolve(row, state=State.FAILED, parked=None, failure=failure, timings=evolve(row.timings, ended=now))
     return Step(row=ended, events=((EventType.FAILED, {"error": failure_data(failure)}),))
 
 
@@ -425,9 +430,7 @@ def _called(row: TaskRow, answer: Answer | None, now: float) -> Step:
     says = None if answer is None else (answer.message or answer.outcome)
     under_way = row.state in (State.CREATING, State.RECONCILING, State.WAITING)
     over = row.seat if not under_way or (answer is not None and answer.outcome == "cancelled") else None
-    ended = evolve(
-        row, state=State.CANCELLED, parked=None, vendor_says=says, timings=evolve(row.timings, ended=now)
-    )
+    ended = evolve(row, state=State.CANCELLED, parked=None, vendor_says=says, timings=evolve(row.timings, ended=now))
     return Step(row=ended, events=((EventType.CANCELLED, {"vendor": says}),), closes=over)
 
 
@@ -459,7 +462,15 @@ def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
             return Step(row=row, closes=row.seat)
         case Reopened(run, True):
             fresh = evolve(
-                row, run=run, state=State.QUEUED, stage="", handle=None, handles={}, outputs=(), observed=0.0, since=None
+                row,
+                run=run,
+                state=State.QUEUED,
+                stage="",
+                handle=None,
+                handles={},
+                outputs=(),
+                observed=0.0,
+                since=None,
             )
             return Step(row=evolve(fresh, failure=None, tries=0), next=Next.CREATE)
         case Reopened(run) if row.handle is not None:

@@ -176,7 +176,9 @@ class Rates:
     def state(self) -> dict[str, list[RatesState]]:
         """Figures by class."""
         now = self.clock()
-        waiting = {name: sum(len(q) for classes, q in self._queues.items() if name in classes) for name in self._windows}
+        waiting = {
+            name: sum(len(q) for classes, q in self._queues.items() if name in classes) for name in self._windows
+        }
         return {
             name: [
                 RatesState(

@@ -165,7 +165,9 @@ class Looker:
             return f"not done {polling.deadline:g} s after its create (polling.deadline); {collect}"
         if watch.running_since is None:
             if polling.queue_deadline is not None and now - watch.since >= polling.queue_deadline:
-                return f"still queued at the vendor after {polling.queue_deadline:g} s (polling.queue_deadline); {collect}"
+                return (
+                    f"still queued at the vendor after {polling.queue_deadline:g} s (polling.queue_deadline); {collect}"
+                )
         elif polling.run_deadline is not None and now - watch.running_since >= polling.run_deadline:
             return f"still running at the vendor after {polling.run_deadline:g} s (polling.run_deadline); {collect}"
         return None
@@ -178,7 +180,12 @@ class Looker:
             watch.missing += 1
             if watch.missing >= 2 and self.world.now() - watch.since >= _YOUNG:
                 self.hub.forget(watch.task)
-                gone = evolve(verdict, kind=Kind.NOT_FOUND, charged=True, message=f"{self.desk.name} no longer knows the job: {verdict.message}")
+                gone = evolve(
+                    verdict,
+                    kind=Kind.NOT_FOUND,
+                    charged=True,
+                    message=f"{self.desk.name} no longer knows the job: {verdict.message}",
+                )
                 seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=self.world.now())
                 await self._ended(watch, seen)
                 return

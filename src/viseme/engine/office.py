@@ -53,7 +53,9 @@ class Office:
         if shown is State.WAITING:
             watch = self.hub.find(row.id)
             until = None if watch is None else clock.now() + max(0.0, watch.due - clock.monotonic())
-            return Why(state=shown, gate="poll", until=until, message=f"{self.desk.name} has the job; the next look is due")
+            return Why(
+                state=shown, gate="poll", until=until, message=f"{self.desk.name} has the job; the next look is due"
+            )
         if shown is State.RECONCILING:
             return Why(state=shown, gate="reconcile", until=None, message="finding out what became of its create")
         if shown is State.FETCHING:

@@ -241,7 +241,7 @@ class JoggAI(Provider):
             + (f" (request {quote(found['rid'], 60)})" if word(found.get("rid")) else "")
             + (f"; {advice or self._advice(kind)}" if advice or self._advice(kind) else ""),
             code=str(code) if code else None,
-            retry_after=_wait(reply, kind),
+            retry_after=_wait(reply),
             blame=_BLAME.get(kind, "vendor"),
             charged=kind is Kind.FATE_UNKNOWN,
         )
@@ -275,14 +275,12 @@ def _name(code: int | None, status: int) -> str:
     return f"code {code}" if code else f"HTTP {status}"
 
 
-def _wait(reply: Reply, kind: Kind) -> float | None:
-    """How long to wait: the header, the body's ``retryAfter``, or the window itself (sheet section 4)."""
+def _wait(reply: Reply) -> float | None:
+    """How long to wait: the header, or the body's ``retryAfter`` (sheet section 4)."""
     found = reply.object()
     told = retry_after(reply)
     for value in (entry(found, "data", "retryAfter"), found.get("retryAfter")):
         told = number(value) if told is None else told
-    if told is None and kind is Kind.RATE_LIMITED and "retry-after" not in reply.headers:
-        return 60.0
     return told if told is not None and told >= 0 else None
 
 
