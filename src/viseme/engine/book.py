@@ -13,14 +13,17 @@ from attrs import define, evolve, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
-from viseme.engine.lifecycle import Policy, Signal, Step, advance
+from viseme.engine.lifecycle import Intended, Policy, Signal, Step, advance
 from viseme.engine.world import World
+from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
 from viseme.ledger.base import Change, Ledger
 
 __all__ = ["Book", "Hold"]
 
 _CACHE = 2048
+_PATIENCE = 30.0
+"""How long a change that tells of the vendor's doing is tried to be written, seconds."""
 Ended = Callable[[TaskRow, Event], None]
 
 
@@ -101,10 +104,22 @@ class Book:
             return None
         step, change = self._number(step, at)
         with anyio.CancelScope(shield=True):
-            await self.ledger.commit(change)
+            await self._commit(change, patient=not isinstance(signal, Intended))
         self._remember(step.row)
         self.on_step(step)
         return step
+
+    async def _commit(self, change: Change, *, patient: bool) -> None:
+        """Write a change. What already happened at the vendor is tried again for a while before it is given up."""
+        until = self.world.monotonic() + _PATIENCE
+        while True:
+            try:
+                await self.ledger.commit(change)
+                return
+            except LedgerError:
+                if not patient or self.world.monotonic() >= until:
+                    raise
+                await self.world.sleep(1.0)
 
     async def write_many(self, rows: Sequence[TaskRow], signal: Signal) -> list[Step]:
         """The same signal for many tasks that nobody holds, in one commit."""

@@ -15,7 +15,7 @@ from viseme.codec import dumps
 from viseme.engine.limits import Rates
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
-from viseme.errors import Kind
+from viseme.errors import JobInvalid, Kind
 from viseme.providers.base import (
     Credential,
     Fault,
@@ -28,6 +28,7 @@ from viseme.providers.base import (
     Role,
     Safety,
     Save,
+    Step,
     Verdict,
 )
 
@@ -76,20 +77,22 @@ class Courier:
         Raises:
             Refused: a request was refused for good and the flow did not catch it.
         """
+        paid = False
         try:
-            step = next(flow)
+            step = _start(flow)
             while True:
                 if isinstance(step, Save):
                     if keep is not None:
                         await keep(step.handle)
-                    step = flow.send(Reply(status=204))
+                    step = _send(flow, Reply(status=204), paid)
                     continue
                 try:
                     reply = await self._exchange(step, before, tries, priority)
                 except Refused as refusal:
                     step = flow.throw(refusal)
                 else:
-                    step = flow.send(reply)
+                    paid = paid or step.role is Role.PAID
+                    step = _send(flow, reply, paid)
         except StopIteration as stop:
             return stop.value
         finally:
@@ -180,6 +183,24 @@ class Courier:
     def _fresh(self, now: float) -> bool:
         known = self._credential
         return known is not None and (known.expires is None or now < known.expires - _RENEW)
+
+
+def _start(flow: Flow[Any]) -> Step:
+    try:
+        return next(flow)
+    except JobInvalid as error:
+        raise Refused(Verdict(kind=Kind.INVALID, message=str(error), blame="job")) from error
+
+
+def _send(flow: Flow[Any], reply: Reply, paid: bool) -> Step:
+    """Go on with a flow. An adapter that breaks on a reply must not take the other tasks down with it."""
+    try:
+        return flow.send(reply)
+    except (StopIteration, Refused):
+        raise
+    except Exception as error:
+        kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
+        raise Refused(Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)) from error
 
 
 def _wire(request: Request, headers: Mapping[str, str]) -> Wire:

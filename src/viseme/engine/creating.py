@@ -32,6 +32,19 @@ class _Withdrawn(Exception):
 
 
 @define(eq=False)
+class _Out:
+    """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on."""
+
+    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    shield: anyio.CancelScope = field(factory=anyio.CancelScope)
+
+    def withdraw(self, deadline: float) -> None:
+        """End it now, or, where its request may have left, at the deadline."""
+        self.shield.deadline = min(self.shield.deadline, deadline)
+        self.scope.cancel()
+
+
+@define(eq=False)
 class Creator:
     """Begins creates for one account, in order of priority, as seats, width and pauses allow.
 
@@ -53,8 +66,8 @@ class Creator:
     grace: float = 10.0
     keep_waiting: bool = False
     _wake: asyncio.Event = field(factory=asyncio.Event)
-    _out: dict[str, anyio.CancelScope] = field(factory=dict[str, anyio.CancelScope])
-    _shields: set[anyio.CancelScope] = field(factory=set[anyio.CancelScope])
+    _out: dict[str, _Out] = field(factory=dict[str, _Out])
+    _drained: asyncio.Event = field(factory=asyncio.Event)
     _line: deque[TaskRow] = field(factory=deque[TaskRow])
     _more: bool = True
     _stopping: bool = False
@@ -75,31 +88,28 @@ class Creator:
         self._line.clear()
         self._wake.set()
 
-    def idle(self) -> bool:
-        """Whether nothing is being created."""
-        return not self._out
-
     def stop(self) -> None:
-        """Begin no more; what has left is waited for up to the grace time, the rest goes back in line."""
+        """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
         self._stopping = True
         self._wake.set()
-        deadline = self.world.monotonic() + self.grace
-        for scope in self._shields:
-            scope.deadline = deadline
-        for scope in self._out.values():
-            scope.cancel()
+        for task in self._out:
+            self.withdraw(task)
+
+    async def drained(self) -> None:
+        """Wait until no create is under way."""
+        while self._out:
+            self._drained.clear()
+            await self._drained.wait()
 
     def hurry(self) -> None:
         """Wait for nothing more."""
-        for scope in self._shields:
-            scope.shield = False
-            scope.cancel()
+        for out in self._out.values():
+            out.withdraw(self.world.monotonic())
 
     def withdraw(self, task: str) -> None:
-        """A task was called off: if its create has not left, it will not."""
-        scope = self._out.get(task)
-        if scope is not None:
-            scope.cancel()
+        """A task was called off: if its create has not left, it will not; if it may have, its reply is waited for."""
+        if task in self._out:
+            self._out[task].withdraw(self.world.monotonic() + self.grace)
 
     async def run(self, group: TaskGroup) -> None:
         """Begin creates until stopped."""
@@ -111,8 +121,8 @@ class Creator:
                 continue
             self.desk.creating += 1
             self.desk.pool.seats.take(_seat_name(row))
-            scope = self._out[row.id] = anyio.CancelScope()
-            group.start_soon(self._create, row, scope)
+            self._out[row.id] = _Out()
+            group.start_soon(self._create, row, self._out[row.id])
 
     async def _next(self) -> TaskRow | None:
         """The next task that may be created now. Parks the line where the account is stopped."""
@@ -158,16 +168,17 @@ class Creator:
 
     # -- one create ------------------------------------------------------------------------------------------------
 
-    async def _create(self, row: TaskRow, scope: anyio.CancelScope) -> None:
+    async def _create(self, row: TaskRow, out: _Out) -> None:
         seat = _seat_name(row)
         try:
-            with scope:
+            with out.scope:
                 async with self.book.hold(row.id) as hold:
                     if hold.row.state is State.QUEUED and not hold.row.parked and not self._stopping:
-                        await self._attempt(hold)
+                        await self._attempt(hold, out.shield)
         finally:
             self.desk.creating -= 1
             del self._out[row.id]
+            self._drained.set()
             self.called_off.discard(row.id)
             if seat in self._opened:
                 self._opened.discard(seat)
@@ -176,16 +187,14 @@ class Creator:
                 self.desk.pool.seats.give_back(seat)
                 self.arrived()
 
-    async def _attempt(self, hold: Hold) -> None:
+    async def _attempt(self, hold: Hold, shield: anyio.CancelScope) -> None:
         stage = hold.row.stage or self.desk.provider.stages(hold.row.job)[0]
         intent = _intent(self.desk, hold.row, stage, self.world.new_id())
-        shield = anyio.CancelScope(shield=False)
 
         async def leave(_: Request) -> None:
             if self._stopping or hold.row.id in self.called_off:
                 raise _Withdrawn
             shield.shield = True
-            self._shields.add(shield)
             now = self.world.now()
             sent = evolve(intent, at=now)
             seat = Seat(
@@ -200,10 +209,7 @@ class Creator:
             self._opened.add(seat.id)
 
         with shield:
-            try:
-                await self._send(hold, intent, leave)
-            finally:
-                self._shields.discard(shield)
+            await self._send(hold, intent, leave)
 
     async def _send(self, hold: Hold, intent: Intent, leave: Callable[[Request], Awaitable[None]]) -> None:
         flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)

@@ -38,9 +38,10 @@ class Office:
         self.reconciler.stop()
         self.hub.stop()
 
-    def idle(self) -> bool:
-        """Whether no create is open."""
-        return self.creator.idle() and self.reconciler.idle()
+    async def drained(self) -> None:
+        """Wait until no create is open."""
+        await self.creator.drained()
+        await self.reconciler.drained()
 
     def why(self, row: TaskRow) -> Why:
         """What a task of this account waits for."""
@@ -96,7 +97,7 @@ def open_office(
     looker = Looker(world, book, desk, cadence, notice, keep_waiting)
     looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
     creator = Creator(world, ledger, book, desk, first_run, called_off, notice, grace, keep_waiting)
-    office = Office(desk, creator, Reconciler(world, ledger, book, desk, group), looker.hub)
+    office = Office(desk, creator, Reconciler(world, ledger, book, desk, group, grace), looker.hub)
     group.start_soon(creator.run, group)
     group.start_soon(looker.hub.run)
     return office

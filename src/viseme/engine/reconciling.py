@@ -15,7 +15,7 @@ from viseme.engine.lifecycle import Lost, Proved, Reconciles, Refound, Taken, Tu
 from viseme.engine.world import World
 from viseme.errors import Kind
 from viseme.ledger.base import Ledger
-from viseme.providers.base import Absent, Accepted, Found, Refused, Safety, Undecided, Verdict
+from viseme.providers.base import Absent, Accepted, Found, Refused, Request, Safety, Undecided, Verdict
 from viseme.results import State
 
 __all__ = ["Reconciler"]
@@ -39,9 +39,12 @@ class Reconciler:
     book: Book
     desk: Desk
     group: TaskGroup
+    grace: float = 10.0
     _few: CapacityLimiter = field(factory=lambda: CapacityLimiter(8))
     _adopting: asyncio.Lock = field(factory=asyncio.Lock)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
+    _shields: set[CancelScope] = field(factory=set[CancelScope])
+    _drained: asyncio.Event = field(factory=asyncio.Event)
     _stopping: bool = False
 
     def put(self, task: str) -> None:
@@ -51,8 +54,10 @@ class Reconciler:
             self.group.start_soon(self._settle, task, scope)
 
     def stop(self) -> None:
-        """Ask no more; what is open stays open."""
+        """Ask no more; what is open stays open, a replay that may have left is waited for up to the grace time."""
         self._stopping = True
+        for shield in self._shields:
+            shield.deadline = min(shield.deadline, self.world.monotonic() + self.grace)
         for scope in self._under_way.values():
             scope.cancel()
 
@@ -62,9 +67,11 @@ class Reconciler:
         if scope is not None:
             scope.cancel()
 
-    def idle(self) -> bool:
-        """Whether nothing is being settled."""
-        return not self._under_way
+    async def drained(self) -> None:
+        """Wait until nothing is being settled."""
+        while self._under_way:
+            self._drained.clear()
+            await self._drained.wait()
 
     async def _settle(self, task: str, scope: CancelScope) -> None:
         try:
@@ -74,6 +81,7 @@ class Reconciler:
                         await self._reconcile(hold)
         finally:
             del self._under_way[task]
+            self._drained.set()
 
     async def _reconcile(self, hold: Hold) -> None:
         intent = hold.row.intent
@@ -122,9 +130,15 @@ class Reconciler:
     async def _replay(self, hold: Hold, intent: Intent) -> None:
         """Send the same create with the same key; the vendor answers with the job that the first one made, or makes it now."""
         flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
-        with CancelScope(shield=True, deadline=self.world.monotonic() + 2 * _PATIENCE):
+        shield = CancelScope(deadline=self.world.monotonic() + 2 * _PATIENCE)
+
+        async def leave(_: Request) -> None:
+            shield.shield = True
+
+        self._shields.add(shield)
+        with shield:
             try:
-                accepted = await self.desk.courier.run(flow)
+                accepted = await self.desk.courier.run(flow, before=leave)
             except Refused as refusal:
                 verdict = refusal.verdict
                 if verdict.handle is not None:
@@ -133,6 +147,7 @@ class Reconciler:
                     await hold.take(Turned(verdict))
             else:
                 await hold.take(Taken(accepted))
+        self._shields.discard(shield)
 
     async def _lookup(self, hold: Hold, intent: Intent) -> bool:
         """Look the create up; True if the vendor proves that it was never carried out."""

@@ -205,8 +205,8 @@ class Scheduler:
         for office in core.offices.values():
             office.stop()
         core.fetcher.stop()
-        while not all(office.idle() for office in core.offices.values()):
-            await core.world.sleep(0.01)
+        for office in core.offices.values():
+            await office.drained()
         for run in core.live_runs():
             await core.park_run(run)
         await core.results.write()
