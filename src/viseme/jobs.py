@@ -185,7 +185,7 @@ def encode_key(key: str) -> str:
         return key
     encoded = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else _percent(c) for c in key)
     if len(encoded) <= 200:
-        return encoded if len(encoded) <= 200 else f"{encoded[:160]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+        return encoded
     return f"{encoded[:160]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 

@@ -84,9 +84,9 @@ def _write(value: Any) -> str:
 
 
 def _object(value: Mapping[Any, Any]) -> str:
-    odd = next((name for name in value if not isinstance(name, str)), None)
-    if odd is not None:
-        raise JobInvalid(f"{quote(odd)} is no name for a value; the names in an object are text")
+    odd = [name for name in value if not isinstance(name, str)]
+    if odd:
+        raise JobInvalid(f"{quote(odd[0])} is no name for a value; the names in an object are text")
     names = sorted(value, key=lambda name: name.encode("utf-16-be"))
     return "{" + ",".join(f"{_write(name)}:{_write(value[name])}" for name in names) + "}"
 

@@ -157,7 +157,7 @@ def snake_names(value: Any) -> Any:
 
 def _sentences(error: BaseException, path: str) -> list[str]:
     if isinstance(error, ForbiddenExtraKeysError):
-        unknown = ", ".join(sorted(quote(name) for name in error.extra_fields))
+        unknown = ", ".join(sorted(repr(quote(name)) for name in error.extra_fields))
         known = ", ".join(known_names(error.cl)) or "none"
         return [f"{_at(path)}unknown name {unknown}; known are {known}"]
     if isinstance(error, BaseValidationError):

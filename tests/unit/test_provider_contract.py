@@ -214,7 +214,7 @@ def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
         ({"model": "two"}, "model", "plain has no model 'two'; known are one"),
         ({"video": "talk.mp4"}, "video", "'talk.mp4' is a local file"),
         ({"audio": "http://127.0.0.1/a.wav"}, "audio", "is on 127.0.0.1, which plain cannot reach"),
-        ({"options": {"a": 1}}, "options", "unknown name a; known are none"),
+        ({"options": {"a": 1}}, "options", "unknown name 'a'; known are none"),
     ],
 )
 def test_what_no_vendor_takes_is_refused(given: dict[str, Any], field: str, words: str) -> None:

@@ -319,11 +319,11 @@ SOURCE_B = {"ref_id": "b", "url": AUDIO}
         ({"temperature": True}, "temperature: must be a number"),
         ({"sync_mode": "stretch"}, "sync_mode: 'stretch' is not one of bounce, loop, cut_off, silence, remap"),
         ({"sync_mode": "loop", "syncMode": "loop"}, "sync_mode is given twice"),
-        ({"speed": 1}, "unknown name speed; known are sync_mode, temperature"),
+        ({"speed": 1}, "unknown name 'speed'; known are sync_mode, temperature"),
         ({"active_speaker_detection": {}}, "says nothing"),
         (
             {"active_speaker_detection": {"face": 1}},
-            "active_speaker_detection: unknown name face; known are auto_detect",
+            "active_speaker_detection: unknown name 'face'; known are auto_detect",
         ),
         ({"active_speaker_detection": True}, "active_speaker_detection: must be a table with auto_detect"),
         ({"active_speaker_detection": {"coordinates": [1]}}, "coordinates must be two numbers"),
@@ -349,7 +349,7 @@ SOURCE_B = {"ref_id": "b", "url": AUDIO}
         (segments({**ONE, "audio_input": {"ref_id": "z"}}), r"segments\[0\].audio_input: there is no voice 'z'"),
         (segments({**ONE, "audio_input": {"start_time": 1}}), "start_time and end_time together"),
         (segments({**ONE, "audio_input": {"start_time": 1, "end_time": 0}}), "the part of the audio must begin"),
-        (segments({**ONE, "options_override": {"prompt": "sad"}}), "unknown name prompt"),
+        (segments({**ONE, "options_override": {"prompt": "sad"}}), "unknown name 'prompt'"),
         (segments(ONE, audios=[SOURCE_B, SOURCE_B]), "ref_id 'b' is used twice"),
         (segments(ONE, audios=[{**SOURCE_B, "ref_id": "main"}]), "ref_id 'main' is used twice"),
         (segments(ONE, audios=[{"ref_id": "b"}]), "'b' needs either url, or text"),
@@ -389,7 +389,7 @@ def test_combinations_that_the_vendor_refuses_are_refused_here(given: Job, words
 def test_options_made_in_code_are_checked_at_once() -> None:
     with pytest.raises(JobInvalid, match="temperature must be between 0 and 1, not 3"):
         SyncOptions(temperature=3)
-    with pytest.raises(JobInvalid, match="unknown name face"):
+    with pytest.raises(JobInvalid, match="unknown name 'face'"):
         SyncOptions(active_speaker_detection={"face": 1})
 
 

@@ -580,7 +580,7 @@ class Provider(ABC):
         """
         paid = request.role is Role.PAID
         if reply.status >= 300:
-            lost = paid and reply.status not in (307, 308)  # these two ask for the same request elsewhere: not done here
+            lost = paid and reply.status not in (307, 308)  # these two ask for it elsewhere: not done here
             return Verdict(
                 kind=Kind.FATE_UNKNOWN if lost else Kind.PROTOCOL,
                 message=f"{self.name} sent the request on to another address (HTTP {reply.status}); check base_url",
