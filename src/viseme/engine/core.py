@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.book import Book, ends
+from viseme.engine.creating import rank_of
 from viseme.engine.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
 from viseme.engine.lifecycle import Called, Next, Parks, Policy, Reopened, Resumed, Signal, Step, Unsettled
@@ -18,7 +19,7 @@ from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
 from viseme.events import Event
-from viseme.ledger.base import Ledger, Order
+from viseme.ledger.base import Ledger, Order, Rank
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
@@ -106,7 +107,7 @@ class Core:
         row = step.row
         match step.next:
             case Next.CREATE:
-                office.creator.arrived()
+                office.creator.arrived(rank_of(row))
             case Next.RECONCILE:
                 office.reconciler.put(row.id)
             case Next.WATCH:
@@ -148,8 +149,16 @@ class Core:
         """The runs that are told of their tasks."""
         return list(self._runs)
 
-    def wake_creators(self) -> None:
-        """Queued tasks were added."""
+    def queued(self, rows: Iterable[TaskRow]) -> None:
+        """Tasks were added."""
+        first: dict[str, Rank] = {}
+        for row in rows:
+            first[row.account] = min(first.get(row.account, rank_of(row)), rank_of(row))
+        for account, rank in first.items():
+            self.offices[account].creator.arrived(rank)
+
+    def released(self) -> None:
+        """Tasks that were held back can be seen."""
         for office in self.offices.values():
             office.creator.arrived()
 

@@ -16,7 +16,7 @@ from viseme.engine.desk import Desk, Stop
 from viseme.engine.lifecycle import ACCOUNT_TROUBLE, BACK_IN_LINE, Called, Intended, Lost, Parks, Taken, Turned
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
-from viseme.ledger.base import Ledger
+from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Refused, Request, Safety, Verdict
 from viseme.results import Reason, State
 
@@ -70,6 +70,8 @@ class Creator:
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _line: deque[TaskRow] = field(factory=deque[TaskRow])
     _more: bool = True
+    _after: Rank | None = None
+    """How far the line was read."""
     _stopping: bool = False
     _unreached: float | None = None
     _greeted: bool = False
@@ -82,10 +84,12 @@ class Creator:
 
     # -- the line --------------------------------------------------------------------------------------------------
 
-    def arrived(self) -> None:
-        """Queued tasks were added, or came back; the line is read anew."""
+    def arrived(self, rank: Rank | None = None) -> None:
+        """A queued task was added, or came back, with this rank (None: any)."""
+        if rank is None or (self._after is not None and rank <= self._after):
+            self._after = None
+            self._line.clear()
         self._more = True
-        self._line.clear()
         self._wake.set()
 
     def stop(self) -> None:
@@ -151,12 +155,12 @@ class Creator:
                 self.notice(told)
 
     async def _read_line(self) -> None:
-        limit = _PAGE + len(self._out)
         self._more = False
-        rows = await self.ledger.queued(self.desk.name, self.first_run, None, limit)
-        waiting = [row for row in rows if row.id not in self._out]
-        self._line = deque(row for row in waiting if not self.book.busy(row.id))
-        self._more = self._more or len(rows) == limit or len(self._line) < len(waiting)
+        rows = await self.ledger.queued(self.desk.name, self.first_run, self._after, _PAGE)
+        if rows:
+            self._after = rank_of(rows[-1])
+        self._more = self._more or len(rows) == _PAGE
+        self._line = deque(row for row in rows if row.id not in self._out)
 
     async def _park_line(self, stop: Stop) -> None:
         self._line.clear()
@@ -182,10 +186,9 @@ class Creator:
             self.called_off.discard(row.id)
             if seat in self._opened:
                 self._opened.discard(seat)
-                self._wake.set()
             else:
                 self.desk.pool.seats.give_back(seat)
-                self.arrived()
+            self._wake.set()
 
     async def _attempt(self, hold: Hold, shield: anyio.CancelScope) -> None:
         stage = hold.row.stage or self.desk.provider.stages(hold.row.job)[0]
@@ -236,9 +239,7 @@ class Creator:
                 await hold.take(Lost(verdict))
             return
         self._note(verdict)
-        step = await hold.take(Turned(verdict, self.keep_waiting))
-        if step is not None and step.row.state is State.QUEUED:
-            self.arrived()
+        await hold.take(Turned(verdict, self.keep_waiting))
         trouble = ACCOUNT_TROUBLE.get(verdict.kind)
         if trouble is not None:
             self._stop_account(trouble, verdict)
@@ -261,6 +262,11 @@ class Creator:
         if now - self._unreached > _UNREACHABLE:
             self._unreached = None
             self._stop_account(Reason.NEEDS_PERSON, verdict)
+
+
+def rank_of(row: TaskRow) -> Rank:
+    """A task's place in its account's line."""
+    return -row.job.priority, row.order
 
 
 def _seat_name(row: TaskRow) -> str:

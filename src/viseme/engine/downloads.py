@@ -62,6 +62,8 @@ class Download:
     _pending: int = 0
     _total: int | None = None
     _tag: str | None = None
+    _noted: bool = False
+    """Whether the tag file was written."""
 
     @property
     def part(self) -> str:
@@ -184,6 +186,8 @@ class Download:
         def look() -> tuple[str | None, int, Any]:
             disk, digest = self.world.disk, hashlib.sha256()
             size = disk.size(self.part)
+            if size is None:
+                return None, 0, digest
             if not size or disk.size(self.part + ".tag") is None:
                 disk.remove(self.part)
                 return None, 0, digest
@@ -193,6 +197,7 @@ class Download:
             return tag, size, digest
 
         self._tag, self._written, self._hash = await self.world.blocking(look)
+        self._noted = self._tag is not None
 
     async def _restart(self) -> None:
         """Forget what is there."""
@@ -210,6 +215,7 @@ class Download:
             for piece in pieces:
                 self._hash.update(piece)
             if first and self._tag:
+                self._noted = True
                 self.world.disk.append(self.part + ".tag", [self._tag.encode("latin-1", "replace")], at=0)
 
         await self.world.blocking(write)
@@ -232,7 +238,8 @@ class Download:
                 disk.remove(self.part + ".tag")
                 raise DeadLink(torn)
             disk.settle(self.part, self.final)
-            disk.remove(self.part + ".tag")
+            if self._noted:
+                disk.remove(self.part + ".tag")
             return self._hash.hexdigest()
 
         digest = await self.world.blocking(land)

@@ -320,7 +320,7 @@ def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
     if reason is None:
         return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=row.seat)
     if signal.keep_waiting:
-        return Step(row=back, intent=intent, closes=row.seat)
+        return Step(row=back, intent=intent, closes=row.seat, next=Next.CREATE)
     return evolve(_parks(back, reason, failure), intent=intent, closes=row.seat)
 
 

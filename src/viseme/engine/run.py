@@ -217,7 +217,7 @@ class Run:
         if self._whole:
             self._known += known
         else:
-            self.core.wake_creators()
+            self.core.queued(kept for (given, _), kept in zip(batch, stored, strict=True) if kept.id == given.id)
             await self._take_up(known)
 
     async def _begin(self) -> None:
@@ -225,8 +225,7 @@ class Run:
         if self.problems and not self._skip_invalid:
             raise ManifestError(f"{len(self.problems)} rows cannot be run", self.problems)
         await self.core.ledger.release(self.number)
-        self.core.journal.skip_to(self.core.ledger.last_order)
-        self.core.wake_creators()
+        self.core.released()
         await self._take_up(self._known)
         self._known = []
 

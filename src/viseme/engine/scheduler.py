@@ -248,7 +248,7 @@ class Scheduler:
         row = await engine.intake.row(job, engine.run)
         (kept,) = await engine.core.ledger.add([row])
         if kept.id == row.id:
-            engine.core.offices[row.account].creator.arrived()
+            engine.core.queued([kept])
         elif kept.digest != row.digest:
             raise other_inputs(row)
         else:
