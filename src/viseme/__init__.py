@@ -2,7 +2,7 @@
 
 from viseme.attempts import Handle
 from viseme.config import Account, Config, Downloads, Polling, parse_config
-from viseme.engine.run import Run, Tally
+from viseme.engine.run import Run, Tally, Trouble
 from viseme.engine.scheduler import Scheduler
 from viseme.engine.task import Task, Why
 from viseme.errors import (
@@ -63,6 +63,7 @@ __all__ = [
     "Tally",
     "Task",
     "Timings",
+    "Trouble",
     "UnsafeUrl",
     "VisemeError",
     "Why",

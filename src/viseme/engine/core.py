@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from anyio import Lock
 from attrs import define, field
 
 from viseme.attempts import TaskRow
@@ -17,7 +18,7 @@ from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
 from viseme.engine.world import World
-from viseme.errors import VisemeError
+from viseme.errors import LedgerError, VisemeError
 from viseme.events import Event
 from viseme.ledger.base import Ledger, Order, Rank
 from viseme.providers.base import Answer, Refused
@@ -71,6 +72,7 @@ class Core:
     _runs: dict[int, RunBook] = field(factory=dict[int, RunBook])
     _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
     """Runs that wait for a task of another run."""
+    _parking: Lock = field(factory=Lock)
 
     def __attrs_post_init__(self) -> None:
         self.book = Book(self.world, self.ledger, self.journal, self.policy, self.dispatch)
@@ -206,6 +208,10 @@ class Core:
 
     async def park_run(self, number: int) -> None:
         """Park what is open of a run; a later one goes on."""
+        async with self._parking:  # a run that is left and the scheduler that closes may both come
+            await self._park_run(number)
+
+    async def _park_run(self, number: int) -> None:
         after = 0
         while rows := await self.ledger.open_tasks(after, _PAGE, run=number):
             after = rows[-1].order
@@ -273,14 +279,24 @@ class Core:
         except Refused as refusal:
             return Answer(outcome="unsupported", message=f"the vendor refused to cancel: {refusal.verdict.message}")
 
-    async def obey(self, orders: Sequence[Order]) -> None:
-        """Carry out what another process asked for."""
+    async def obey(self, orders: Sequence[Order]) -> list[str]:
+        """Carry out what another process asked for; returns what could not be done, as sentences."""
+        refused: list[str] = []
         for order in orders:
             for row in await self._meant(order):
-                if order.verb == "cancel":
-                    await self.cancel(row.id)
-                elif row.state in (State.CREATING, State.RECONCILING):
-                    await self.decide(row.id, order.verb)
+                try:
+                    await self._carry_out(order, row)
+                except LedgerError:
+                    raise
+                except VisemeError as error:
+                    refused.append(str(error))
+        return refused
+
+    async def _carry_out(self, order: Order, row: TaskRow) -> None:
+        if order.verb == "cancel":
+            await self.cancel(row.id)
+        elif row.state in (State.CREATING, State.RECONCILING):
+            await self.decide(row.id, order.verb)
 
     async def _meant(self, order: Order) -> list[TaskRow]:
         if order.key is not None:

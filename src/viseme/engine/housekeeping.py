@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -21,9 +22,10 @@ _SEATS = 30.0
 
 @define(eq=False)
 class Housekeeping:
-    """The engine's regular errands."""
+    """The engine's regular errands. ``notice`` is called with sentences that the user should read."""
 
     core: Core
+    notice: Callable[[str], None] = field(default=lambda _: None)
     _results: asyncio.Event = field(factory=asyncio.Event)
     _shown: dict[str, Any] = field(factory=dict[str, Any])
 
@@ -46,7 +48,8 @@ class Housekeeping:
             await self.core.world.sleep(_ORDERS)
             orders = await self.core.ledger.take_orders()
             if orders:
-                await self.core.obey(orders)
+                for refused in await self.core.obey(orders):
+                    self.notice(refused)
 
     async def _show_gates(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from typing import Self
 import anyio
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.core import Again, Core
@@ -20,10 +20,11 @@ from viseme.engine.lifecycle import last_event
 from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
 from viseme.events import Event
 from viseme.jobs import Job
+from viseme.ledger.base import Count
 from viseme.manifest import Row
 from viseme.results import Result, State
 
-__all__ = ["Jobs", "Run", "Tally", "other_inputs"]
+__all__ = ["Jobs", "Run", "Tally", "Trouble", "other_inputs"]
 
 _BATCH = 256
 _AHEAD = 10_000
@@ -53,6 +54,24 @@ class Tally:
         setattr(self, state.value, getattr(self, state.value) + by)
 
 
+@frozen(kw_only=True)
+class Trouble:
+    """Why tasks of an account failed or parked, how many did, and one of them.
+
+    Attributes:
+        why: the kind of the failure, or the reason for parking.
+        key: of the first task that it happened to.
+        message: what was said of that one; empty where there is nothing to say.
+    """
+
+    account: str
+    state: State
+    why: str
+    tasks: int
+    key: str
+    message: str
+
+
 @define(eq=False)
 class Run:
     """A batch under way; ``async with`` it, and iterate if you like.
@@ -78,6 +97,7 @@ class Run:
     tally: Tally = field(factory=Tally)
     by_account: dict[str, Tally] = field(factory=dict[str, Tally])
     problems: list[Problem] = field(factory=list[Problem])
+    _troubles: dict[tuple[str, State, str], Trouble] = field(factory=dict[tuple[str, State, str], Trouble])
     _failures: list[Result] = field(factory=list[Result])
     _fed: bool = False
     _feeding: CancelScope = field(factory=CancelScope)
@@ -88,6 +108,7 @@ class Run:
     _known: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
     """Tasks that the ledger had already, by account and id."""
     _cursor: RunCursor | None = None
+    _left: bool = False
 
     # -- as a context ----------------------------------------------------------------------------------------------
 
@@ -110,6 +131,8 @@ class Run:
                     await self.core.park_run(self.number)
         finally:
             self.core.close_run(self)
+            self._left = True
+            self.core.journal.nudge()
         if kind is None and self._raise_on_error and self._failures:
             self._raise_failures()
 
@@ -127,12 +150,39 @@ class Run:
         """One of its tasks that had parked goes on."""
         self.tally.count(State.PARKED, -1)
         self._account(row.account).count(State.PARKED, -1)
+        self._note(row, -1)
 
     def _count(self, row: TaskRow) -> None:
         self.tally.count(row.shown)
         self._account(row.account).count(row.shown)
+        self._note(row, 1)
         if self._raise_on_error and row.state is State.FAILED:
             self._failures.append(row.result())
+
+    def _note(self, row: TaskRow, by: int) -> None:
+        """Remember why a task failed or parked, and one example of each why."""
+        failure = row.failure
+        why = str(row.parked) if row.parked else str(failure.kind) if failure and row.state is State.FAILED else None
+        if why is None:
+            return
+        name = (row.account, row.shown, why)
+        known = self._troubles.get(name)
+        if known is None:
+            message = failure.message if failure else ""
+            known = Trouble(account=row.account, state=row.shown, why=why, tasks=0, key=row.key, message=message)
+        self._troubles[name] = evolve(known, tasks=known.tasks + by)
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Why tasks failed or parked, by account."""
+        return [trouble for trouble in self._troubles.values() if trouble.tasks > 0]
+
+    async def counts(self) -> list[Count]:
+        """How many of its tasks stand where, by account, as the ledger has it; a question to the ledger, not free.
+
+        Tasks that an earlier run had ended already are not among them.
+        """
+        return await self.core.ledger.counts(self.number)
 
     def _account(self, name: str) -> Tally:
         return self.by_account.setdefault(name, Tally())
@@ -255,6 +305,7 @@ class Run:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Event]:
+        """Events until the run is finished, or, once it was left, those that are there."""
         return self
 
     async def __anext__(self) -> Event:
@@ -265,7 +316,7 @@ class Run:
             broken = self._broken() or self._error
             if broken is not None:
                 raise broken
-            if self.finished and not self._replays:
+            if (self.finished or self._left) and not self._replays:
                 raise StopAsyncIteration
             await self.core.journal.changed()
 

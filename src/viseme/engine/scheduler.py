@@ -28,7 +28,7 @@ from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
 from viseme.errors import ConfigError, SchedulerClosed, VisemeError
 from viseme.jobs import Job
-from viseme.ledger.base import Ledger
+from viseme.ledger.base import Ledger, Order
 from viseme.ledger.sqlite import SqliteLedger
 from viseme.providers import find
 from viseme.providers.base import Provider
@@ -124,6 +124,16 @@ class Scheduler:
             if not self._root.cancelled() and (failure := self._root.exception()) is not None and kind is None:
                 raise failure
 
+    def stop(self) -> None:
+        """Begin nothing more; creates that have left are waited for up to ``grace``.
+
+        What is open goes on until the block is left, which parks it.
+        """
+        if self._open is not None:
+            for office in self._open.core.offices.values():
+                office.stop()
+            self._open.core.fetcher.stop()
+
     def hurry(self) -> None:
         """Stop without waiting for the replies of creates that have left; the next run finds out what became of them."""
         self._stop.set()
@@ -169,7 +179,7 @@ class Scheduler:
             self._open_offices(core, transport, group, number)
             await _recall_rates(core)
             await core.restore_seats()
-            house = Housekeeping(core)
+            house = Housekeeping(core, self._notice)
             errands = anyio.CancelScope()
             group.start_soon(_within, errands, lambda: _errands(house))
             intake = Intake(world, self._providers, self._default)
@@ -260,6 +270,14 @@ class Scheduler:
         engine = self._engine()
         rows = await engine.core.ledger.by_keys([key])
         return Task(rows[0].id, rows[0].key, engine.core) if rows else None
+
+    async def obey(self, order: Order) -> list[str]:
+        """Carry out an order on tasks of the ledger, whichever run they belong to; nothing is created by it.
+
+        Returns:
+            sentences on what could not be done.
+        """
+        return await self._engine().core.obey([order])
 
     def run(
         self,
