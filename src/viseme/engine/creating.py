@@ -15,7 +15,7 @@ from viseme.engine.book import Book, Hold
 from viseme.engine.desk import Desk, Stop
 from viseme.engine.lifecycle import ACCOUNT_TROUBLE, BACK_IN_LINE, Called, Intended, Lost, Parks, Taken, Turned
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.errors import Kind
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Refused, Request, Safety, Verdict
 from viseme.results import Reason, State
@@ -90,6 +90,8 @@ class Creator:
             self._after = None
             self._line.clear()
         self._more = True
+        if self.desk.worth_another_try():
+            self.desk.reopen()
         self._wake.set()
 
     def stop(self) -> None:
@@ -245,7 +247,7 @@ class Creator:
             self._stop_account(trouble, verdict)
 
     def _stop_account(self, reason: Reason, verdict: Verdict) -> None:
-        self.desk.stop(Stop(reason, Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)))
+        self.desk.stop(reason, verdict)
         if self.keep_waiting:
             self.desk.probe_later()
 

@@ -37,10 +37,11 @@ class Pool:
 
 @frozen
 class Stop:
-    """An account that cannot go on until someone acts; ``reason`` is what its jobs park for."""
+    """An account that cannot go on until someone acts; ``reason`` is what its jobs park for, ``since`` monotonic."""
 
     reason: Reason
     failure: Failure
+    since: float = 0.0
 
 
 @define(eq=False)
@@ -136,10 +137,16 @@ class Desk:
             self.width = 1
         self.rest(seconds, why)
 
-    def stop(self, stop: Stop) -> None:
-        """The account cannot go on until someone acts."""
-        self.stopped, self.width = stop, 1
+    def stop(self, reason: Reason, verdict: Verdict) -> Failure:
+        """The account cannot go on until someone acts; returns why, as its jobs carry it."""
+        failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
+        self.stopped, self.width = Stop(reason, failure, self.world.monotonic()), 1
         self.changed()
+        return failure
+
+    def worth_another_try(self) -> bool:
+        """Whether an account that was stopped has rested long enough for a new job to try it, alone."""
+        return self.stopped is not None and self.world.monotonic() - self.stopped.since >= _PROBE
 
     def reopen(self) -> None:
         """Try the account again, with one create alone."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from urllib.parse import urlsplit
 
 from attrs import define
 
 from viseme.attempts import TaskRow
-from viseme.config import private_host
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, quote
 from viseme.jobs import Job, is_url
@@ -42,7 +40,7 @@ class Intake:
             JobInvalid: the job cannot be run as it stands; nothing was sent.
         """
         account = self.account(job)
-        self._check(job, self.providers[account])
+        self.providers[account].check(job)
         stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
         digest = inputs_digest(job, account, stamps)
         key = job.key or digest[:32]
@@ -72,19 +70,6 @@ class Intake:
             raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
         return name
 
-    def _check(self, job: Job, provider: Provider) -> None:
-        provider.check(job)
-        for name in ("video", "image", "audio"):
-            source: str | None = getattr(job, name)
-            if source is None or not is_url(source) or provider.account.allow_private_hosts:
-                continue
-            if private_host(urlsplit(source).hostname or ""):
-                raise JobInvalid(
-                    f"{name} {quote(source)!r} is at a private address, where the vendor cannot read it;"
-                    " give a public URL (or set allow_private_hosts = true for a vendor on your network)",
-                    field=name,
-                )
-
     async def _stamps(self, job: Job) -> dict[str, FileStamp]:
         stamps: dict[str, FileStamp] = {}
         for name in ("video", "image", "audio"):
@@ -95,8 +80,4 @@ class Intake:
                 stamps[source] = await self.world.blocking(partial(self.world.disk.stamp, source))
             except OSError as error:
                 raise JobInvalid(f"{name} {quote(source)!r} cannot be read: {error.strerror}", field=name) from None
-            raise JobInvalid(
-                f"{name} {quote(source)!r} is a local file; this release takes http(s) URLs, put the file where the vendor can read it",
-                field=name,
-            )
         return stamps

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 
 from viseme.engine.book import Book
 from viseme.engine.cadence import Cadence
-from viseme.engine.desk import Desk, Stop
+from viseme.engine.desk import Desk
 from viseme.engine.hub import Hub, Watch
 from viseme.engine.lifecycle import Observed, Parks
 from viseme.engine.world import World
@@ -196,8 +196,7 @@ class Looker:
 
     async def _key_refused(self, verdict: Verdict) -> None:
         """The key no longer opens the account: stop it, and keep its tasks for a later run."""
-        failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
-        self.desk.stop(Stop(Reason.NEEDS_PERSON, failure))
+        failure = self.desk.stop(Reason.NEEDS_PERSON, verdict)
         for watch in self.hub.watched():
             self.hub.forget(watch.task)
             if not watch.background:
