@@ -143,11 +143,17 @@ class Courier:
         verdict = self.provider.verdict(request, outcome)
         if verdict is None:
             return None
+        verdict = self.clean(verdict)
         if verdict.retry_after is None and isinstance(outcome, Reply):
             verdict = evolve(verdict, retry_after=self._dated(outcome.headers.get("retry-after")))
         if verdict.kind in (Kind.RATE_LIMITED, Kind.LIMITED):
             self.slowed(request.classes, verdict)
         return verdict
+
+    def clean(self, verdict: Verdict) -> Verdict:
+        """The verdict without the account's key, which some vendors quote back in their refusals."""
+        key = self.provider.account.api_key
+        return evolve(verdict, message=verdict.message.replace(key, "***")) if key and key in verdict.message else verdict
 
     def _dated(self, value: str | None) -> float | None:
         """Seconds of a ``Retry-After`` in its date form."""

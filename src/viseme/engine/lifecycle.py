@@ -243,7 +243,8 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
             told = (EventType.RECONCILING, {"method": method})
             return Step(row=evolve(row, state=State.RECONCILING), events=(told,))
         case Proved():
-            return Step(row=evolve(row, state=State.QUEUED), closes=row.seat, next=Next.CREATE)
+            back = evolve(row, state=State.QUEUED, attempt=max(0, row.attempt - 1), failure=None)
+            return Step(row=back, closes=row.seat, next=Next.CREATE)
         case Unsettled():
             return _unsettled(row, signal, policy, now)
         case Observed(observation):

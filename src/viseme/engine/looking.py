@@ -130,6 +130,8 @@ class Looker:
         await self._later(watch, seen)
 
     async def _ended(self, watch: Watch, seen: Observation) -> None:
+        if seen.verdict is not None:
+            seen = evolve(seen, verdict=self.desk.courier.clean(seen.verdict))
         async with self.book.hold(watch.task) as hold:
             if hold.row.timings.started is None and watch.running_since is not None:
                 hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
