@@ -65,6 +65,7 @@ class MemoryLedger(GroupLedger):
             if self.disk.owner is not None:
                 raise LedgerBusy("the ledger in memory is owned already; close its owner first")
             self.disk.owner = self
+            self.disk.last_task = max(self.disk.tasks, default=0)  # as a file knows it
             self.disk.write([Discard(None)])
         self._running = True
         return self.disk.last_event

@@ -39,10 +39,15 @@ _TASKS: Final = """
     FROM ({chosen}) AS t JOIN jobs ON jobs."order" = t."order"
 """
 
+# In two halves, because SQLite takes only the first part of `(rank, "order") > (?2, ?3)` into its walk through the
+# index, and would step over the whole queue of a rank for every page.
 QUEUED: Final = """
-    SELECT "order", body FROM tasks
-    WHERE account = ? AND state = 'queued' AND parked IS NULL AND held = 0 AND (rank, "order") > (?, ?) AND run >= ?
-    ORDER BY rank, "order" LIMIT ?
+    SELECT "order", rank, body FROM tasks
+    WHERE account = ?1 AND state = 'queued' AND parked IS NULL AND held = 0 AND run >= ?4 AND rank = ?2 AND "order" > ?3
+    UNION ALL
+    SELECT "order", rank, body FROM tasks
+    WHERE account = ?1 AND state = 'queued' AND parked IS NULL AND held = 0 AND run >= ?4 AND rank > ?2
+    ORDER BY rank, "order" LIMIT ?5
 """
 
 _OPEN: Final = """
@@ -102,7 +107,7 @@ def _rank(row: TaskRow) -> Rank:
 
 def _chosen(connection: sqlite3.Connection, column: str, names: Sequence[str]) -> list[TaskRow]:
     found: list[TaskRow] = []
-    for page in pages(names):
+    for page in pages(tuple(dict.fromkeys(names))):
         found += _tasks(connection, f'SELECT "order", body FROM tasks WHERE {column} IN ({marks(page)})', page)
     return found
 

@@ -189,9 +189,13 @@ class Writer:
         last = {(step.order, step.id): step for step in steps}
         standing = [(s.order, s.id, s.run, s.account, s.rank, s.state, s.parked, s.standing) for s in last.values()]
         if _SET_TASKS.run(self._connection, standing) != len(standing):
-            raise missing(steps[0].id)
+            raise missing(next(step.id for step in last.values() if not self._changeable(step)))
         jobs = {step.order: (step.order, step.fixed) for step in steps if step.fixed is not None}
         _SET_JOBS.run(self._connection, list(jobs.values()))
+
+    def _changeable(self, step: Step) -> bool:
+        sql = 'SELECT 1 FROM tasks WHERE "order" = ? AND id = ? AND held = 0'
+        return self._connection.execute(sql, (step.order, step.id)).fetchone() is not None
 
     def _set_seats(self, steps: Sequence[Step]) -> None:
         seats: dict[str, str | None] = {}

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.unit import ledgers
+from tests.unit.ledgers import row, speaking
+
+from viseme.attempts import Intent, Seat, TaskRow
+from viseme.errors import LedgerError
+from viseme.events import Event
+from viseme.ledger import rows
+
+CODECS = ("installed", "stdlib")
+
+
+def back(order: int, fixed: str, standing: str) -> TaskRow:
+    """As a page is read: several texts parsed as one."""
+    return rows.task(*rows.parse(f"[[{order},{fixed},{standing}]]")[0])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(task=ledgers.rows)
+def test_a_task_is_rebuilt_equal(codec: str, task: TaskRow) -> None:
+    with speaking(codec):
+        assert back(task.order, rows.task_text(task), rows.standing_text(task)) == task
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(intent=ledgers.intents, seat=ledgers.seats, event=ledgers.events)
+def test_intents_seats_and_events_are_rebuilt_equal(codec: str, intent: Intent, seat: Seat, event: Event) -> None:
+    with speaking(codec):
+        assert rows.intent(rows.parse(rows.intent_text(intent))) == intent
+        assert rows.seat(rows.parse(rows.seat_text(seat))) == seat
+        text = rows.event_text(event.seq, event.type, event.at, event.data)
+        assert rows.event(event.order or 0, event.run, event.task, event.key, rows.parse(text)) == event
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("value", ["\ud800", 2**70, -(2**70), {"deep": ["\udfff", 10**30]}])
+def test_what_json_can_say_and_a_codec_cannot_is_kept_all_the_same(codec: str, value: Any) -> None:
+    task = row("t", handle={"id": "v", "said": value})
+    with speaking(codec):
+        assert back(0, rows.task_text(task), rows.standing_text(task)) == task
+
+
+@given(texts=st.lists(st.text()))
+@example(texts=["\t"])
+def test_a_tab_in_someones_words_is_no_mark(texts: list[str]) -> None:
+    assert "\t" not in rows.text(texts)
+    assert rows.parse(rows.text(texts)) == texts
+
+
+def test_what_is_no_json_is_refused_with_the_next_step() -> None:
+    with pytest.raises(LedgerError, match="give JSON values only"):
+        rows.text({"handle": object()})
+
+
+def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:
+    task = row("t", handle={"id": "v"}, seq=7)
+    assert rows.placed(task, 12) == evolve(task, order=12, seq=1)
+
+
+def test_a_job_that_a_newer_release_would_refuse_is_read_back() -> None:
+    task = row("t")
+    text = rows.task_text(task).replace("https://media.example/a.mp4", "gopher://media.example/a.mp4")
+    assert back(1, text, rows.standing_text(task)).job.video == "gopher://media.example/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("handle", "found"),
+    [
+        (None, None),
+        ({}, None),
+        ({"id": None}, None),
+        ({"id": "v-1"}, "v-1"),
+        ({"id": 7}, "7"),
+        ({"id": "\ud800"}, "\\ud800"),
+    ],
+)
+def test_the_vendor_id_is_searchable_text(handle: dict[str, Any] | None, found: str | None) -> None:
+    assert rows.vendor_id(handle) == found
+
+
+@given(st.lists(st.integers(), min_size=2, max_size=2))
+def test_a_higher_priority_never_has_the_higher_rank(priorities: list[int]) -> None:
+    low, high = sorted(priorities)
+    assert rows.rank(high) <= rows.rank(low)
+    assert abs(rows.rank(high)) < 2**63
