@@ -214,7 +214,10 @@ async def test_aimlapi_looks_a_lost_create_up(wire: Wire) -> None:
     accepted = await wire.create(ours, wire.job())
     await wire.finish(ours, accepted.handle)
     async with asyncio.timeout(20):
-        while not isinstance(found := await wire.run(ours, ours.reconcile(wire.job(), intent(key="viseme-1"))), Found):
+        while True:
+            found = await wire.run(ours, ours.reconcile(wire.job(), intent(key="viseme-1")))
+            if isinstance(found, Found):
+                break
             await asyncio.sleep(0.02)
     assert found.handle == accepted.handle
     assert found.created is not None

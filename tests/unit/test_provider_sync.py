@@ -77,6 +77,13 @@ def test_the_same_intent_gives_the_same_request() -> None:
     assert next(ours.create(given, intent(), {})) == next(ours.create(given, intent(), {}))
 
 
+def test_a_replay_keeps_to_the_model_that_the_intent_pinned() -> None:
+    ours = provider()
+    request = next(ours.create(job(), intent(model="lipsync-2-pro"), {}))
+    assert isinstance(request, Request)
+    assert request.json["model"] == "lipsync-2-pro"
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_named(model: str) -> None:
     assert body(job(model=model))["model"] == model

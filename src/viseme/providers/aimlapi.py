@@ -169,7 +169,7 @@ class AimlApi(Provider):
     # -- flows ---------------------------------------------------------------------------------------------------
 
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
-        body: dict[str, Any] = {"model": self.model(job).name, "video_url": job.video}
+        body: dict[str, Any] = {"model": intent.model or self.model(job).name, "video_url": job.video}
         if job.audio:
             body["audio_url"] = job.audio
         else:
@@ -204,7 +204,7 @@ class AimlApi(Provider):
         return _observe(reply.object())
 
     def reconcile(self, job: Job, intent: Intent) -> Flow[Finding]:
-        model = encode(self.model(job).name)
+        model = encode(intent.model or self.model(job).name)
         for page in range(self.settings.log_pages):
             url = f"{self.base}/v2/logs?period=1h&model={model}&limit={_PAGE}&offset={page * _PAGE}"
             try:

@@ -132,7 +132,7 @@ class Sync(Provider):
             role=Role.PAID,
             classes=("create", "post", "all"),
             headers={"idempotency-key": intent.key},
-            json=create_body(job, self.model(job).name, self.options(job)),
+            json=create_body(job, intent.model or self.model(job).name, self.options(job)),
         )
         found = reply.object()
         name = identifier(found.get("id"))
