@@ -98,6 +98,8 @@ class Account:
         api_key: the vendor's key. It is sent to ``base_url`` only, and shown nowhere.
         base_url: where the vendor's API is; may carry a path.
         concurrency: seats, i.e. jobs under way at the vendor at once.
+        seat_ttl: a seat whose job nothing is heard of (its create's fate is unknown) is given up after so long;
+            default: the longest that a job of this vendor may take.
         pool: accounts with the same pool share seats, rates and budget.
         allow_private_hosts: let this account reach private, loopback and link-local addresses.
         on_unknown_fate: what to do when a create's reply is lost and nothing tells what became of it: ``ask`` parks
@@ -115,6 +117,7 @@ class Account:
     api_key: str | None = field(repr=False)
     base_url: str | None
     concurrency: int | None
+    seat_ttl: float | None
     pool: str
     allow_private_hosts: bool
     on_unknown_fate: Fate
@@ -133,6 +136,7 @@ class Account:
         api_key: str | None = None,
         base_url: str | None = None,
         concurrency: int | None = None,
+        seat_ttl: str | float | timedelta | None = None,
         pool: str | None = None,
         allow_private_hosts: bool = False,
         on_unknown_fate: Fate = "ask",
@@ -151,6 +155,7 @@ class Account:
             "api_key": api_key,
             "base_url": base_url,
             "concurrency": concurrency,
+            "seat_ttl": seat_ttl,
             "pool": pool,
             "allow_private_hosts": allow_private_hosts,
             "on_unknown_fate": on_unknown_fate,
@@ -188,6 +193,7 @@ class _AccountTable:
     api_key: str | None
     base_url: str | None
     concurrency: int | None = field(validator=_at_least_one)
+    seat_ttl: Seconds | None
     pool: str | None
     allow_private_hosts: bool
     on_unknown_fate: Fate

@@ -208,7 +208,7 @@ class Creator:
                 account=self.desk.name,
                 task=sent.task,
                 opened=now,
-                until=now + self.desk.provider.sheet.seat_ttl,
+                until=now + self.desk.seat_ttl,
             )
             await hold.take(Intended(sent, seat))
             self._opened.add(seat.id)

@@ -80,6 +80,12 @@ class Desk:
         """The account's name."""
         return self.account.name
 
+    @property
+    def seat_ttl(self) -> float:
+        """Seconds after which a seat is given up whose job nothing is heard of."""
+        stated = self.account.seat_ttl
+        return self.provider.sheet.seat_ttl if stated is None else stated
+
     def on_change(self, function: Callable[[], None]) -> None:
         """Call a function whenever a create may have become possible."""
         self._listeners.append(function)

@@ -7,11 +7,13 @@ five minutes. None of that may happen to a paid request, so the sessions here ar
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, ClientTimeout, TCPConnector
@@ -19,6 +21,7 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from viseme.config import private_host
+from viseme.errors import quote as shown
 from viseme.providers.base import Fault, Outcome, Reply
 
 __all__ = ["AioTransport", "Broken", "Line", "Stream", "Transport", "Wire"]
@@ -27,6 +30,7 @@ _MAX_REPLY = 32 * 1024 * 1024
 _CONNECT = 20.0
 _REPLY = 60.0
 _HOPS = 5
+_UNFIT = re.compile(r"[^!-~]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -125,13 +129,19 @@ class AioTransport:
             await session.close()
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        timeout = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
+        timeout = ClientTimeout(
+            total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold
+        )
+        try:
+            target = _address(wire.url)
+        except ValueError as error:
+            return Fault(sent=False, message=str(error))
         try:
             async with (
                 asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold),
                 self._line(line).request(
                     wire.method,
-                    URL(wire.url, encoded=True),
+                    target,
                     headers=wire.headers,
                     data=wire.body,
                     timeout=timeout,
@@ -149,7 +159,7 @@ class AioTransport:
     async def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
     ) -> AsyncGenerator[Stream]:
-        timeout = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=stall)
+        timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
         session = self._download(private)
         response = await _follow(session, url, headers, timeout, private)
         try:
@@ -205,23 +215,33 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 async def _follow(
     session: ClientSession, url: str, headers: Mapping[str, str], timeout: ClientTimeout, private: bool
 ) -> ClientResponse:
-    target = URL(url, encoded=True)
-    for _ in range(_HOPS):
-        if target.scheme not in ("http", "https") or not target.host:
-            raise Broken(f"the link leads to {str(target)[:200]!r}, which is no http(s) address", unsafe=True)
-        try:
-            response = await session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
-        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
-            raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
-        if response.status not in _REDIRECTS:
-            return response
-        location = response.headers.get("Location", "")
-        response.release()
-        try:
-            target = target.join(URL(location))
-        except ValueError:
-            raise Broken(f"the link redirects to {location[:200]!r}, which is no address") from None
+    try:
+        target = _address(url)
+        for _ in range(_HOPS + 1):
+            try:
+                response = await session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
+            except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+                raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
+            if response.status not in _REDIRECTS:
+                return response
+            response.release()
+            target = _address(response.headers.get("Location", ""), target)
+    except ValueError as error:
+        raise Broken(f"the link leads nowhere: {error}", unsafe=True) from None
     raise Broken(f"the link redirects more than {_HOPS} times")
+
+
+def _address(text: str, base: URL | None = None) -> URL:
+    """An address as it was given; what no address may hold (white space, other letters) is percent-encoded.
+
+    Raises:
+        ValueError: it is no http(s) address.
+    """
+    url = URL(_UNFIT.sub(lambda match: quote(match[0]), text), encoded=True)
+    url = url if base is None else base.join(url)
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 0) < 65536:
+        raise ValueError(f"{shown(text)!r} is no http(s) address")
+    return url
 
 
 def _is_private(error: BaseException) -> bool:
