@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -71,12 +71,17 @@ class Book:
     @asynccontextmanager
     async def hold(self, task: str) -> AsyncGenerator[Hold]:
         """Have a task for oneself. Raises KeyError where the ledger has none of that id."""
+        async with self._alone(task):
+            row = await self.look(task)
+            yield Hold(self, row, self.policy_of(row))
+
+    @asynccontextmanager
+    async def _alone(self, task: str) -> AsyncGenerator[None]:
         entry = self._entries.setdefault(task, _Entry())
         entry.users += 1
         try:
             async with entry.lock:
-                row = await self._load(task)
-                yield Hold(self, row, self.policy_of(row))
+                yield
         finally:
             entry.users -= 1
             if not entry.users:
@@ -87,14 +92,19 @@ class Book:
         entry = self._entries.get(task)
         return entry is not None and entry.lock.locked()
 
-    async def _load(self, task: str) -> TaskRow:
-        row = self._recent.get(task)
-        if row is None:
-            rows = await self.ledger.tasks([task])
-            if not rows:
-                raise KeyError(task)
-            row = rows[0]
-        return row
+    async def look(self, task: str) -> TaskRow:
+        """The task as it stands, for whoever does not change it. Raises KeyError where the ledger has none of that id."""
+        rows = await self._load_many([task])
+        if not rows:
+            raise KeyError(task)
+        return rows[0]
+
+    async def _load_many(self, tasks: Sequence[str]) -> list[TaskRow]:
+        """What was written last wins over what the ledger reads, which may be of a moment ago."""
+        unknown = [task for task in tasks if task not in self._recent]
+        read = {row.id: row for row in await self.ledger.tasks(unknown)} if unknown else {}
+        found = (self._recent.get(task) or read.get(task) for task in tasks)
+        return [row for row in found if row is not None]
 
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
         """Decide a step, commit it (shielded) and tell of it."""
@@ -121,8 +131,26 @@ class Book:
                     raise
                 await self.world.sleep(1.0)
 
-    async def write_many(self, rows: Sequence[TaskRow], signal: Signal) -> list[Step]:
-        """The same signal for many tasks that nobody holds, in one commit."""
+    async def write_idle(
+        self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool]
+    ) -> tuple[int, list[str]]:
+        """The same signal for many tasks, in one commit, as far as nobody has them.
+
+        Args:
+            where: asked of each row as it stands once it is held; the others are left alone.
+
+        Returns:
+            how many rows changed, and the ids of the tasks that someone has.
+        """
+        busy = [task for task in tasks if task in self._entries]
+        async with AsyncExitStack() as stack:
+            free = [task for task in dict.fromkeys(tasks) if task not in self._entries]
+            for task in free:  # nobody has or awaits them, so no lock makes us wait
+                await stack.enter_async_context(self._alone(task))
+            rows = [row for row in await self._load_many(free) if where(row)]
+            return await self._write_many(rows, signal), busy
+
+    async def _write_many(self, rows: Sequence[TaskRow], signal: Signal) -> int:
         at = self.world.now()
         steps: list[Step] = []
         changes: list[Change] = []
@@ -132,12 +160,13 @@ class Book:
                 step, change = self._number(step, at)
                 steps.append(step)
                 changes.append(change)
-        with anyio.CancelScope(shield=True):
-            await self.ledger.commit(*changes)
+        if steps:
+            with anyio.CancelScope(shield=True):
+                await self.ledger.commit(*changes)
         for step in steps:
             self._remember(step.row)
             self.on_step(step)
-        return steps
+        return len(steps)
 
     def _number(self, step: Step, at: float) -> tuple[Step, Change]:
         row = step.row

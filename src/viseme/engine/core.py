@@ -170,16 +170,30 @@ class Core:
         Returns:
             its row if there is nothing to do (its last event is told once more), None if it is under way.
         """
-        if self.book.busy(task):
-            self._shared.setdefault(task, []).append(run)
+        if self.book.busy(task) and await self._share(task, run):
             return None
         async with self.book.hold(task) as hold:
             row = hold.row
-            if row.run in self._runs and not row.parked and row.state not in ENDED:
+            if self._driven(row):
                 self._shared.setdefault(task, []).append(run)
                 return None
             signal = await self._how(row, run, again)
             return row if signal is None or await hold.take(signal) is None else None
+
+    async def _share(self, task: str, run: int) -> bool:
+        """Let a run hear the end of a task that another run drives; False if nobody drives it (it is only looked at)."""
+        self._shared.setdefault(task, []).append(run)
+        driven = self._driven(await self.book.look(task))
+        waiting = self._shared.get(task, [])
+        if driven or run not in waiting:  # or its end came meanwhile, and the run was told
+            return True
+        waiting.remove(run)
+        if not waiting:
+            del self._shared[task]
+        return False
+
+    def _driven(self, row: TaskRow) -> bool:
+        return row.run in self._runs and not row.parked and row.state not in ENDED
 
     async def _how(self, row: TaskRow, run: int, again: Again) -> Signal | None:
         if row.state not in ENDED:
@@ -212,24 +226,28 @@ class Core:
             await self._park_run(number)
 
     async def _park_run(self, number: int) -> None:
-        after = 0
+        def open_still(row: TaskRow) -> bool:
+            return row.run == number and not row.parked and row.state not in ENDED
+
+        after, stop = 0, Parks(Reason.STOPPED)
         while rows := await self.ledger.open_tasks(after, _PAGE, run=number):
             after = rows[-1].order
-            idle = [row for row in rows if not row.parked and not self.book.busy(row.id)]
-            await self.book.write_many(idle, Parks(Reason.STOPPED))
-            for row in rows:
-                if not row.parked and row not in idle:
-                    await self._park(row.id, number)
+            accounts = {row.id: row.account for row in rows}
+            _, busy = await self.book.write_idle(list(accounts), stop, where=open_still)
+            for task in busy:
+                self._withdraw(task, accounts[task])
+            for task in busy:
+                async with self.book.hold(task) as hold:
+                    if open_still(hold.row):
+                        await hold.take(stop)
 
-    async def _park(self, task: str, number: int) -> None:
-        office_row = (await self.ledger.tasks([task]))[0]
-        office = self.offices[office_row.account]
-        office.creator.withdraw(task)
-        office.reconciler.withdraw(task)
+    def _withdraw(self, task: str, account: str) -> None:
+        """Whoever works on the task lets go of it as soon as nothing is lost by that."""
+        office = self.offices.get(account)
+        if office is not None:
+            office.creator.withdraw(task)
+            office.reconciler.withdraw(task)
         self.fetcher.withdraw(task)
-        async with self.book.hold(task) as hold:
-            if hold.row.run == number and not hold.row.parked:
-                await hold.take(Parks(Reason.STOPPED))
 
     # -- what users ask of one task ----------------------------------------------------------------------------------
 
@@ -261,9 +279,7 @@ class Core:
                 f"account {row.account!r} of task {row.key!r} is not configured; add it to cancel the task"
             )
         self.called_off.add(task)
-        office.creator.withdraw(task)
-        office.reconciler.withdraw(task)
-        self.fetcher.withdraw(task)
+        self._withdraw(task, row.account)
         try:
             async with self.book.hold(task) as hold:
                 if hold.row.state not in ENDED:

@@ -167,10 +167,10 @@ class Creator:
     async def _park_line(self, stop: Stop) -> None:
         self._line.clear()
         while rows := await self.ledger.queued(self.desk.name, self.first_run, None, 500):
-            idle = [row for row in rows if row.id not in self._out and not self.book.busy(row.id)]
-            if not idle:
+            idle = [row.id for row in rows if row.id not in self._out]
+            parked, _ = await self.book.write_idle(idle, Parks(stop.reason, stop.failure), where=_in_line)
+            if not parked:
                 return
-            await self.book.write_many(idle, Parks(stop.reason, stop.failure))
 
     # -- one create ------------------------------------------------------------------------------------------------
 
@@ -264,6 +264,10 @@ class Creator:
         if now - self._unreached > _UNREACHABLE:
             self._unreached = None
             self._stop_account(Reason.NEEDS_PERSON, verdict)
+
+
+def _in_line(row: TaskRow) -> bool:
+    return row.state is State.QUEUED and not row.parked
 
 
 def rank_of(row: TaskRow) -> Rank:
