@@ -24,6 +24,7 @@ RATE_CLASSES = ("create", "read", "upload", "post", "all")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
+_LAST_FOUR = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 T = TypeVar("T")
 Fate = Literal["ask", "fail", "resubmit"]
 
@@ -327,8 +328,15 @@ def private_host(host: str) -> bool:
         address = ipaddress.ip_address(name.split("%")[0])
     except ValueError:
         return _looks_numeric(name)
-    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    mapped = _embedded(address) if address.version == 6 else None
     return not address.is_global or address.is_multicast or (mapped is not None and not mapped.is_global)
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to: mapped, 6to4, by NAT64, or "compatible"."""
+    if any(address in network for network in _LAST_FOUR):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _looks_numeric(name: str) -> bool:
