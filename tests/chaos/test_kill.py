@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.driver import order, start
 from tests.support.sandboxes import (
     VENDORS,
@@ -20,6 +19,7 @@ from tests.support.sandboxes import (
     check_limits,
     staged,
 )
+
 from viseme import Reason
 from viseme.ledger.base import Order
 
@@ -48,7 +48,7 @@ async def run_to(stage: Stage, told: str, milestone: int) -> bool:
     process = await start(told)
     try:
         async with asyncio.timeout(60):
-            while milestones(stage) < milestone and process.returncode is None:
+            while milestones(stage) < milestone and process.returncode is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
     finally:
         if process.returncode is None:
@@ -78,7 +78,7 @@ async def test_a_batch_that_is_killed_again_and_again_is_bought_once_and_deliver
             stage, {"sync": {"create": 100, "seats": 15}, "jogg": {"post": 60, "seats": 20}, "aimlapi": {"create": 60}}
         )
         assert len(books.rows) == JOBS
-        # Whatever was booked is found again; what never reached the vendor may be unknown, and is for a person to order.
+        # Whatever was booked is found again; what never reached the vendor may be unknown, for a person to order.
         assert not [e for e in books.states() if e not in ("succeeded", Reason.FATE_UNKNOWN)]
         booked = {vendor: stage.vendor_ids(vendor) for vendor in VENDORS}
         for row in books.rows.values():

@@ -1,4 +1,4 @@
-"""Three accounts, 300 jobs, vendors that fail in every way they know: every job ends or parks, and the bill is right."""
+"""300 jobs over three accounts, vendors that fail in every way: every job ends or parks, and the bill is right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.sandboxes import (
     VENDORS,
     Stage,
@@ -19,6 +18,7 @@ from tests.support.sandboxes import (
     result_lines,
     staged,
 )
+
 from viseme import Reason, Scheduler, State
 from viseme.sandbox import Faults
 

@@ -1,6 +1,6 @@
 """A program that drives a batch with the library, to be killed, interrupted and started again by tests.
 
-python driver.py '{"base": ..., "folder": ..., "speed": ..., "beginning": [zero, epoch], "accounts": [...], "count": ...}'
+python driver.py '{"base": ..., "folder": ..., "speed": ..., "beginning": [...], "accounts": [...], "count": ...}'
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.sandboxes import QuickClock, Stage
+
 from viseme.sandbox import Sandbox
 
 

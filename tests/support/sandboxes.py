@@ -1,7 +1,7 @@
 """A sandbox with the library's engine before it, and what a strict auditor asks of both.
 
-By default one second of the engine is one second of the vendors, and `speed` of them pass in a real one: waits, windows,
-deadlines and dates all shrink alike, so a quarter of an hour at the vendors takes a few seconds of test.
+By default one second of the engine is one second of the vendors, and `speed` of them pass in a real one: waits,
+windows, deadlines and dates all shrink alike, so a quarter of an hour at the vendors takes a few seconds of test.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +176,12 @@ def check_events(books: Books) -> None:
         assert kinds.count(viseme.EventType.QUEUED) == 1, (key, kinds)
         seqs = [event.seq for event in events]
         assert seqs[0] == 1, (key, seqs)
-        assert all(a < b for a, b in zip(seqs, seqs[1:], strict=False)), (key, seqs)
+        assert all(a < b for a, b in pairwise(seqs)), (key, seqs)
         by_run: dict[int, list[viseme.Event]] = defaultdict(list)
         for event in events:
             by_run[event.run].append(event)
         for told in by_run.values():
-            for event, following in zip(told, told[1:], strict=False):
+            for event, following in pairwise(told):
                 # Within one run only a person's order takes a parked task up again.
                 ordered = event.type == "parked" and following.type == "reconciling" and following.data.get("by")
                 assert event.type not in LAST or ordered, (key, [e.type for e in told])
