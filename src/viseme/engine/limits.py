@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
@@ -58,10 +58,10 @@ class Window:
         self.under_way -= 1
         self._ends.append(now + self.length)
 
-    def remember(self, ended: float, now: float) -> None:
-        """Count a request of an earlier run that ended at ``ended`` (monotonic; call in rising order)."""
-        if ended + self.length > now:
-            self._ends.append(ended + self.length)
+    def remember(self, ended: Iterable[float], now: float) -> None:
+        """Count requests of an earlier run that ended at these monotonic times."""
+        known = (at + self.length for at in ended if at + self.length > now)
+        self._ends = deque(sorted([*self._ends, *known]))
 
 
 @frozen(kw_only=True)
@@ -105,8 +105,9 @@ class Place:
 class Rates:
     """The windows that a pool's requests pass, and those who wait for room in them.
 
-    A request passes every window that names one of its classes. Waiters go first come, first served within a priority, and one that
-    waits keeps those behind it, so that nobody starves; requests of other windows pass beside them.
+    A request passes every window that names one of its classes. Waiters go first come, first served within a priority. One that waits
+    for one window has a place kept in its others, so that nobody starves; but only where it could use it soon, so that a create that
+    waits for tomorrow keeps no read from the window that both pass.
     """
 
     clock: Callable[[], float]
@@ -160,11 +161,9 @@ class Rates:
 
     def remember(self, classes: Iterable[str], ends: Iterable[float]) -> None:
         """Count requests of an earlier run, by the monotonic times of their ends."""
-        now = self.clock()
-        windows = self.windows(classes)
-        for ended in sorted(ends):
-            for window in windows:
-                window.remember(ended, now)
+        now, ended = self.clock(), list(ends)
+        for window in self.windows(classes):
+            window.remember(ended, now)
 
     def wait_until(self, classes: Iterable[str]) -> float | None:
         """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end can tell."""
@@ -196,13 +195,14 @@ class Rates:
     def wake(self) -> None:
         """Let pass whoever may, in turn; then set the clock for the next."""
         now = self.clock()
-        blocked: set[int] = set()
+        kept: Counter[Window] = Counter()
         heads = sorted((queue[0][:2], classes) for classes in list(self._queues) if (queue := self._live(classes)))
         while heads:
             _, classes = heapq.heappop(heads)
             windows = self.windows(classes)
-            if any(id(window) in blocked or window.room(now) <= 0 for window in windows):
-                blocked.update(id(window) for window in windows)
+            full = [window for window in windows if window.room(now) <= kept[window]]
+            if full:
+                kept.update(_kept_for(windows, full, now))
                 continue
             self._grant(classes, windows)
             if queue := self._live(classes):
@@ -241,6 +241,12 @@ class Rates:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _kept_for(windows: tuple[Window, ...], full: list[Window], now: float) -> list[Window]:
+    """Where a place is kept for a waiter: in the full windows, and in those where one that is taken now comes back too late for it."""
+    due = max(window.next_room(now) or now + window.length for window in full)
+    return [window for window in windows if window in full or due <= now + window.length]
 
 
 def _resized(old: list[Window], rate: Rate) -> Window:
