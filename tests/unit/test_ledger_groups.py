@@ -9,11 +9,12 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.unit.ledgers import KINDS, House, creating, house, in_thread, moved, row
+from attrs import evolve
+from tests.unit.ledgers import KINDS, House, creating, house, in_thread, job, moved, row
 
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType
-from viseme.ledger import Ledger, MemoryLedger, SqliteLedger
+from viseme.ledger import Change, MemoryLedger, SqliteLedger
 from viseme.ledger.grouped import GroupLedger, to_the_end
 from viseme.results import State
 
@@ -340,18 +341,78 @@ async def test_to_the_end_prefers_the_cancellation_to_the_outcome() -> None:
         await task
 
 
-async def test_a_cancelled_reader_holds_its_connection_until_it_is_free(tmp_path: Path) -> None:
+async def test_a_cancelled_reader_leaves_its_question_behind_and_close_waits_for_it(tmp_path: Path) -> None:
     gate = Gate(house("sqlite", tmp_path))
-    ledger: Ledger = gate.ledger
-    async with ledger:
-        await ledger.add([row("a")])
+    ledger = gate.ledger
+    await ledger.open()
+    await ledger.add([row("a")])
+    gate.shut()
+    reading = asyncio.ensure_future(ledger.tasks(["a"]))
+    await gate.reached.wait()
+    reading.cancel()
+    await settle()
+    assert reading.cancelled()
+    closing = asyncio.ensure_future(ledger.close())
+    await settle()
+    assert not closing.done()
+    gate.open.set()
+    await closing
+
+
+async def test_questions_that_overlap_share_a_hop(tmp_path: Path) -> None:
+    hops = 0
+
+    async def blocking(function: Callable[[], Any]) -> Any:
+        nonlocal hops
+        hops += 1
+        return await in_thread(function)
+
+    async with SqliteLedger(tmp_path / "viseme.db", blocking=blocking) as ledger:
+        await ledger.add([row(f"t{i}") for i in range(100)])
+        hops = 0
+        found = await asyncio.gather(*[ledger.tasks([f"t{i}"]) for i in range(100)])
+        assert [tasks[0].id for tasks in found] == [f"t{i}" for i in range(100)]
+        assert hops <= 2
+
+
+async def test_the_end_of_the_event_loop_leaves_no_reader_waiting(tmp_path: Path) -> None:
+    gate = Gate(house("sqlite", tmp_path))
+    async with gate.ledger as ledger:
         gate.shut()
-        reading = asyncio.ensure_future(ledger.tasks(["a"]))
+        asking = asyncio.ensure_future(ledger.seats())
         await gate.reached.wait()
-        reading.cancel()
+        waiting = asyncio.ensure_future(ledger.seats())
         await settle()
-        assert not reading.done()
+        for task in asyncio.all_tasks():
+            if task.get_name() == "viseme ledger: read":
+                task.cancel()
+        await settle()
+        assert asking.cancelled()
+        assert waiting.cancelled()
         gate.open.set()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-        assert len(await ledger.tasks(["a"])) == 1
+        assert await ledger.seats() == []
+
+
+async def test_work_to_the_end_is_whole_in_a_scope_that_is_cancelled() -> None:
+    turns = 0
+
+    async def work() -> str:
+        nonlocal turns
+        for _ in range(5):
+            await asyncio.sleep(0)
+            turns += 1
+        return "whole"
+
+    outcome = ""
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        outcome = await to_the_end(work())
+    assert (outcome, turns) == ("whole", 5)
+
+
+async def test_overlapping_commits_leave_the_job_of_the_last(home: House) -> None:
+    async with Gate(home).ledger as ledger:
+        (task,) = await ledger.add([row("a")])
+        other = evolve(task, job=job(output="other.mp4"))
+        await asyncio.gather(ledger.commit(Change(row=other)), ledger.commit(Change(row=task)))
+        assert await ledger.tasks(["a"]) == [task]

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from typing import Any, TypeVar
+from typing import Any
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import files, queries
 from viseme.ledger.base import Count, Order, Rank
-from viseme.ledger.grouped import GroupLedger, to_the_end
+from viseme.ledger.grouped import GroupLedger
 from viseme.ledger.lock import OwnerLock
+from viseme.ledger.reading import Blocking, Reading
 from viseme.ledger.works import Outcome, Work
 from viseme.ledger.writer import Writer
 
 __all__ = ["Blocking", "SqliteLedger"]
-
-T = TypeVar("T")
-
-
-Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a function off the event loop."""
 
 
 class SqliteLedger(GroupLedger):
@@ -46,8 +38,7 @@ class SqliteLedger(GroupLedger):
         self._lock = OwnerLock(self._path)
         self._held = ExitStack()
         self._writer: Writer | None = None
-        self._reader: sqlite3.Connection | None = None
-        self._reading = asyncio.Lock()
+        self._reading = Reading(self._path, blocking)
 
     @property
     def _name(self) -> str:
@@ -68,7 +59,7 @@ class SqliteLedger(GroupLedger):
                 self._own(stack)
             reader = stack.enter_context(closing(files.reader(self._path)))
             last = queries.last_event(reader)
-            self._reader = reader
+            self._reading.start(reader)
             self._held = stack.pop_all()
         return last
 
@@ -82,9 +73,9 @@ class SqliteLedger(GroupLedger):
         self._writer.clear()
 
     async def _stop(self) -> None:
-        async with self._reading:
-            self._reader = self._writer = None
-            await self._blocking(self._disconnect)
+        await self._reading.stop()
+        self._writer = None
+        await self._blocking(self._disconnect)
 
     def _disconnect(self) -> None:
         with files.explained(self._path):
@@ -97,60 +88,49 @@ class SqliteLedger(GroupLedger):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        async with self._reading:
-            reader = self._reader
-            if reader is None:
-                raise LedgerError(f"the ledger {self._path} is not open; use it inside `async with`")
-
-            def ask() -> T:
-                with files.explained(self._path):
-                    return question(reader)
-
-            return await to_the_end(self._blocking(ask))  # the connection is free only then
-
     async def tasks(self, ids: Sequence[str]) -> list[TaskRow]:
-        return self._known(await self._ask(lambda reader: queries.tasks(reader, ids)))
+        return self._known(await self._reading.ask(lambda reader: queries.tasks(reader, ids)))
 
     async def by_keys(self, keys: Sequence[str]) -> list[TaskRow]:
-        return self._known(await self._ask(lambda reader: queries.by_keys(reader, keys)))
+        return self._known(await self._reading.ask(lambda reader: queries.by_keys(reader, keys)))
 
     async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
-        return self._known(await self._ask(lambda reader: queries.queued(reader, account, run, after, limit)))
+        return self._known(await self._reading.ask(lambda reader: queries.queued(reader, account, run, after, limit)))
 
     async def open_tasks(
         self, after: int, limit: int, *, account: str | None = None, run: int | None = None
     ) -> list[TaskRow]:
-        return self._known(await self._ask(lambda reader: queries.open_tasks(reader, after, limit, account, run)))
+        found = await self._reading.ask(lambda reader: queries.open_tasks(reader, after, limit, account, run))
+        return self._known(found)
 
     async def all_tasks(self, after: int, limit: int) -> list[TaskRow]:
-        return self._known(await self._ask(lambda reader: queries.all_tasks(reader, after, limit)))
+        return self._known(await self._reading.ask(lambda reader: queries.all_tasks(reader, after, limit)))
 
     async def seats(self) -> list[Seat]:
-        return await self._ask(queries.seats)
+        return await self._reading.ask(queries.seats)
 
     async def intents(self, account: str, since: float) -> list[Intent]:
-        return await self._ask(lambda reader: queries.intents(reader, account, since))
+        return await self._reading.ask(lambda reader: queries.intents(reader, account, since))
 
     async def adopted(self, account: str, vendor_id: str) -> str | None:
-        return await self._ask(lambda reader: queries.adopted(reader, account, vendor_id))
+        return await self._reading.ask(lambda reader: queries.adopted(reader, account, vendor_id))
 
     async def events(self, after: int, limit: int, *, task: str | None = None, run: int | None = None) -> list[Event]:
-        found = await self._ask(lambda reader: queries.events(reader, after, limit, task, run))
+        found = await self._reading.ask(lambda reader: queries.events(reader, after, limit, task, run))
         if self._looks_only:
-            self._last_order = await self._ask(queries.last_event)
+            self._last_order = await self._reading.ask(queries.last_event)
         return found
 
     async def counts(self, run: int | None = None) -> list[Count]:
-        return await self._ask(lambda reader: queries.counts(reader, run))
+        return await self._reading.ask(lambda reader: queries.counts(reader, run))
 
     async def gates(self) -> dict[str, Any]:
-        return await self._ask(queries.gates)
+        return await self._reading.ask(queries.gates)
 
     # -- orders ------------------------------------------------------------------------------------------------------
 
     async def _has_orders(self) -> bool:
-        return await self._ask(queries.has_orders)
+        return await self._reading.ask(queries.has_orders)
 
     async def place_order(self, order: Order) -> None:
         await self._blocking(lambda: self._place_order(order))
