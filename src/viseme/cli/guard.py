@@ -1,0 +1,118 @@
+"""What a command comes to: an exit status, and where it could not be done a sentence on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from viseme.errors import (
+    ConfigError,
+    JobInvalid,
+    LedgerBusy,
+    LedgerError,
+    ManifestError,
+    MissingExtra,
+    ProviderError,
+    VisemeError,
+    quote,
+)
+
+__all__ = ["INTERRUPTED", "OK", "SOME_FAILED", "USAGE", "Unusable", "complain", "finish", "in_loop", "usable"]
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+T = TypeVar("T")
+
+
+class Unusable(VisemeError):
+    """The command cannot be carried out as it was given: a file, a setting, a key that does not exist."""
+
+
+_USAGE = (Unusable, ConfigError, ManifestError, JobInvalid, LedgerBusy, MissingExtra, ProviderError)
+
+
+def finish(command: Callable[[], int]) -> NoReturn:
+    """Carry a command out and end with its status."""
+    if not os.environ.get("VISEME_DEBUG"):
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+    raise typer.Exit(_status(command))
+
+
+def _status(command: Callable[[], int]) -> int:
+    try:
+        status = command()
+        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that nothing is flushed into the closed pipe at exit
+        return OK
+    except BaseException as error:
+        if isinstance(error, SystemExit | typer.Exit):
+            raise
+        return _explained(_first(error))
+
+
+def _explained(error: BaseException) -> int:
+    if os.environ.get("VISEME_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+        return INTERRUPTED
+    if isinstance(error, VisemeError):
+        complain("\n  ".join([str(error), *_problems(error)]))
+        return USAGE if isinstance(error, _USAGE) else SOME_FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror}; make it usable, or name another place")
+        return USAGE
+    complain(
+        f"unexpected {type(error).__name__}: {quote(str(error))}; the ledger is intact, run the same command again to"
+        " go on, and with VISEME_DEBUG=1 to see where it happened"
+    )
+    return SOME_FAILED
+
+
+def _problems(error: VisemeError) -> list[str]:
+    return [str(problem) for problem in error.problems] if isinstance(error, ManifestError) else []
+
+
+def complain(sentence: str) -> None:
+    """Say what is wrong."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
+        print(f"viseme: {sentence}", file=sys.stderr, flush=True)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error to show of several that came together."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error  # pyright: ignore
+
+
+@contextlib.contextmanager
+def usable() -> Generator[None]:
+    """What the ledger or the disk refuses here makes the command unusable: nothing has begun."""
+    try:
+        yield
+    except LedgerBusy:
+        raise
+    except LedgerError as error:
+        raise Unusable(str(error)) from error
+    except OSError as error:
+        place = f"{quote(error.filename)}: " if error.filename else ""
+        raise Unusable(f"{place}{error.strerror or error}; make it writable, or name another place") from error
+
+
+def in_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end: on uvloop where it is installed (extra ``speed``), else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main())
+    return uvloop.run(main())

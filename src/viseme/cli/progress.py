@@ -1,0 +1,152 @@
+"""What is said on stderr while a batch is under way: sentences, and on a terminal the live view."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+
+from anyio import Event, move_on_after
+from attrs import define, field
+
+from viseme import Run
+from viseme.cli.live import LiveView, Standing
+from viseme.cli.threads import abandonable, write_all
+from viseme.errors import LedgerError
+from viseme.results import State
+
+__all__ = ["Progress"]
+
+_EVERY = 0.5
+_WINDOW = 60.0
+"""Jobs per minute are counted over so many seconds."""
+
+
+@define(eq=False)
+class Progress:
+    """Says things, off the loop, so that a terminal that is held up holds up nothing else.
+
+    Attributes:
+        quiet: say only what is wrong.
+        live: draw the live view.
+    """
+
+    quiet: bool = False
+    live: bool = False
+    _waiting: list[str] = field(factory=list[str])
+    _wake: Event = field(factory=Event)
+    _view: LiveView | None = None
+    _finished: bool = False
+    _problems: int = 0
+    _ended: dict[str, deque[tuple[float, int]]] = field(factory=dict[str, "deque[tuple[float, int]]"])
+
+    def say(self, sentence: str) -> None:
+        """Say a sentence soon, unless quiet."""
+        if not self.quiet:
+            self.insist(sentence)
+
+    def insist(self, sentence: str) -> None:
+        """Say a sentence soon, quiet or not."""
+        self._waiting.append(f"viseme: {sentence}")
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Nothing more follows."""
+        self._finished = True
+        self._wake.set()
+
+    async def follow(self, run: Run) -> None:
+        """Tell how a run stands until :meth:`finish`."""
+        pause = _EVERY
+        if self.live:
+            self._view = LiveView()
+        while not self._finished:
+            began = time.monotonic()
+            await self._tell(run)
+            pause = max(_EVERY, 20 * (time.monotonic() - began))
+            with move_on_after(pause):
+                await self._wake.wait()
+            self._wake = Event()
+        await self.close()
+
+    async def close(self) -> None:
+        """Say what is left to say, and take the view away."""
+        if self._view is not None:
+            view, self._view = self._view, None
+            await abandonable(view.stop)
+        await self._flush()
+
+    async def _tell(self, run: Run) -> None:
+        for problem in run.problems[self._problems :]:
+            self.insist(f"{problem}")
+        self._problems = len(run.problems)
+        await self._flush()
+        if self._view is not None:
+            view, rows, heading = self._view, await self._standing(run), _heading(run)
+            await abandonable(lambda: view.show(rows, heading))
+
+    async def _flush(self) -> None:
+        sentences, self._waiting = self._waiting, []
+        if not sentences:
+            return
+        if self._view is not None:
+            view = self._view
+            await abandonable(lambda: view.print(sentences))
+        else:
+            await abandonable(lambda: _print(sentences))
+
+    async def _standing(self, run: Run) -> list[Standing]:
+        queued: dict[str, int] = {}
+        try:
+            for count in await run.counts():
+                if count.state is State.QUEUED and count.parked is None:
+                    queued[count.account] = queued.get(count.account, 0) + count.tasks
+        except LedgerError:
+            return []
+        now = time.monotonic()
+        rows: list[Standing] = []
+        for account, tally in run.by_account.items():
+            waiting = min(queued.get(account, 0), tally.total - tally.ended)
+            rows.append(
+                Standing(
+                    account=account,
+                    queued=waiting,
+                    in_flight=tally.total - tally.ended - waiting,
+                    done=tally.succeeded,
+                    failed=tally.failed + tally.cancelled,
+                    parked=tally.parked,
+                    per_minute=self._rate(account, now, tally.ended - tally.replayed),
+                )
+            )
+        return rows
+
+    def _rate(self, account: str, now: float, ended: int) -> float | None:
+        """Jobs per minute that ended lately."""
+        seen = self._ended.setdefault(account, deque())
+        seen.append((now, ended))
+        while now - seen[0][0] > _WINDOW:
+            seen.popleft()
+        since, before = seen[0]
+        return None if now - since < 2 else (ended - before) * 60 / (now - since)
+
+
+def _heading(run: Run) -> str:
+    tally = run.tally
+    replayed = f", {tally.replayed} of them by an earlier run" if tally.replayed else ""
+    return f"{tally.ended} of {tally.total} jobs have ended{replayed}"
+
+
+def _print(sentences: list[str]) -> None:
+    try:
+        write_all(sys.stderr.fileno(), ("".join(f"{sentence}\n" for sentence in sentences)).encode(errors="replace"))
+    except (OSError, ValueError, AttributeError):
+        return  # nobody listens
+
+
+def on_terminal() -> bool:
+    """Whether someone watches stderr."""
+    try:
+        return os.isatty(sys.stderr.fileno()) and os.environ.get("TERM") != "dumb"
+    except (OSError, ValueError, AttributeError):
+        return False

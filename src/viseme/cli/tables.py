@@ -1,0 +1,28 @@
+"""Tables on standard output: fitted to a terminal, in full elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["show"]
+
+_WIDE = 1000
+"""Columns of a pipe or a file, where nothing is cut."""
+
+
+def show(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; numbers, and text that looks like one, stand on the right."""
+    listed = [[Text(str(cell)) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False)
+    for number, title in enumerate(titles):
+        numeric = bool(listed) and all(row[number].plain[:1] in "0123456789-" for row in listed)
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*row)
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=_WIDE, color_system=None)
+    console.print(table)
