@@ -7,23 +7,45 @@ sent the replies. It owns no clock, randomness, file or connection, so a test dr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
-from enum import StrEnum
-from typing import Any, ClassVar, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import attrs
-from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
-from viseme.codec import loads
 from viseme.config import Account, private_host
-from viseme.errors import ConfigError, JobInvalid, Kind, VisemeError, quote
+from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job, is_url
-from viseme.results import Artifact, Cost
+from viseme.providers.sheet import Model, NoOptions, NoSettings, Price, Safety, Sheet
+from viseme.providers.steps import (
+    Credential,
+    Fault,
+    Flow,
+    Outcome,
+    Reply,
+    Request,
+    Role,
+    Save,
+    Step,
+    http_kind,
+    retry_after,
+)
+from viseme.providers.verdicts import (
+    Absent,
+    Accepted,
+    Answer,
+    Blame,
+    Finding,
+    Found,
+    Observation,
+    Refused,
+    Seen,
+    Undecided,
+    Verdict,
+)
+from viseme.results import Cost
 from viseme.strict import known_names, snake_names, structure
-from viseme.units import Rate
 
 __all__ = [
     "Absent",
@@ -56,312 +78,6 @@ __all__ = [
     "http_kind",
     "retry_after",
 ]
-
-T = TypeVar("T")
-
-
-class Role(StrEnum):
-    """What a request may do, which says how it is treated."""
-
-    PAID = "paid"
-    """Starts something that costs money: sent once, and only after its intent is on disk."""
-    SAFE = "safe"
-    """Changes nothing that matters; repeated beneath the flow when it fails in passing."""
-    UPLOAD = "upload"
-    """Carries an input to the vendor; may be repeated."""
-    FOREIGN = "foreign"
-    """Goes to a host that is not the vendor's API: no credentials."""
-
-
-@frozen(kw_only=True)
-class Request:
-    """One HTTP request, described.
-
-    Attributes:
-        url: absolute and percent-encoded; sent as it stands.
-        classes: the rate classes that it counts in.
-        json: the body, or None for none.
-        hold: how long the vendor may hold the reply back (long-poll), seconds.
-    """
-
-    method: str
-    url: str
-    role: Role = Role.SAFE
-    classes: tuple[str, ...] = ("all",)
-    headers: Mapping[str, str] = field(factory=dict[str, str])
-    json: Any = None
-    hold: float = 0.0
-
-
-@frozen(kw_only=True)
-class Reply:
-    """What came back. ``headers`` has lower-case names."""
-
-    status: int
-    headers: Mapping[str, str] = field(factory=dict[str, str])
-    body: bytes = b""
-
-    def json(self) -> Any:
-        """The body as JSON, or None where it is none."""
-        try:
-            return loads(self.body)
-        except ValueError:
-            return None
-
-    def object(self) -> dict[str, Any]:
-        """The body as a JSON object; empty where it is none."""
-        value = self.json()
-        return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
-@frozen(kw_only=True)
-class Fault:
-    """A request without a reply. ``sent`` tells whether any of it may have left this machine."""
-
-    sent: bool
-    message: str
-
-
-Outcome = Reply | Fault
-
-
-@frozen
-class Save:
-    """A handle to be committed before the flow goes on."""
-
-    handle: Handle
-
-
-Step = Request | Save
-Flow = Generator[Step, Reply, T]
-
-
-Blame = Literal["job", "account", "vendor", "network"]
-
-
-@frozen(kw_only=True)
-class Verdict:
-    """What a refusal or a fault means.
-
-    Attributes:
-        message: one sentence for people, the vendor's words quoted.
-        code: the vendor's own code.
-        retry_after: seconds that the vendor asks to wait.
-        blame: whose fault it is: the ``job``'s, the ``account``'s, the ``vendor``'s or the ``network``'s.
-        charged: whether a charge is likely all the same.
-        handle: the job that the vendor names in its refusal, if it does.
-        limit: the limit that the vendor names (jobs under way), if it does.
-    """
-
-    kind: Kind
-    message: str
-    code: str | None = None
-    retry_after: float | None = None
-    blame: Blame = "vendor"
-    charged: bool = False
-    handle: Handle | None = None
-    limit: int | None = None
-
-
-class Refused(VisemeError):
-    """Thrown into a flow at a request that was refused for good.
-
-    Attributes:
-        verdict: what the refusal means.
-    """
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.message)
-        self.verdict = verdict
-
-
-class Seen(StrEnum):
-    """What a look at a stage showed. Statuses that nobody knows count as running: alive until the deadline."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-    @property
-    def terminal(self) -> bool:
-        return self in (Seen.SUCCEEDED, Seen.FAILED)
-
-
-@frozen(kw_only=True)
-class Observation:
-    """One look at a stage.
-
-    Attributes:
-        status: the vendor's own word.
-        progress: 0 to 100, where the vendor tells.
-        outputs: what there is to fetch, once it succeeded.
-        verdict: why it failed, once it did.
-        hint: seconds until another look is worth it, by the vendor's word.
-        at: when the look's request was sent, UTC seconds; the engine fills it in.
-    """
-
-    seen: Seen
-    status: str
-    progress: float | None = None
-    queue_position: int | None = None
-    outputs: tuple[Artifact, ...] = ()
-    verdict: Verdict | None = None
-    cost: Cost | None = None
-    hint: float | None = None
-    at: float = 0.0
-
-
-@frozen(kw_only=True)
-class Accepted:
-    """The vendor took the job. ``observation`` is what its reply already told of it."""
-
-    handle: Handle
-    observation: Observation | None = None
-
-
-@frozen(kw_only=True)
-class Found:
-    """The lost create was carried out; ``created`` in UTC seconds where the vendor tells."""
-
-    handle: Handle
-    created: float | None = None
-    observation: Observation | None = None
-
-
-@frozen(kw_only=True)
-class Absent:
-    """The lost create was not carried out. Only a lookup that is declared complete may say so."""
-
-
-@frozen(kw_only=True)
-class Undecided:
-    """Nothing was found, and that proves nothing."""
-
-    message: str
-
-
-Finding = Found | Absent | Undecided
-
-
-@frozen(kw_only=True)
-class Answer:
-    """What a vendor said of a cancel: ``cancelled``, ``requested``, ``too_late`` or ``unsupported``."""
-
-    outcome: Literal["cancelled", "requested", "too_late", "unsupported"]
-    message: str = ""
-
-
-@frozen
-class Credential:
-    """What proves an account to its vendor; ``expires`` in UTC seconds, None for never."""
-
-    value: str = field(repr=False)
-    expires: float | None = None
-
-
-class Safety(StrEnum):
-    """How a create whose reply was lost may be settled."""
-
-    NONE = "none"
-    """Not at all: a person decides."""
-    REPLAY = "replay"
-    """The same request with the same key yields the same job."""
-    CORRELATE = "correlate"
-    """The vendor can be asked for it."""
-
-
-@frozen(kw_only=True)
-class Price:
-    """What a model costs: ``amount`` of ``unit`` per ``per``, as published on ``dated``.
-
-    Attributes:
-        step: what a job's price is rounded up to a multiple of; 0 where it is not rounded.
-    """
-
-    amount: float
-    unit: str
-    per: Literal["second", "job"]
-    usd_per_unit: float | None = None
-    dated: str = ""
-    step: float = 0.0
-
-    def cost(self, seconds: float) -> Cost:
-        """What a result of so many seconds costs by this price."""
-        exact = Decimal(repr(self.amount)) * (Decimal(repr(float(seconds))) if self.per == "second" else 1)
-        if self.step:
-            exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
-        amount = float(exact)
-        usd = None if self.usd_per_unit is None else amount * self.usd_per_unit
-        return Cost(amount=amount, unit=self.unit, usd=usd, estimated=True)
-
-
-@frozen(kw_only=True)
-class Model:
-    """What one model takes.
-
-    Attributes:
-        pictures: of ``video`` and ``image``.
-        speech: of ``audio``, ``text`` and ``language``.
-        lag: seconds from create to result that do not depend on the media's length.
-        pace: seconds of work per second of media, a starting value that observation replaces.
-    """
-
-    name: str
-    pictures: frozenset[str] = frozenset({"video"})
-    speech: frozenset[str] = frozenset({"audio"})
-    price: Price | None = None
-    lag: float = 10.0
-    pace: float = 1.0
-
-
-@frozen(kw_only=True)
-class Sheet:
-    """What a vendor can do, as far as the engine has to know. Sources stand where each provider fills it in.
-
-    Attributes:
-        base_url: the vendor's API.
-        models: by name; the first is the default.
-        rates: requests per window and class, used where the account states none.
-        concurrency: seats, used where the account states none.
-        seat_ttl: seconds after which a seat that nothing is heard of is given up.
-        safety: how a lost create may be settled.
-        complete: whether the lookup of ``correlate`` can prove absence.
-        replay_lifetime: seconds for which the vendor remembers a key.
-        bulk: how many ids one list request can look at; 0 for none.
-        hold: the longest long-poll in seconds; 0 for none.
-        first: seconds from create to the first look.
-        every: seconds between looks.
-        cancel: whether a job under way can be called off.
-        result_lifetime: seconds that a result's link lives, as far as known.
-        local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
-    """
-
-    base_url: str
-    models: Mapping[str, Model]
-    rates: Mapping[str, tuple[Rate, ...]]
-    concurrency: int
-    seat_ttl: float = 6 * 3600.0
-    safety: Safety = Safety.NONE
-    complete: bool = False
-    replay_lifetime: float = 24 * 3600.0
-    bulk: int = 0
-    hold: float = 0.0
-    first: float = 10.0
-    every: float = 10.0
-    cancel: bool = False
-    result_lifetime: float | None = None
-    local_files: bool = False
-
-
-@frozen(kw_only=True)
-class NoOptions:
-    """A provider without options."""
-
-
-@frozen(kw_only=True)
-class NoSettings:
-    """A provider without settings of its own."""
 
 
 class Provider(ABC):
@@ -604,34 +320,3 @@ class Provider(ABC):
             blame="network",
             charged=lost,
         )
-
-
-_KINDS = {
-    400: Kind.INVALID,
-    401: Kind.AUTH,
-    402: Kind.NO_CREDIT,
-    403: Kind.AUTH,
-    404: Kind.NOT_FOUND,
-    405: Kind.NOT_FOUND,
-    408: Kind.TRANSIENT,
-    413: Kind.INVALID,
-    415: Kind.INVALID,
-    422: Kind.INVALID,
-    425: Kind.TRANSIENT,
-    429: Kind.LIMITED,
-}
-
-
-def http_kind(request: Request, status: int) -> Kind:
-    """What an HTTP status says by itself; a 5xx (or 408) leaves the fate of a paid request open."""
-    kind = _KINDS.get(status, Kind.TRANSIENT if status >= 500 else Kind.INVALID)
-    return Kind.FATE_UNKNOWN if kind is Kind.TRANSIENT and request.role is Role.PAID else kind
-
-
-def retry_after(reply: Reply) -> float | None:
-    """Seconds of a ``Retry-After`` header in its number form; the engine reads the date form, which needs a clock."""
-    try:
-        seconds = float(reply.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 1e9 else None

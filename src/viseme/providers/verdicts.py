@@ -1,0 +1,141 @@
+"""What a vendor's answers mean: refusals and faults judged, jobs seen, lost creates found or not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from attrs import frozen
+
+from viseme.attempts import Handle
+from viseme.errors import Kind, VisemeError
+from viseme.results import Artifact, Cost
+
+__all__ = [
+    "Absent",
+    "Accepted",
+    "Answer",
+    "Blame",
+    "Finding",
+    "Found",
+    "Observation",
+    "Refused",
+    "Seen",
+    "Undecided",
+    "Verdict",
+]
+
+Blame = Literal["job", "account", "vendor", "network"]
+
+
+@frozen(kw_only=True)
+class Verdict:
+    """What a refusal or a fault means.
+
+    Attributes:
+        message: one sentence for people, the vendor's words quoted.
+        code: the vendor's own code.
+        retry_after: seconds that the vendor asks to wait.
+        blame: whose fault it is: the ``job``'s, the ``account``'s, the ``vendor``'s or the ``network``'s.
+        charged: whether a charge is likely all the same.
+        handle: the job that the vendor names in its refusal, if it does.
+        limit: the limit that the vendor names (jobs under way), if it does.
+    """
+
+    kind: Kind
+    message: str
+    code: str | None = None
+    retry_after: float | None = None
+    blame: Blame = "vendor"
+    charged: bool = False
+    handle: Handle | None = None
+    limit: int | None = None
+
+
+class Refused(VisemeError):
+    """Thrown into a flow at a request that was refused for good.
+
+    Attributes:
+        verdict: what the refusal means.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.message)
+        self.verdict = verdict
+
+
+class Seen(StrEnum):
+    """What a look at a stage showed. Statuses that nobody knows count as running: alive until the deadline."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (Seen.SUCCEEDED, Seen.FAILED)
+
+
+@frozen(kw_only=True)
+class Observation:
+    """One look at a stage.
+
+    Attributes:
+        status: the vendor's own word.
+        progress: 0 to 100, where the vendor tells.
+        outputs: what there is to fetch, once it succeeded.
+        verdict: why it failed, once it did.
+        hint: seconds until another look is worth it, by the vendor's word.
+        at: when the look's request was sent, UTC seconds; the engine fills it in.
+    """
+
+    seen: Seen
+    status: str
+    progress: float | None = None
+    queue_position: int | None = None
+    outputs: tuple[Artifact, ...] = ()
+    verdict: Verdict | None = None
+    cost: Cost | None = None
+    hint: float | None = None
+    at: float = 0.0
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """The vendor took the job. ``observation`` is what its reply already told of it."""
+
+    handle: Handle
+    observation: Observation | None = None
+
+
+@frozen(kw_only=True)
+class Found:
+    """The lost create was carried out; ``created`` in UTC seconds where the vendor tells."""
+
+    handle: Handle
+    created: float | None = None
+    observation: Observation | None = None
+
+
+@frozen(kw_only=True)
+class Absent:
+    """The lost create was not carried out. Only a lookup that is declared complete may say so."""
+
+
+@frozen(kw_only=True)
+class Undecided:
+    """Nothing was found, and that proves nothing."""
+
+    message: str
+
+
+Finding = Found | Absent | Undecided
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What a vendor said of a cancel: ``cancelled``, ``requested``, ``too_late`` or ``unsupported``."""
+
+    outcome: Literal["cancelled", "requested", "too_late", "unsupported"]
+    message: str = ""
