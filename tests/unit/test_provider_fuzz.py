@@ -17,7 +17,7 @@ from viseme.codec import dumps
 from viseme.config import Account
 from viseme.errors import JobInvalid, Kind, VisemeError
 from viseme.jobs import Job
-from viseme.providers import base
+from viseme.providers import steps
 from viseme.providers.aimlapi import AimlApi
 from viseme.providers.base import Fault, Flow, Outcome, Provider, Refused, Reply, Request, Role, Verdict
 from viseme.providers.jogg import JoggAI
@@ -35,7 +35,7 @@ def json_reader(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both readers of JSON: they differ in what they let through."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "standard":
-            patch.setattr(base, "loads", codec._stdlib_loads)
+            patch.setattr(steps, "loads", codec._stdlib_loads)
         yield
 
 
