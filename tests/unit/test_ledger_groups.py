@@ -341,22 +341,34 @@ async def test_to_the_end_prefers_the_cancellation_to_the_outcome() -> None:
         await task
 
 
-async def test_a_cancelled_reader_leaves_its_question_behind_and_close_waits_for_it(tmp_path: Path) -> None:
-    gate = Gate(house("sqlite", tmp_path))
-    ledger = gate.ledger
+async def test_one_question_at_a_time_has_the_connection_and_close_waits_for_it(tmp_path: Path) -> None:
+    go, story = asyncio.Event(), list[str]()
+
+    async def blocking(function: Callable[[], Any]) -> Any:
+        story.append("begins")
+        await go.wait()
+        outcome = await in_thread(function)
+        story.append("ends")
+        return outcome
+
+    go.set()
+    ledger = SqliteLedger(tmp_path / "viseme.db", blocking=blocking)
     await ledger.open()
-    await ledger.add([row("a")])
-    gate.shut()
-    reading = asyncio.ensure_future(ledger.tasks(["a"]))
-    await gate.reached.wait()
-    reading.cancel()
+    go.clear()
+    story.clear()
+    cancelled = asyncio.ensure_future(ledger.seats())
     await settle()
-    assert reading.cancelled()
+    waiting = asyncio.ensure_future(ledger.seats())
+    await settle()
+    cancelled.cancel()
     closing = asyncio.ensure_future(ledger.close())
     await settle()
-    assert not closing.done()
-    gate.open.set()
+    assert cancelled.cancelled()
+    assert story == ["begins"]
+    go.set()
     await closing
+    assert await waiting == []
+    assert story == ["begins", "ends", "begins", "ends", "begins", "ends"]  # two readings, then the closing itself
 
 
 async def test_questions_that_overlap_share_a_hop(tmp_path: Path) -> None:

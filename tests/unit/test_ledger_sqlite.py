@@ -182,6 +182,7 @@ async def test_a_damaged_ledger_is_told_as_such(path: Path) -> None:
 
 
 async def test_the_same_process_may_not_own_it_twice(path: Path) -> None:
+    write(path.with_name("viseme.db.lock"), b"12345678901234567890 was here")
     async with at(path):
         with pytest.raises(LedgerBusy, match="this process") as caught:
             await at(path).open()
