@@ -30,7 +30,8 @@ async def lipsync(
         job: the fields of :class:`viseme.Job`, e.g. ``video`` and ``audio``.
 
     Raises:
-        JobInvalid, JobFailed, Parked: as :meth:`viseme.Task.result`. Calling again with the same fields goes on where it was,
+        JobInvalid, JobFailed, Parked: as :meth:`viseme.Task.result`. Calling again with the same fields goes on where
+        it was,
             and never creates the job twice.
     """
     async with Scheduler([account], output=output, ledger=ledger) as scheduler:

@@ -36,7 +36,10 @@ class Hold:
     policy: Policy
 
     async def take(self, signal: Signal) -> Step | None:
-        """Advance the task by a signal; durable, and told to readers, when this returns. None: the signal changed nothing."""
+        """Advance the task by a signal; durable, and told to readers, when this returns.
+
+        None: the signal changed nothing.
+        """
         step = await self._book.write(self.row, signal, self.policy)
         if step is not None:
             self.row = step.row
@@ -93,7 +96,10 @@ class Book:
         return entry is not None and entry.lock.locked()
 
     async def look(self, task: str) -> TaskRow:
-        """The task as it stands, for whoever does not change it. Raises KeyError where the ledger has none of that id."""
+        """The task as it stands, for whoever does not change it.
+
+        Raises KeyError where the ledger has none of that id.
+        """
         rows = await self._load_many([task])
         if not rows:
             raise KeyError(task)

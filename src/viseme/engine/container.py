@@ -19,7 +19,7 @@ def page_in_disguise(headers: Mapping[str, str], head: bytes) -> str | None:
         head: the body's first bytes.
     """
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind in _PAGE_TYPES and not head[4:8] == b"ftyp":
+    if kind in _PAGE_TYPES and head[4:8] != b"ftyp":
         return f"the link answers with {kind} instead of a video"
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
         return "the link answers with a page instead of a video"

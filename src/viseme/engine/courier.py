@@ -70,7 +70,8 @@ class Courier:
         """Run a flow to its end.
 
         Args:
-            before: awaited when the paid request has its place and is about to leave; what it raises keeps the request here.
+            before: awaited when the paid request has its place and is about to leave; what it raises keeps the request
+                here.
             keep: commits a handle that the flow wants saved.
             tries: how often a safe request is sent while it fails in passing.
 
@@ -153,7 +154,9 @@ class Courier:
     def clean(self, verdict: Verdict) -> Verdict:
         """The verdict without the account's key, which some vendors quote back in their refusals."""
         key = self.provider.account.api_key
-        return evolve(verdict, message=verdict.message.replace(key, "***")) if key and key in verdict.message else verdict
+        if not key or key not in verdict.message:
+            return verdict
+        return evolve(verdict, message=verdict.message.replace(key, "***"))
 
     def _dated(self, value: str | None) -> float | None:
         """Seconds of a ``Retry-After`` in its date form."""
@@ -206,7 +209,8 @@ def _send(flow: Flow[Any], reply: Reply, paid: bool) -> Step:
         raise
     except Exception as error:
         kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
-        raise Refused(Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)) from error
+        verdict = Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)
+        raise Refused(verdict) from error
 
 
 def _wire(request: Request, headers: Mapping[str, str]) -> Wire:

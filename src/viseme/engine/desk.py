@@ -164,7 +164,7 @@ class Desk:
         self.world.call_at(self.world.monotonic() + _PROBE, self.reopen)
 
     def _slowed(self, classes: tuple[str, ...], verdict: Verdict) -> None:
-        """A 429: hold the request's classes; where it does not say which limit was met, halve the wider one for a while."""
+        """A 429: hold the request's classes; where it names no limit, halve the wider one for a while."""
         wait = verdict.retry_after if verdict.retry_after is not None else self._growing(classes)
         wait *= 1 + self.world.random() / 10
         self.pool.rates.hold(classes, wait)
@@ -175,7 +175,7 @@ class Desk:
             self.width = 1
 
     def _growing(self, classes: tuple[str, ...]) -> float:
-        """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60, from the start again after two quiet minutes."""
+        """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60; two quiet minutes start it anew."""
         now = self.world.monotonic()
         times, last = self._slow.get(classes, (0, -math.inf))
         times = 1 if now - last > 120 else times + 1

@@ -1,4 +1,4 @@
-"""One download: streamed to a part file in constant memory, taken up where it broke off, checked, hashed, synced, renamed."""
+"""One download: streamed to a part file, taken up where it broke off, checked, hashed, synced, renamed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Download:
     """Fetches one file.
 
     Args:
-        final: the file's path; the part file is ``<final>.part``, what it was cut from is noted in ``<final>.part.tag``.
+        final: the file's path; the part file is ``<final>.part``, what it was cut from is noted in
+            ``<final>.part.tag``.
         video: whether the file must be a video; a cover is taken as it is.
     """
 

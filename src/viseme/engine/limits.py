@@ -1,7 +1,8 @@
 """Rates that are exact at the vendor.
 
-A vendor counts a request when it arrives, which is some time between our sending it and our seeing the reply. So a request holds its
-place from sending until one window length after its reply was seen: whenever in between it arrived, the vendor never counts too many.
+A vendor counts a request when it arrives, which is some time between our sending it and our seeing the reply. So a
+request holds its place from sending until one window length after its reply was seen: whenever in between it arrived,
+the vendor never counts too many.
 """
 
 from __future__ import annotations
@@ -105,9 +106,9 @@ class Place:
 class Rates:
     """The windows that a pool's requests pass, and those who wait for room in them.
 
-    A request passes every window that names one of its classes. Waiters go first come, first served within a priority. One that waits
-    for one window has a place kept in its others, so that nobody starves; but only where it could use it soon, so that a create that
-    waits for tomorrow keeps no read from the window that both pass.
+    A request passes every window that names one of its classes. Waiters go first come, first served within a priority.
+    One that waits for one window has a place kept in its others, so that nobody starves; but only where it could use it
+    soon, so that a create that waits for tomorrow keeps no read from the window that both pass.
     """
 
     clock: Callable[[], float]
@@ -166,7 +167,8 @@ class Rates:
             window.remember(ended, now)
 
     def wait_until(self, classes: Iterable[str]) -> float | None:
-        """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end can tell."""
+        """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end
+        can tell."""
         now = self.clock()
         full = [window for window in self.windows(classes) if window.room(now) <= 0]
         times = [at for window in full if (at := window.next_room(now)) is not None]
@@ -244,7 +246,8 @@ class Rates:
 
 
 def _kept_for(windows: tuple[Window, ...], full: list[Window], now: float) -> list[Window]:
-    """Where a place is kept for a waiter: in the full windows, and in those where one that is taken now comes back too late for it."""
+    """Where a place is kept for a waiter: in the full windows, and in those where one that is taken now comes back too
+    late for it."""
     due = max(window.next_room(now) or now + window.length for window in full)
     return [window for window in windows if window in full or due <= now + window.length]
 

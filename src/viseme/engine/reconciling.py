@@ -128,7 +128,7 @@ class Reconciler:
             wait = min(_APART, wait * 2)
 
     async def _replay(self, hold: Hold, intent: Intent) -> None:
-        """Send the same create with the same key; the vendor answers with the job that the first one made, or makes it now."""
+        """Send the same create with the same key: the vendor answers with the first one's job, or makes it now."""
         flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
         shield = CancelScope(deadline=self.world.monotonic() + 2 * _PATIENCE)
 

@@ -135,7 +135,7 @@ class Scheduler:
             self._open.core.fetcher.stop()
 
     def hurry(self) -> None:
-        """Stop without waiting for the replies of creates that have left; the next run finds out what became of them."""
+        """Stop without waiting for the replies of creates that have left; the next run settles them."""
         self._stop.set()
         if self._open is not None:
             for office in self._open.core.offices.values():

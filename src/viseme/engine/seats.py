@@ -1,4 +1,4 @@
-"""Seats: how many jobs may be under way at a vendor, counted until their end is seen and not until our interest ends."""
+"""Seats: how many jobs may be under way at a vendor, counted until their end is seen, not until our interest ends."""
 
 from __future__ import annotations
 

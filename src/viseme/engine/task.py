@@ -19,7 +19,8 @@ class Why:
     """What a task waits for.
 
     Attributes:
-        gate: ``rate``, ``seat``, ``opening``, ``pause``, ``poll``, ``download``, ``reconcile``, ``person``, or None for nothing.
+        gate: ``rate``, ``seat``, ``opening``, ``pause``, ``poll``, ``download``, ``reconcile``, ``person``, or None for
+            nothing.
         until: when that is over, UTC seconds, where it is known.
         message: the same as a sentence.
     """

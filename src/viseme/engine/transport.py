@@ -1,7 +1,7 @@
 """The network: each request is sent once, to where it may go, and its outcome is a value.
 
-aiohttp by itself repeats GET, PUT and DELETE whose connection drops, follows redirects with the vendor's key header, and gives up after
-five minutes. None of that may happen to a paid request, so the sessions here are made for this work.
+aiohttp by itself repeats GET, PUT and DELETE whose connection drops, follows redirects with the vendor's key header,
+and gives up after five minutes. None of that may happen to a paid request, so the sessions here are made for this work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @frozen
 class Line:
-    """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private addresses."""
+    """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private
+    addresses."""
 
     account: str
     private: bool = False
@@ -84,7 +85,7 @@ class Transport(Protocol):
     def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
     ) -> AbstractAsyncContextManager[Stream]:
-        """Open a download, redirects followed and each address checked; ``stall`` seconds without a byte break it off."""
+        """Open a download, redirects followed, each address checked; ``stall`` seconds without a byte break it off."""
         ...
 
 
