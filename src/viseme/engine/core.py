@@ -181,7 +181,7 @@ class Core:
             return row if signal is None or await hold.take(signal) is None else None
 
     async def _share(self, task: str, run: int) -> bool:
-        """Let a run hear the end of a task that another run drives; False if nobody drives it (it is only looked at)."""
+        """Let a run hear the end of a task that another run drives; False if nobody drives it."""
         self._shared.setdefault(task, []).append(run)
         driven = self._driven(await self.book.look(task))
         waiting = self._shared.get(task, [])
@@ -283,7 +283,10 @@ class Core:
         try:
             async with self.book.hold(task) as hold:
                 if hold.row.state not in ENDED:
+                    fetched = hold.row.state is State.FETCHING
                     await hold.take(Called(await self._cancel_remotely(office, hold.row)))
+                    if fetched:
+                        await self.fetcher.discard(hold.row)
         finally:
             self.called_off.discard(task)
 

@@ -7,6 +7,7 @@ import heapq
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 from anyio import CancelScope
@@ -71,6 +72,17 @@ class Fetcher:
         scope = self._under_way.get(task)
         if scope is not None:
             scope.cancel()
+
+    async def discard(self, row: TaskRow) -> None:
+        """Remove what was fetched of a result that nobody wants any more."""
+        part = os.path.join(self.folder, output_name(row.key, row.job.output)) + ".part"
+
+        def remove() -> None:
+            self.world.disk.remove(part)
+            self.world.disk.remove(part + ".tag")
+
+        with suppress(OSError):
+            await self.world.blocking(remove)
 
     def _fill(self) -> None:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
