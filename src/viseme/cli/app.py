@@ -110,6 +110,72 @@ def resume(
 
 
 @app.command()
+def status(
+    out: Out = None,
+    ledger: Ledger = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show how the jobs stand and what each account waits for, also during a run."""
+
+    def command() -> int:
+        from viseme.cli.status import status
+
+        return status(out=out, ledger=ledger, as_json=as_json)
+
+    finish(command)
+
+
+@app.command()
+def reconcile(
+    resubmit: Annotated[
+        str | None, typer.Option("--resubmit", metavar="KEY", help="Create it anew; it may be paid twice.")
+    ] = None,
+    abandon: Annotated[str | None, typer.Option("--abandon", metavar="KEY", help="End it as failed.")] = None,
+    out: Out = None,
+    ledger: Ledger = None,
+    config: ConfigFile = None,
+) -> None:
+    """List the creates whose fate is unknown, or decide about one."""
+
+    def command() -> int:
+        from viseme.cli.reconcile import reconcile
+
+        return reconcile(resubmit=resubmit, abandon=abandon, out=out, ledger=ledger, config=config)
+
+    finish(command)
+
+
+@app.command()
+def cancel(
+    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="The jobs to call off.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
+    out: Out = None,
+    ledger: Ledger = None,
+    config: ConfigFile = None,
+) -> None:
+    """Call jobs off: here at once, at the vendor where it can be."""
+
+    def command() -> int:
+        from viseme.cli.cancel import cancel
+
+        return cancel(keys or [], every=every, out=out, ledger=ledger, config=config)
+
+    finish(command)
+
+
+@app.command()
+def accounts(config: ConfigFile = None) -> None:
+    """Show the configured accounts and their limits, never their keys."""
+
+    def command() -> int:
+        from viseme.cli.accounts import accounts
+
+        return accounts(config)
+
+    finish(command)
+
+
+@app.command()
 def sandbox(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free one.")],
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",

@@ -24,5 +24,10 @@ def show(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         table.add_column(title, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*row)
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=_WIDE, color_system=None)
-    console.print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=_WIDE, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
