@@ -338,7 +338,7 @@ async def test_those_behind_a_waiter_that_gives_up_move_up_at_once() -> None:
     behind = asyncio.ensure_future(rates.acquire(("create",)))
     await settled()
     blocking.cancel()
-    await anyio.sleep(0)
+    await settled()
     rates.configure(parsed({"create": "2/min"}))
     await settled()
     assert behind.done()
@@ -462,7 +462,6 @@ async def test_creates_of_several_accounts_of_a_pool_are_remembered_in_their_ord
     with anyio.fail_after(30):
         await rates.acquire(CREATE)
     assert now() - began == pytest.approx(10)
-    await anyio.sleep(0)
 
 
 # -- what is told --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from viseme.attempts import Handle, Intent, Seat, TaskRow
 from viseme.errors import Failure, Kind
 from viseme.events import EventType
 from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict
-from viseme.results import ENDED, Reason, State
+from viseme.results import ENDED, Reason, State, Timings
 
 __all__ = [
     "ACCOUNT_TROUBLE",
@@ -220,14 +220,37 @@ Signal = (
 )
 
 
+_OPEN = frozenset(State) - ENDED
+_UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
+_BEFORE = _UNSETTLED | {State.QUEUED, State.PREPARING}
+_BELONGS: Mapping[type, frozenset[State]] = {
+    Intended: _BEFORE,
+    Taken: _BEFORE,
+    Turned: _BEFORE,
+    Lost: _UNSETTLED,
+    Reconciles: frozenset({State.RECONCILING}),
+    Refound: frozenset({State.RECONCILING}),
+    Proved: frozenset({State.RECONCILING}),
+    Unsettled: _UNSETTLED,
+    Fetched: frozenset({State.FETCHING}),
+    Unfetched: frozenset({State.FETCHING}),
+}
+"""Where a signal means something: once the vendor has the job, nothing that is said of its create can start another."""
+
+
 def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
-    """What follows from a signal; None where it changes nothing (an ended task, an older observation).
+    """What follows from a signal; None where it changes nothing.
+
+    Nothing changes an ended task but an order to reopen it, nothing that is known gives way to an older observation, and
+    late news of a create changes nothing about a job that the vendor has.
 
     Args:
         now: UTC seconds.
     """
     if row.state in ENDED:
         return _after_the_end(row, signal, now)
+    if row.state not in _BELONGS.get(type(signal), _OPEN):
+        return None
     match signal:
         case Intended(intent, seat):
             return _intended(row, intent, seat)
@@ -243,10 +266,11 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
             told = (EventType.RECONCILING, {"method": method})
             return Step(row=evolve(row, state=State.RECONCILING), events=(told,))
         case Proved():
-            back = evolve(row, state=State.QUEUED, attempt=max(0, row.attempt - 1), failure=None)
+            back = evolve(row, state=State.QUEUED, attempt=_before_this_create(row), failure=None)
             return Step(row=back, closes=row.seat, next=Next.CREATE)
         case Unsettled():
-            return _unsettled(row, signal, policy, now)
+            closed = _closed(row, now)
+            return evolve(_unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
         case Observed(observation):
             return _observed(row, observation, policy, now)
         case Fetched():
@@ -309,20 +333,33 @@ def _taken(row: TaskRow, handle: Handle, seen: Observation | None, policy: Polic
 
 def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
     verdict, intent = signal.verdict, _closed(row, now)
-    failure = _failure(verdict)
+    failure, seat = _failure(verdict), _seat_of_this_create(row)
     back = evolve(
-        row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=max(0, row.attempt - 1)
+        row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=_before_this_create(row)
     )
     if verdict.kind in BACK_IN_LINE:
         kind = EventType.RETRYING if verdict.kind is Kind.TRANSIENT else EventType.THROTTLED
         data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
-        return Step(row=back, events=((kind, data),), intent=intent, closes=row.seat, next=Next.CREATE)
+        return Step(row=back, events=((kind, data),), intent=intent, closes=seat, next=Next.CREATE)
     reason = ACCOUNT_TROUBLE.get(verdict.kind)
     if reason is None:
-        return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=row.seat)
+        return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=seat)
     if signal.keep_waiting:
-        return Step(row=back, intent=intent, closes=row.seat, next=Next.CREATE)
-    return evolve(_parks(back, reason, failure), intent=intent, closes=row.seat)
+        return Step(row=back, intent=intent, closes=seat, next=Next.CREATE)
+    return evolve(_parks(back, reason, failure), intent=intent, closes=seat)
+
+
+def _seat_of_this_create(row: TaskRow) -> str | None:
+    """The seat that comes free when the create under way, or about to be, comes to nothing.
+
+    Before an attempt's first create that is none: the row still names the attempt before, whose job may run on.
+    """
+    return row.seat if row.state in _UNSETTLED or row.handles else None
+
+
+def _before_this_create(row: TaskRow) -> int:
+    """How many attempts there were before the create that came to nothing; a later stage's is no new attempt."""
+    return row.attempt - 1 if row.state in _UNSETTLED and not row.handles else row.attempt
 
 
 def _gate(kind: Kind) -> str:
@@ -384,16 +421,31 @@ def _done(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
 
 
 def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
+    if row.parked:  # told by the run that takes the task up again, which looks at once
+        return Step(row=row, closes=row.seat)
     verdict = seen.verdict or Verdict(kind=Kind.JOB_FAILED, message="the vendor failed the job without saying why")
     failure = _failure(verdict)
-    again = verdict.blame == "vendor" and (policy.pay_again or not verdict.charged)
+    again = verdict.blame == "vendor" and (policy.pay_again or not verdict.charged) and row.file is None
     if row.attempt < policy.attempts and again:
         told = (EventType.RETRYING, {"attempt": row.attempt + 1, "error": failure_data(failure)})
-        fresh = evolve(
-            row, state=State.QUEUED, handle=None, handles={}, stage="", failure=failure, observed=0.0, since=None
-        )
-        return Step(row=fresh, events=() if row.parked else (told,), closes=row.seat, next=Next.CREATE)
+        return Step(row=evolve(_anew(row), failure=failure), events=(told,), closes=row.seat, next=Next.CREATE)
     return evolve(_fails(row, failure, now), closes=row.seat)
+
+
+def _anew(row: TaskRow) -> TaskRow:
+    """The row before a further attempt: nothing is left of the one before but its number."""
+    return evolve(
+        row,
+        state=State.QUEUED,
+        stage="",
+        handle=None,
+        handles={},
+        outputs=(),
+        observed=0.0,
+        status=None,
+        since=None,
+        timings=Timings(queued=row.timings.queued),
+    )
 
 
 def _fails(row: TaskRow, failure: Failure, now: float) -> Step:
@@ -429,10 +481,14 @@ def _unfetched(row: TaskRow, signal: Unfetched) -> Step:
 
 def _called(row: TaskRow, answer: Answer | None, now: float) -> Step:
     says = None if answer is None else (answer.message or answer.outcome)
-    under_way = row.state in (State.CREATING, State.RECONCILING, State.WAITING)
-    over = row.seat if not under_way or (answer is not None and answer.outcome == "cancelled") else None
-    ended = evolve(row, state=State.CANCELLED, parked=None, vendor_says=says, timings=evolve(row.timings, ended=now))
-    return Step(row=ended, events=((EventType.CANCELLED, {"vendor": says}),), closes=over)
+    if answer is not None and answer.outcome == "cancelled":
+        over: str | None = row.seat
+    else:
+        over = _seat_of_this_create(row) if row.state is State.QUEUED else None
+    intent = _closed(row, now)
+    ended = evolve(row, state=State.CANCELLED, parked=None, vendor_says=says, intent=intent or row.intent)
+    ended = evolve(ended, timings=evolve(row.timings, ended=now))
+    return Step(row=ended, events=((EventType.CANCELLED, {"vendor": says}),), intent=intent, closes=over)
 
 
 def _parks(row: TaskRow, reason: Reason, failure: Failure | None) -> Step:
@@ -462,18 +518,8 @@ def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
         case Observed(observation) if observation.seen.terminal:
             return Step(row=row, closes=row.seat)
         case Reopened(run, True):
-            fresh = evolve(
-                row,
-                run=run,
-                state=State.QUEUED,
-                stage="",
-                handle=None,
-                handles={},
-                outputs=(),
-                observed=0.0,
-                since=None,
-            )
-            return Step(row=evolve(fresh, failure=None, tries=0), next=Next.CREATE)
+            fresh = evolve(_anew(row), run=run, failure=None, cost=None, vendor_says=None, tries=0)
+            return Step(row=evolve(fresh, file=None, bytes=None, sha256=None), next=Next.CREATE)
         case Reopened(run) if row.handle is not None:
             again = evolve(row, run=run, state=State.WAITING, outputs=(), observed=0.0, since=now, tries=0)
             return Step(row=again, next=Next.REFRESH)
