@@ -15,7 +15,8 @@ from tests.unit.ledgers import KINDS, House, creating, house, in_thread, job, mo
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType
 from viseme.ledger import Change, MemoryLedger, SqliteLedger
-from viseme.ledger.grouped import GroupLedger, to_the_end
+from viseme.ledger.ending import to_the_end
+from viseme.ledger.grouped import GroupLedger
 from viseme.results import State
 
 

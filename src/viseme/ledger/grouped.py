@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-import anyio
 from attrs import frozen
 
 from viseme.attempts import TaskRow
@@ -17,10 +16,11 @@ from viseme.events import Event
 from viseme.jobs import Job
 from viseme.ledger import works
 from viseme.ledger.base import Change, Ledger, Order
+from viseme.ledger.ending import to_the_end
 from viseme.ledger.rows import text
 from viseme.ledger.works import Given, Outcome, Work
 
-__all__ = ["GroupLedger", "Statistics", "to_the_end"]
+__all__ = ["GroupLedger", "Statistics"]
 
 T = TypeVar("T")
 
@@ -43,23 +43,6 @@ class Statistics:
     works: int
     failed: int
     pending: int
-
-
-async def to_the_end(work: Awaitable[T]) -> T:
-    """Await work to its end though the caller is cancelled meanwhile; the cancellation goes on afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:  # raised again below, unless a cancellation goes first
-                break
-    if cancelled is not None and not task.cancelled():
-        raise cancelled
-    return task.result()
 
 
 class GroupLedger(Ledger):

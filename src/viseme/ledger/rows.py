@@ -123,6 +123,12 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
         body["seq"] = seq
     if row.parked is not None:
         body["parked"] = row.parked.value
+    _build(row, body)
+    return text(body)
+
+
+def _build(row: TaskRow, body: dict[str, Any]) -> None:
+    """Add the fields that are values of their own."""
     if row.intent is not None:
         body["intent"] = _intent_body(row.intent)
     if row.handles:
@@ -136,7 +142,6 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     timings = _given(row.timings, _TIMES)
     if timings:
         body["timings"] = timings
-    return text(body)
 
 
 def _failure_body(failure: Failure) -> list[str | None]:
