@@ -51,4 +51,6 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
         offset += length
     if offset > size:
         return f"the video file is cut off: {size} of at least {offset} bytes"
-    return None if kinds & {b"moov", b"moof"} else "the video file has no index (moov)"
+    if not kinds & {b"moov", b"moof"}:
+        return "the video file has no index (moov)"
+    return None if b"mdat" in kinds else "the video file has no media (mdat)"

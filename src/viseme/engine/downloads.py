@@ -20,8 +20,11 @@ __all__ = ["DeadLink", "Download", "Landed", "Unfit"]
 
 _FLUSH = 1 << 20
 _HEAD = 512
+_LEAST = 8
+"""A file of fewer bytes is no video."""
 _GONE = frozenset({400, 401, 403, 404, 410})
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_SIZE = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
 class DeadLink(Exception):
@@ -71,6 +74,11 @@ class Download:
         """Where the bytes gather."""
         return self.final + ".part"
 
+    @property
+    def tag(self) -> str:
+        """Where it is noted what they were cut from."""
+        return self.part + ".tag"
+
     async def run(self) -> Landed:
         """Fetch the file.
 
@@ -114,7 +122,11 @@ class Download:
             if not await self._opens(stream):
                 return self._total is not None and self._written + self._pending == self._total
             await self._take(stream)
-        return self._total is None or self._written + self._pending >= self._total
+        have = self._written + self._pending
+        if self._total is not None and have > self._total:
+            await self._restart()
+            return False
+        return self._total is None or have == self._total
 
     async def _opens(self, stream: Stream) -> bool:
         """Read the status line and headers; True if the body is to be taken."""
@@ -125,14 +137,16 @@ class Download:
             if self._total is None or self._written + self._pending != self._total:
                 await self._restart()
             return False
+        if status not in (200, 206):
+            raise Broken(f"the link answers HTTP {status}")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise Unfit("the link answers with a compressed body that was not asked for")
         if status == 206:
             return await self._continues(headers)
-        if status != 200:
-            raise Broken(f"the link answers HTTP {status}")
         await self._restart()
         self._identify(headers)
         length = headers.get("content-length", "")
-        self._total = int(length) if length.isdigit() else None
+        self._total = int(length) if _SIZE.fullmatch(length) else None
         self._refuse_large(self._total or 0)
         return True
 
@@ -151,10 +165,8 @@ class Download:
             if not piece:
                 continue
             have = self._written + self._pending
-            if have < _HEAD:
-                self._refuse_page(
-                    stream.headers, b"".join([*self._pieces, piece])[:_HEAD] if not self._written else b""
-                )
+            if have < _HEAD and not self._written:
+                self._refuse_page(stream.headers, b"".join([*self._pieces, piece])[:_HEAD])
             self._refuse_large(have + len(piece))
             self._pieces.append(piece)
             self._pending += len(piece)
@@ -163,15 +175,13 @@ class Download:
 
     def _identify(self, headers: Mapping[str, str]) -> None:
         """Note what a later request must match: a strong ETag, else Last-Modified."""
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise Unfit("the link answers with a compressed body that was not asked for")
         tag = headers.get("etag", "")
         self._tag = tag if tag.startswith('"') else headers.get("last-modified")
         if headers.get("accept-ranges", "").lower() == "none":
             self._tag = None
 
     def _refuse_page(self, headers: Mapping[str, str], head: bytes) -> None:
-        page = page_in_disguise(headers, head) if self.video and head else None
+        page = page_in_disguise(headers, head) if self.video and len(head) >= _LEAST else None
         if page is not None:
             raise DeadLink(page)
 
@@ -187,12 +197,12 @@ class Download:
         def look() -> tuple[str | None, int, Any]:
             disk, digest = self.world.disk, hashlib.sha256()
             size = disk.size(self.part)
-            if size is None:
+            if not size or disk.size(self.tag) is None:
+                if size is not None:
+                    disk.remove(self.part)
+                disk.remove(self.tag)
                 return None, 0, digest
-            if not size or disk.size(self.part + ".tag") is None:
-                disk.remove(self.part)
-                return None, 0, digest
-            tag = b"".join(disk.read(self.part + ".tag")).decode("latin-1")
+            tag = b"".join(disk.read(self.tag)).decode("latin-1")
             for piece in disk.read(self.part):
                 digest.update(piece)
             return tag, size, digest
@@ -208,39 +218,46 @@ class Download:
     async def _flush(self) -> None:
         if not self._pending:
             return
-        pieces, at, first = self._pieces, self._written, self._written == 0
+        pieces, at = self._pieces, self._written
         self._pieces, self._written, self._pending = [], self._written + self._pending, 0
 
         def write() -> None:
-            self.world.disk.append(self.part, pieces, at=at)
-            for piece in pieces:
-                self._hash.update(piece)
-            if first and self._tag:
+            self._write(pieces, at)
+            if not at and self._tag:
                 self._noted = True
-                self.world.disk.append(self.part + ".tag", [self._tag.encode("latin-1", "replace")], at=0)
+                self.world.disk.append(self.tag, [self._tag.encode("latin-1", "replace")], at=0)
 
         await self.world.blocking(write)
+
+    def _write(self, pieces: list[bytes], at: int) -> None:
+        """Write behind what is there. Off the event loop."""
+        if not at and self._noted:  # of another version, which the new bytes must not be taken for
+            self._noted = False
+            self.world.disk.remove(self.tag)
+        self.world.disk.append(self.part, pieces, at=at)
+        for piece in pieces:
+            self._hash.update(piece)
 
     async def _land(self) -> Landed:
         """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""
         pieces, at, size = self._pieces, self._written, self._written + self._pending
         if not size:
             raise DeadLink("the link answers with an empty file")
+        if size < _LEAST and self.video:
+            raise DeadLink(f"the link answers with {size} bytes, which are no video")
 
         def land() -> str:
             disk = self.world.disk
             if pieces:
-                disk.append(self.part, pieces, at=at)
-                for piece in pieces:
-                    self._hash.update(piece)
+                self._write(pieces, at)
             torn = torn_mp4(size, partial(disk.peek, self.part)) if self.video else None
             if torn is not None:
                 disk.remove(self.part)
-                disk.remove(self.part + ".tag")
+                disk.remove(self.tag)
                 raise DeadLink(torn)
             disk.settle(self.part, self.final)
             if self._noted:
-                disk.remove(self.part + ".tag")
+                disk.remove(self.tag)
             return self._hash.hexdigest()
 
         digest = await self.world.blocking(land)
