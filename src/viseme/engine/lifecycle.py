@@ -29,6 +29,7 @@ __all__ = [
     "Reconciles",
     "Refound",
     "Reopened",
+    "Resent",
     "Resumed",
     "Signal",
     "Step",
@@ -128,6 +129,13 @@ class Reconciles:
 
 
 @frozen
+class Resent:
+    """The lost create is sent once more under its key, or that came to nothing: each sending counts in the rates."""
+
+    intent: Intent
+
+
+@frozen
 class Refound:
     """The lost create turned out to have been carried out."""
 
@@ -207,6 +215,7 @@ Signal = (
     | Turned
     | Lost
     | Reconciles
+    | Resent
     | Refound
     | Proved
     | Unsettled
@@ -229,6 +238,7 @@ _BELONGS: Mapping[type, frozenset[State]] = {
     Turned: _BEFORE,
     Lost: _UNSETTLED,
     Reconciles: frozenset({State.RECONCILING}),
+    Resent: frozenset({State.RECONCILING}),
     Refound: frozenset({State.RECONCILING}),
     Proved: frozenset({State.RECONCILING}),
     Unsettled: _UNSETTLED,
@@ -265,6 +275,8 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
         case Reconciles(method):
             told = (EventType.RECONCILING, {"method": method})
             return Step(row=evolve(row, state=State.RECONCILING), events=(told,))
+        case Resent(intent):
+            return Step(row=evolve(row, intent=intent), intent=intent)
         case Proved():
             back = evolve(row, state=State.QUEUED, attempt=_before_this_create(row), failure=None)
             return Step(row=back, closes=row.seat, next=Next.CREATE)

@@ -6,12 +6,12 @@ import asyncio
 
 from anyio import CancelScope, CapacityLimiter
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import define, evolve, field
 
 from viseme.attempts import Intent
 from viseme.engine.book import Book, Hold
 from viseme.engine.desk import Desk
-from viseme.engine.lifecycle import Lost, Proved, Reconciles, Refound, Taken, Turned, Unsettled
+from viseme.engine.lifecycle import Lost, Proved, Reconciles, Refound, Resent, Taken, Turned, Unsettled
 from viseme.engine.world import World
 from viseme.errors import Kind
 from viseme.ledger.base import Ledger
@@ -134,6 +134,7 @@ class Reconciler:
 
         async def leave(_: Request) -> None:
             shield.shield = True
+            await hold.take(Resent(evolve(intent, id=self.world.new_id(), ended=None)))
 
         self._shields.add(shield)
         with shield:
@@ -145,6 +146,8 @@ class Reconciler:
                     await hold.take(Taken(Accepted(handle=verdict.handle)))
                 elif verdict.kind in _REFUSALS:
                     await hold.take(Turned(verdict))
+                elif hold.row.intent is not None:
+                    await hold.take(Resent(evolve(hold.row.intent, ended=self.world.now())))
             else:
                 await hold.take(Taken(accepted))
         self._shields.discard(shield)
