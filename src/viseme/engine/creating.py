@@ -23,6 +23,7 @@ from viseme.results import Reason, State
 __all__ = ["Creator"]
 
 _PAGE = 64
+_FIRST: Rank = (-(2**63), 0)
 _UNREACHABLE = 600.0
 """An account that cannot be reached for so many seconds is given up for this run."""
 
@@ -72,6 +73,8 @@ class Creator:
     _more: bool = True
     _after: Rank | None = None
     """How far the line was read."""
+    _unseen: Rank | None = None
+    """The first of those that arrived since the line was last read on."""
     _stopping: bool = False
     _unreached: float | None = None
     _greeted: bool = False
@@ -89,6 +92,8 @@ class Creator:
         if rank is None or (self._after is not None and rank <= self._after):
             self._after = None
             self._line.clear()
+        first = _FIRST if rank is None else rank
+        self._unseen = first if self._unseen is None else min(self._unseen, first)
         self._more = True
         if self.desk.worth_another_try():
             self.desk.reopen()
@@ -157,10 +162,14 @@ class Creator:
                 self.notice(told)
 
     async def _read_line(self) -> None:
-        self._more = False
-        rows = await self.ledger.queued(self.desk.name, self.first_run, self._after, _PAGE)
+        self._more, self._unseen, after = False, None, self._after
+        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
         if rows:
-            self._after = rank_of(rows[-1])
+            after = rank_of(rows[-1])
+        if self._unseen is not None and after is not None and self._unseen <= after:
+            self._after = None  # it came into what was being read, perhaps too late to be seen there
+            return
+        self._after = after
         self._more = self._more or len(rows) == _PAGE
         self._line = deque(row for row in rows if row.id not in self._out)
 
