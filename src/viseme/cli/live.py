@@ -4,36 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["LiveView", "Standing", "clock", "table_of"]
+from viseme.cli.standing import Standing, clock, total
 
-
-@frozen(kw_only=True)
-class Standing:
-    """How an account stands, in jobs; ``per_minute`` is None while that cannot be told yet."""
-
-    account: str
-    queued: int
-    in_flight: int
-    done: int
-    failed: int
-    parked: int
-    per_minute: float | None
-
-    @property
-    def left(self) -> int:
-        """Jobs that have not ended."""
-        return self.queued + self.in_flight
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds until its last job ends, if it goes on like this."""
-        return self.left * 60 / self.per_minute if self.left and self.per_minute else None
+__all__ = ["LiveView", "table_of"]
 
 
 class LiveView:
@@ -74,7 +52,7 @@ def table_of(rows: Sequence[Standing]) -> Table:
         table.add_row(*_cells(row, row.eta))
     if len(rows) > 1:
         longest = max((row.eta for row in rows if row.eta is not None), default=None)
-        table.add_row(*_cells(_sum(rows), longest), style="bold")
+        table.add_row(*_cells(total(rows), longest), style="bold")
     return table
 
 
@@ -82,25 +60,3 @@ def _cells(row: Standing, eta: float | None) -> list[str]:
     counts = (row.queued, row.in_flight, row.done, row.failed, row.parked)
     pace = "-" if row.per_minute is None else f"{row.per_minute:.1f}"
     return [row.account, *(str(count) for count in counts), pace, clock(eta)]
-
-
-def _sum(rows: Sequence[Standing]) -> Standing:
-    paces = [row.per_minute for row in rows if row.per_minute is not None]
-    return Standing(
-        account="all",
-        queued=sum(row.queued for row in rows),
-        in_flight=sum(row.in_flight for row in rows),
-        done=sum(row.done for row in rows),
-        failed=sum(row.failed for row in rows),
-        parked=sum(row.parked for row in rows),
-        per_minute=sum(paces) if paces else None,
-    )
-
-
-def clock(seconds: float | None) -> str:
-    """Seconds as ``1:02:03``, or a dash."""
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

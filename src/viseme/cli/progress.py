@@ -6,15 +6,19 @@ import os
 import sys
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from anyio import Event, move_on_after
 from attrs import define, field
 
 from viseme import Run
-from viseme.cli.live import LiveView, Standing
+from viseme.cli.standing import Standing
 from viseme.cli.threads import abandonable, write_all
 from viseme.errors import LedgerError
 from viseme.results import State
+
+if TYPE_CHECKING:
+    from viseme.cli.live import LiveView
 
 __all__ = ["Progress"]
 
@@ -30,15 +34,17 @@ class Progress:
     Attributes:
         quiet: say only what is wrong.
         live: draw the live view.
+        problems: say which rows of the manifest are left out.
     """
 
     quiet: bool = False
     live: bool = False
+    problems: bool = False
     _waiting: list[str] = field(factory=list[str])
     _wake: Event = field(factory=Event)
     _view: LiveView | None = None
     _finished: bool = False
-    _problems: int = 0
+    _told: int = 0
     _ended: dict[str, deque[tuple[float, int]]] = field(factory=dict[str, "deque[tuple[float, int]]"])
 
     def say(self, sentence: str) -> None:
@@ -60,7 +66,7 @@ class Progress:
         """Tell how a run stands until :meth:`finish`."""
         pause = _EVERY
         if self.live:
-            self._view = LiveView()
+            self._view = _view()
         while not self._finished:
             began = time.monotonic()
             await self._tell(run)
@@ -68,6 +74,7 @@ class Progress:
             with move_on_after(pause):
                 await self._wake.wait()
             self._wake = Event()
+        self._tell_problems(run)
         await self.close()
 
     async def close(self) -> None:
@@ -77,10 +84,15 @@ class Progress:
             await abandonable(view.stop)
         await self._flush()
 
+    def _tell_problems(self, run: Run) -> None:
+        """Say which rows of the manifest are left out, once each."""
+        if self.problems:
+            for problem in run.problems[self._told :]:
+                self.insist(str(problem))
+            self._told = len(run.problems)
+
     async def _tell(self, run: Run) -> None:
-        for problem in run.problems[self._problems :]:
-            self.insist(f"{problem}")
-        self._problems = len(run.problems)
+        self._tell_problems(run)
         await self._flush()
         if self._view is not None:
             view, rows, heading = self._view, await self._standing(run), _heading(run)
@@ -129,6 +141,12 @@ class Progress:
             seen.popleft()
         since, before = seen[0]
         return None if now - since < 2 else (ended - before) * 60 / (now - since)
+
+
+def _view() -> LiveView:
+    from viseme.cli.live import LiveView  # Rich is not needed elsewhere
+
+    return LiveView()
 
 
 def _heading(run: Run) -> str:

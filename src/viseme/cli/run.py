@@ -80,6 +80,7 @@ def run(
     """Run a manifest, or go on with it."""
     config = load_config(sitting.config)
     engine = _engine(config, sitting, default_account(config, account))
+    engine.progress.problems = skip_invalid
     source = open_manifest(manifest)
 
     def begin(scheduler: Scheduler) -> Run:
@@ -106,7 +107,12 @@ def run(
             return in_loop(main).status
         except ManifestError as error:
             if error.problems:
-                raise ManifestError(f"{source.name}: {error}; nothing was started", error.problems) from None
+                rows = "1 row" if len(error.problems) == 1 else f"{len(error.problems)} rows"
+                raise ManifestError(
+                    f"{source.name}: {rows} cannot be run, so nothing was started; mend them, or leave them out with"
+                    " --skip-invalid",
+                    error.problems,
+                ) from None
             raise
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from attrs import define, field
 
 from viseme.cli.guard import OK, in_loop
-from viseme.cli.live import clock
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
+from viseme.cli.standing import clock
 from viseme.cli.summary import NEXT
 from viseme.cli.tables import show
 from viseme.errors import quote
