@@ -52,9 +52,7 @@ async def test_the_demo_shows_forty_jobs_and_an_even_bill_each_time(tmp_path: Pa
         ("av", ["sandbox", "--port", "0"], "pip install 'viseme[media]'"),
     ],
 )
-async def test_a_missing_extra_is_one_line(
-    tmp_path: Path, missing: str, arguments: list[str], sentence: str
-) -> None:
+async def test_a_missing_extra_is_one_line(tmp_path: Path, missing: str, arguments: list[str], sentence: str) -> None:
     (tmp_path / "without.py").write_text(
         "import importlib.util, runpy, sys\n"
         "found = importlib.util.find_spec\n"

@@ -54,7 +54,9 @@ class Command:
         environ: Mapping[str, str] | None = None,
     ) -> Command:
         """Start `viseme`."""
-        return await cls.run([sys.executable, "-m", "viseme", *arguments], folder=folder, stdout=stdout, environ=environ)
+        return await cls.run(
+            [sys.executable, "-m", "viseme", *arguments], folder=folder, stdout=stdout, environ=environ
+        )
 
     @classmethod
     async def run(
@@ -143,7 +145,6 @@ class Desk:
         while not condition():
             assert time.monotonic() < end, "it never came true"
             await asyncio.sleep(0.02)
-
 
     def let_go(self) -> None:
         """Have slow vendors be done with what they have, and quick from now on."""
