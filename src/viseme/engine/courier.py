@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from attrs import define, evolve, field
 
 from viseme.attempts import Handle
 from viseme.codec import dumps
-from viseme.engine.limits import Rates
+from viseme.engine.limits import Place, Rates
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, Kind
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
 _JSON = {"Content-Type": "application/json"}
 _RENEW = 60.0
+_CAP = 300.0
 Before = Callable[[Request], Awaitable[None]]
 Keep = Callable[[Handle], Awaitable[None]]
 
@@ -57,6 +59,9 @@ class Courier:
     slowed: Callable[[tuple[str, ...], Verdict], None]
     _credential: Credential | None = None
     _renewing: asyncio.Lock = field(factory=asyncio.Lock)
+    _renewals: int = 0
+    _unproved: Verdict | None = None
+    """What the latest attempt to obtain a credential was refused for."""
 
     async def run(
         self,
@@ -90,7 +95,7 @@ class Courier:
                 try:
                     reply = await self._exchange(step, before, tries, priority)
                 except Refused as refusal:
-                    step = flow.throw(refusal)
+                    step = _throw(flow, refusal)
                 else:
                     paid = paid or step.role is Role.PAID
                     step = _send(flow, reply, paid)
@@ -108,16 +113,18 @@ class Courier:
             if verdict is None and isinstance(outcome, Reply):
                 return outcome
             if verdict is None or verdict.kind not in _PASSING or number == tries:
-                raise Refused(verdict or _no_verdict(outcome))
+                raise Refused(verdict or _no_verdict(request, outcome))
             if verdict.kind is Kind.TRANSIENT:
-                await self.world.sleep(2.0 ** (number - 1) * (1 + self.world.random() / 4))
+                wait = max(2.0 ** (number - 1), min(verdict.retry_after or 0.0, _CAP))
+                await self.world.sleep(wait * (1 + self.world.random() / 4))
         raise AssertionError("tries is at least 1")
 
     async def _once(self, request: Request, before: Before | None, priority: int) -> Outcome:
         """Send a request once, in its place; the place is held until its outcome is seen."""
-        headers = await self._headers(request)
-        place = await self.rates.acquire(request.classes, priority)
+        signs = request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin
+        place = await self._place(request.classes, priority, signs=signs)
         try:
+            headers = self._headers(request, signs=signs)
             if before is not None:
                 await before(request)
         except BaseException:
@@ -134,14 +141,27 @@ class Courier:
             place.end()
         return outcome
 
+    async def _place(self, classes: tuple[str, ...], priority: int, *, signs: bool) -> Place:
+        """A place, and a credential that did not run out while it was waited for."""
+        while True:
+            if signs:
+                await self._prove()
+            place = await self.rates.acquire(classes, priority)
+            if not signs or self._fresh():
+                return place
+            place.cancel()
+
     def _judged(self, request: Request, outcome: Outcome) -> Reply:
         verdict = self._verdict(request, outcome)
         if verdict is not None or isinstance(outcome, Fault):
-            raise Refused(verdict or _no_verdict(outcome))
+            raise Refused(verdict or _no_verdict(request, outcome))
         return outcome
 
     def _verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
-        verdict = self.provider.verdict(request, outcome)
+        try:
+            verdict = self.provider.verdict(request, outcome)
+        except Exception as error:
+            verdict = _broken(error, paid=request.role is Role.PAID)
         if verdict is None:
             return None
         verdict = self.clean(verdict)
@@ -163,7 +183,8 @@ class Courier:
         if not value or value.strip().isdigit():
             return None
         try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - self.world.now())
+            date = parsedate_to_datetime(value)
+            return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - self.world.now())
         except (TypeError, ValueError, OverflowError):
             return None
 
@@ -172,33 +193,46 @@ class Courier:
         fresh = request.role is Role.PAID and self.provider.sheet.safety is not Safety.REPLAY
         return Line(account.name, private=account.allow_private_hosts, fresh=fresh)
 
-    async def _headers(self, request: Request) -> Mapping[str, str]:
+    def _headers(self, request: Request, *, signs: bool) -> Mapping[str, str]:
         headers: dict[str, str] = dict(request.headers)
         if request.json is not None:
             headers.update(_JSON)
-        if request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin:
-            now = self.world.now()
-            headers.update(self.provider.sign(request, await self._proof(now), now))
+        if signs and self._credential is not None:
+            headers.update(self.provider.sign(request, self._credential, self.world.now()))
         return headers
 
-    async def _proof(self, now: float) -> Credential:
-        if self._fresh(now):
-            return self._credential  # pyright: ignore[reportReturnType]
+    async def _prove(self) -> None:
+        """Have a credential: one request obtains it for all that wait, and what it is refused they all are."""
+        if self._fresh():
+            return
+        begun = self._renewals
         async with self._renewing:
-            if not self._fresh(now):
-                self._credential = await self.run(self.provider.authorize(self._credential, now))
-            return self._credential  # pyright: ignore[reportReturnType]
+            if self._fresh():
+                return
+            if self._renewals != begun and self._unproved is not None:
+                raise Refused(self._unproved)
+            self._unproved = None
+            try:
+                self._credential = await self.run(self.provider.authorize(self._credential, self.world.now()))
+            except Refused as refusal:
+                self._unproved = refusal.verdict
+                raise
+            finally:
+                self._renewals += 1
 
-    def _fresh(self, now: float) -> bool:
+    def _fresh(self) -> bool:
         known = self._credential
-        return known is not None and (known.expires is None or now < known.expires - _RENEW)
+        return known is not None and (known.expires is None or self.world.now() < known.expires - _RENEW)
 
 
 def _start(flow: Flow[Any]) -> Step:
     try:
         return next(flow)
-    except JobInvalid as error:
-        raise Refused(Verdict(kind=Kind.INVALID, message=str(error), blame="job")) from error
+    except (StopIteration, Refused):
+        raise
+    except Exception as error:
+        message = str(error) if isinstance(error, JobInvalid) else f"the adapter cannot make a request: {error!r}"
+        raise Refused(Verdict(kind=Kind.INVALID, message=message, blame="job")) from error
 
 
 def _send(flow: Flow[Any], reply: Reply, paid: bool) -> Step:
@@ -208,9 +242,22 @@ def _send(flow: Flow[Any], reply: Reply, paid: bool) -> Step:
     except (StopIteration, Refused):
         raise
     except Exception as error:
-        kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
-        verdict = Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)
-        raise Refused(verdict) from error
+        raise Refused(_broken(error, paid=paid)) from error
+
+
+def _throw(flow: Flow[Any], refusal: Refused) -> Step:
+    """Tell a flow of a refusal; where the adapter breaks on it, the refusal stands."""
+    try:
+        return flow.throw(refusal)
+    except (StopIteration, Refused):
+        raise
+    except Exception as error:
+        raise refusal from error
+
+
+def _broken(error: Exception, *, paid: bool) -> Verdict:
+    kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
+    return Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)
 
 
 def _wire(request: Request, headers: Mapping[str, str]) -> Wire:
@@ -223,6 +270,8 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _no_verdict(outcome: Outcome) -> Verdict:
+def _no_verdict(request: Request, outcome: Outcome) -> Verdict:
     message = outcome.message if isinstance(outcome, Fault) else f"HTTP {outcome.status}"
-    return Verdict(kind=Kind.PROTOCOL, message=f"the reply makes no sense: {message}")
+    paid = request.role is Role.PAID
+    kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
+    return Verdict(kind=kind, message=f"the reply makes no sense: {message}", charged=paid)
