@@ -11,7 +11,7 @@ from .app import Sandbox
 from .clock import Clock, ManualClock
 from .faults import Fault, Faults
 from .limits import Rate
-from .vendors import AimlSettings, JoggSettings, SyncSettings, VendorSettings
+from .vendors import AimlSettings, JoggSettings, RaskSettings, SyncSettings, VendorSettings
 
 __all__ = [
     "AimlSettings",
@@ -20,6 +20,7 @@ __all__ = [
     "Faults",
     "JoggSettings",
     "ManualClock",
+    "RaskSettings",
     "Rate",
     "Sandbox",
     "SyncSettings",

@@ -35,7 +35,7 @@ class Fault(Enum):
     UNKNOWN_STATUS = "unknown_status"
     """A poll shows a status that no document names (`value`)."""
     JOB_FAILED = "job_failed"
-    """The created job will fail with a documented code (`code`, and for Sync `status`)."""
+    """The created job will fail with a documented code (`code`, and for Sync and Rask's dub `status`)."""
     EXPIRED_LINK = "expired_link"
     """The result link has ended early; the next poll gives a fresh one."""
     RESET_BODY = "reset_body"
@@ -46,6 +46,8 @@ class Fault(Enum):
     """A Range request is answered 200 with the whole file."""
     ETAG_CHANGED = "etag_changed"
     """The file was made anew: other bytes, another ETag. Scripted only."""
+    REVOKED = "revoked"
+    """Rask: the request's access token is revoked, for this request and for ever. Scripted only."""
 
 
 BEFORE = frozenset({Fault.RESET_BEFORE, Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.REFUSED})
@@ -56,6 +58,10 @@ _BY_ROUTE: dict[str, tuple[Fault, ...]] = {
     "create": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED, Fault.JOB_FAILED),
     "poll": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
     "list": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
+    "project": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED, Fault.JOB_FAILED),
+    "generate": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED),
+    "face": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED),
+    "dub": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
     "result": (*_ANYWHERE, Fault.EXPIRED_LINK, Fault.RESET_BODY, Fault.RANGE_IGNORED),
 }
 _OTHERWISE = (Fault.RESET_BEFORE, Fault.SERVER_ERROR, Fault.SLOW)

@@ -13,7 +13,10 @@ _KEPT_HEADERS = ("Range", "If-Range", "If-None-Match", "Content-Type", "User-Age
 
 @attrs.define(slots=True)
 class Row:
-    """One request and what became of it. `at` and `took` are vendor seconds; `status` is None when no reply left."""
+    """One request and what became of it. `at` and `took` are vendor seconds; `status` is None when no reply left.
+
+    `received` is the body as it came, where a vendor's tests need it (Rask: JSON types matter there).
+    """
 
     at: float
     vendor: str
@@ -31,6 +34,7 @@ class Row:
     bytes: int = 0
     sha256: str | None = None
     took: float = 0.0
+    received: dict[str, Any] | None = None
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
 
     def told(self) -> dict[str, Any]:

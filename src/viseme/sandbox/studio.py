@@ -80,13 +80,19 @@ Sound = Callable[[Reel], Track]
 
 @attrs.frozen
 class Work:
-    """What to render: the picture (a video or an image), the voice, and how they are fitted together."""
+    """What to render: the picture (a video or an image), the voice, and how they are fitted together.
+
+    Attributes:
+        max_seconds: Longer inputs and outputs are a fault.
+        cut_seconds: A longer output is cut there.
+    """
 
     picture: Link | Held
     voice: Source
     fit: Fit
     image: bool = False
     max_seconds: float | None = None
+    cut_seconds: float | None = None
     origin: str = ""
 
 
@@ -162,10 +168,10 @@ class Studio:
         if self.fixed is not None:
             return self.fixed
         kind: Kind = "image" if work.image else "video"
-        picture, picture_digest = await self._obtain(work.picture, kind, work.origin)
+        picture, picture_digest = await self.obtain(work.picture, kind, work.origin)
         voice, voice_digest = await self._sound(work.voice, work.origin, picture)
         reel = await self._reel(picture, picture_digest, kind)
-        key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds)
+        key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds, work.cut_seconds)
         return await self.once(key, lambda: self.making(self._film, reel, voice, work))
 
     async def _reel(self, path: Path, digest: str, kind: Kind) -> Reel:
@@ -190,7 +196,7 @@ class Studio:
             spans = [(part.start, part.end, part.skip) for part in voice.parts]
             sounds = [sound for sound, _ in made]
             return partial(_overlaid, picture, voice.parts, sounds), repr((spans, [name for _, name in made]))
-        path, digest = await self._obtain(voice, "audio", origin)
+        path, digest = await self.obtain(voice, "audio", origin)
         return lambda reel: media.read_track(path), digest
 
     def _film(self, reel: Reel, voice: Sound, work: Work) -> Rendered:
@@ -198,12 +204,19 @@ class Studio:
         timeline = plan(work.fit, len(reel.frames), float(reel.fps), track.seconds)
         if work.max_seconds is not None and max(timeline.seconds, track.seconds) > work.max_seconds:
             raise MediaFault("video", "too_long", f"{timeline.seconds:.1f} s")
+        if work.cut_seconds is not None:
+            timeline = timeline.cut(work.cut_seconds)
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".mp4", delete=False) as target:
             path = Path(target.name)
         media.write_result(reel, timeline, track, path)
         return Rendered(Edition.read(path), timeline.seconds, float(reel.fps), reel.cover)
 
-    async def _obtain(self, source: Link | Held, kind: Kind, origin: str) -> tuple[Path, str]:
+    async def obtain(self, source: Link | Held, kind: Kind, origin: str) -> tuple[Path, str]:
+        """An input as a file, with its digest; `origin` is the sandbox's own address, whose files need no request.
+
+        Raises:
+            MediaFault: It cannot be fetched.
+        """
         if isinstance(source, Held):
             path = self.folder / f"held-{source.blob.sha256[:24]}"
             return await self.once(("held", path), lambda: self._keep(path, source.blob)), source.blob.sha256

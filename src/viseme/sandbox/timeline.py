@@ -37,6 +37,10 @@ class Timeline:
         """How long the result lasts."""
         return self.frames / self.fps
 
+    def cut(self, seconds: float) -> "Timeline":
+        """The same result, ended after so many seconds if it is longer."""
+        return attrs.evolve(self, frames=max(1, min(self.frames, round(seconds * self.fps))))
+
     def __iter__(self) -> Iterator[int]:
         last = self.source - 1
         for at in range(self.frames):

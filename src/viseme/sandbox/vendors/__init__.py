@@ -3,6 +3,8 @@
 from .aimlapi import AimlApi, AimlSettings
 from .base import Vendor
 from .jogg import Jogg, JoggSettings
+from .rask import Rask
+from .rask_settings import RaskSettings
 from .settings import VendorSettings
 from .sync import Sync, SyncSettings
 
@@ -10,7 +12,8 @@ VENDORS: dict[str, tuple[type[Vendor], type[VendorSettings]]] = {
     "sync": (Sync, SyncSettings),
     "jogg": (Jogg, JoggSettings),
     "aimlapi": (AimlApi, AimlSettings),
+    "rask": (Rask, RaskSettings),
 }
 """Each vendor under the root of its paths."""
 
-__all__ = ["VENDORS", "AimlSettings", "JoggSettings", "SyncSettings", "Vendor", "VendorSettings"]
+__all__ = ["VENDORS", "AimlSettings", "JoggSettings", "RaskSettings", "SyncSettings", "Vendor", "VendorSettings"]

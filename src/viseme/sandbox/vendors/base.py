@@ -82,6 +82,15 @@ class Vendor(ABC):
         del job
         return 0.0
 
+    def enter(self, account: Account, job: Job) -> None:
+        """Puts a job that is being booked on its account's bill."""
+        account.bill.book(job.inputs)
+        account.spent += self.cost_at_booking()
+
+    def delivered(self, job: Job) -> None:
+        """Notes that a file has left in full for the first time."""
+        self.accounts[job.account].bill.delivered += 1
+
     def money(self, account: Account) -> dict[str, Any]:
         """The bill's lines about money."""
         return {"credits": round(account.spent, 6), "usd": None, "currency": self.currency}
@@ -149,8 +158,7 @@ class Vendor(ABC):
         struck = call.faulty(Fault.JOB_FAILED)
         job.doom = None if struck is None else self.doom(struck)
         account.seats.take(call.now, job.id)
-        account.bill.book(inputs)
-        account.spent += self.cost_at_booking()
+        self.enter(account, job)
         account.jobs[job.id] = self.jobs[job.id] = self.tokens[job.token] = job
         call.row.job = job.id
         if self.house.studio.fixed is not None:

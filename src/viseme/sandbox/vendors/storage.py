@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -43,10 +43,10 @@ class Storage:
             Endpoint("GET", slot, "asset", self._asset, key=False),
         )
 
-    def result_url(self, job: Job, origin: str, file: str = "result.mp4") -> str:
-        """A link to the job's file; the same one until it ends, then a fresh one."""
+    def result_url(self, job: Job, origin: str, file: str = "result.mp4", *, fresh: bool = False) -> str:
+        """A link to the job's file; the same one until it ends, then a fresh one (or a fresh one every time)."""
         vendor, now = self._vendor, self._house.clock.now()
-        if job.link_until is None or job.link_until <= now:
+        if fresh or job.link_until is None or job.link_until <= now:
             job.link_until = now + (vendor.settings.link_seconds or math.inf)
         path = f"{job.token}/{job.link_serial}"
         grant = f"{job.link_until:.3f}-{job.link_serial}-{self._house.signer.sign(path, job.link_until)}"
@@ -98,7 +98,7 @@ class Storage:
             if sent.complete and call.row.bytes == job.blob.size:
                 call.row.sha256 = job.blob.sha256
             if job.deliver(sent.start, sent.end) and job.deliveries == 1:
-                self._vendor.accounts[job.account].bill.delivered += 1
+                self._vendor.delivered(job)
         return response
 
     def open_slot(self, name: str, content_type: str, origin: str) -> tuple[str, str]:
@@ -115,16 +115,26 @@ class Storage:
         signed = slot is not None and self._house.signer.valid(id, math.inf, signature)
         if slot is None or not signed or call.request.headers.get("Content-Type") != slot.content_type:
             return web.Response(status=403, text=FORGED_XML, content_type="application/xml")
+        slot.blob = await self._written(id, call.request.content.iter_chunked(1 << 20))
+        call.row.bytes, call.row.sha256 = slot.blob.size, slot.blob.sha256
+        return web.Response(status=200, headers={"ETag": slot.blob.etag})
+
+    async def keep(self, name: str, content_type: str, chunks: AsyncIterator[bytes], origin: str) -> tuple[str, Blob]:
+        """Keeps a file that the vendor's API was sent; returns its link and its bytes."""
+        id = uuid.uuid4().hex
+        blob = await self._written(id, chunks)
+        self._house.uploads[id] = Slot(name, content_type, blob)
+        return f"{origin}/{self._vendor.name}/files/{id}/{quote(name, safe='')}", blob
+
+    async def _written(self, id: str, chunks: AsyncIterator[bytes]) -> Blob:
         path, blocking = self._house.studio.folder / f"upload-{id}", self._house.studio.blocking
         file: Any = await blocking(path.open, "wb")
         try:
-            async for chunk in call.request.content.iter_chunked(1 << 20):
+            async for chunk in chunks:
                 await blocking(file.write, chunk)
         finally:
             await blocking(file.close)
-        slot.blob = await blocking(Blob.read, path)
-        call.row.bytes, call.row.sha256 = slot.blob.size, slot.blob.sha256
-        return web.Response(status=200, headers={"ETag": slot.blob.etag})
+        return await blocking(Blob.read, path)
 
     async def _asset(self, call: Call) -> web.StreamResponse:
         slot = self._house.uploads.get(call.request.match_info["id"])
