@@ -256,8 +256,10 @@ class Core:
         return self._follow(task)
 
     async def _follow(self, task: str) -> AsyncIterator[Event]:
-        row = (await self.ledger.tasks([task]))[0]
-        active = row.state not in ENDED and not row.parked
+        async def active() -> bool:
+            row = await self.book.look(task)
+            return row.state not in ENDED and not row.parked
+
         async for event in follow_task(self.journal, task, active=active):
             yield event
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from attrs import define, field
 
-from viseme.events import LAST, Event, EventType
+from viseme.events import Event, EventType
 from viseme.ledger.base import Ledger
 
 __all__ = ["Journal", "RunCursor", "follow_task"]
@@ -117,6 +117,13 @@ class Inbox:
         self.events.append(event)
         self._arrived.set()
 
+    def take(self) -> tuple[list[Event], bool]:
+        """What it holds, and whether more came than that; it is empty afterwards."""
+        events, missed = list(self.events), self.missed
+        self.events.clear()
+        self.missed = False
+        return events, missed
+
     async def wait(self) -> None:
         await self._arrived.wait()
         self._arrived.clear()
@@ -166,37 +173,45 @@ class RunCursor:
                 self._ready.append(event)
 
 
-async def follow_task(journal: Journal, task: str, *, active: bool) -> AsyncIterator[Event]:
+async def follow_task(journal: Journal, task: str, *, active: Callable[[], Awaitable[bool]]) -> AsyncIterator[Event]:
     """A task's events from ``queued`` to its last one in this run.
 
     Args:
-        active: whether the task is under way now; if not, the stream ends with what the ledger has.
+        active: tells whether the task is under way; if not, the stream ends with what the ledger has. It is asked once
+            the stream listens and has read what the ledger has, so that no end can come unnoticed in between.
     """
     inbox = journal.subscribe(task)
-    seq = 0
+    seen = told = 0
     try:
         history = await _history(journal.ledger, task)
+        under_way = await active()
         for event in history:
-            final = event is history[-1] and not active
-            seq = event.seq
+            seen, final = event.seq, event is history[-1] and not under_way
             if event.type is not EventType.PARKED or final:
+                told = seen
                 yield event
             if final and event.last:
                 return
         while True:
-            while inbox.events:
-                if inbox.missed:
-                    inbox.missed = False
-                    inbox.events.extendleft(reversed([e for e in await _history(journal.ledger, task) if e.seq > seq]))
-                event = inbox.events.popleft()
-                if event.seq > seq:
-                    seq = event.seq
+            for event in await _arrived(journal.ledger, task, inbox, seen):
+                if event.seq > told:
+                    told = event.seq
                     yield event
-                    if event.type in LAST:
-                        return
+                if event.seq >= seen and event.last:  # the history may have shown it already, as one among others
+                    return
+                seen = max(seen, event.seq)
             await inbox.wait()
     finally:
         journal.unsubscribe(task, inbox)
+
+
+async def _arrived(ledger: Ledger, task: str, inbox: Inbox, seen: int) -> list[Event]:
+    """What came since the last call; what the inbox could not hold comes from the ledger."""
+    events, missed = inbox.take()
+    if missed:
+        by_seq = {event.seq: event for event in await _history(ledger, task) if event.seq > seen}
+        events = [event for _, event in sorted({**by_seq, **{event.seq: event for event in events}}.items())]
+    return events
 
 
 async def _history(ledger: Ledger, task: str) -> list[Event]:
