@@ -82,7 +82,7 @@ class Scheduler:
         if default_account is not None and default_account not in self._providers:
             known = ", ".join(self._providers)
             raise ConfigError(f"default_account {default_account!r} is not configured; configured are {known}")
-        self._output: str = os.path.abspath(os.fspath(output))
+        self._output: str = os.fspath(output)
         self._ledger = ledger
         self._default = default_account
         self._downloads = downloads or Downloads()
@@ -159,8 +159,9 @@ class Scheduler:
 
     async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
         world = self._world or real_world()
+        self._output = await world.blocking(lambda: os.path.abspath(self._output))
         await world.blocking(lambda: world.disk.make_folder(self._output))
-        ledger = self._ledger_for(world)
+        ledger: Ledger = await world.blocking(lambda: self._ledger_for(world))
         transport = await stack.enter_async_context(world.connect())
         await stack.enter_async_context(ledger)
         results = ResultsFile(world, os.path.join(self._output, "results.jsonl"))
