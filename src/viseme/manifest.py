@@ -54,7 +54,8 @@ def read_csv(lines: Iterable[str]) -> Iterator[Row]:
         try:
             cells = next(reader, None)
         except (csv.Error, UnicodeDecodeError) as error:
-            yield Row(reader.line_num + 1, problem=f"the row cannot be read: {error}")
+            # where the next row begins is a guess now, and a guess may buy something
+            yield Row(reader.line_num + 1, problem=f"the row cannot be read, so nothing behind it is: {error}")
             return
         if cells is None:
             return

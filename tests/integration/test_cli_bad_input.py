@@ -203,7 +203,7 @@ async def test_a_vendor_that_answers_html_loses_nothing_that_was_paid_for(tmp_pa
         at.sandbox.inject("html", vendor="sync", route="poll")
         done = await at.viseme("run", at.write(at.row(1, account="jogg"), at.row(2)))
         assert done.status == 1
-        assert "jogg: 1 parked (fate_unknown): the create's reply was lost" in done.err
+        assert "jogg: 1 parked (fate_unknown), such as 'k1': the create's reply was lost" in done.err
         assert "sync: 1 succeeded" in done.err
         assert at.creates() == 2
 
@@ -213,7 +213,7 @@ async def test_a_wrong_key_parks_the_jobs_and_a_right_one_collects_them(tmp_path
         manifest = at.write(*(at.row(n) for n in range(5)))
         done = await at.viseme("run", manifest)
         assert done.status == 1
-        assert "jogg: 5 parked (needs_person)" in done.err
+        assert "jogg: 5 parked (needs_person), such as 'k0'" in done.err
         assert "wrong" not in done.err.replace("wrong key", "")
         at.configure("jogg")
         assert (await at.viseme("run", manifest)).status == 0
@@ -226,7 +226,7 @@ async def test_a_disk_that_is_full_parks_the_result_and_keeps_what_was_paid_for(
         (tmp_path / "out" / "k1.mp4.part").mkdir(parents=True)  # a place that cannot be written, as on a full disk
         done = await at.viseme("run", manifest)
         assert done.status == 1
-        assert "sync: 1 parked (needs_person): the result could not be written" in done.err
+        assert "sync: 1 parked (needs_person), such as 'k1': the result could not be written" in done.err
         (tmp_path / "out" / "k1.mp4.part").rmdir()
         assert (await at.viseme("run", manifest)).status == 0
         assert at.creates() == 1

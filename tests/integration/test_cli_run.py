@@ -38,7 +38,7 @@ async def test_a_manifest_is_brought_home_and_run_again_without_another_create(t
         again = await at.viseme("run", manifest, "--events", "-")
         assert again.status == 0
         assert [(event["type"], event.get("replayed")) for event in again.events()] == [("succeeded", True)] * 9
-        assert "9 succeeded (9 of them ended in an earlier run)" in again.err
+        assert "9 succeeded (9 of them had ended before)" in again.err
         assert at.creates() == 9
 
 
@@ -90,7 +90,7 @@ async def test_an_empty_account_parks_its_jobs_and_resume_goes_on(tmp_path: Path
     async with desk(tmp_path, settings={"aimlapi": {"credits": 0.0}}) as at:
         done = await at.viseme("run", at.write(at.row(1), at.row(2, account="aimlapi")))
         assert done.status == 1
-        assert "aimlapi: 1 parked (no_credit)" in done.err
+        assert "aimlapi: 1 parked (no_credit), such as 'k2'" in done.err
         assert "top up the account" in done.err
         at.sandbox.configure("aimlapi", credits=1e9)
         resumed = await at.viseme("resume", "--events", "-")

@@ -30,19 +30,20 @@ async def _cancel(keys: list[str], where: Places, config: str | None) -> int:
         rows = [await find(ledger, key) for key in keys]
     ended = [row for row in rows if row.state in ENDED]
     going = [row for row in rows if row.state not in ENDED]
-    after = await give([Order(verb="cancel", key=row.key) for row in going], going, _over, where, config)
+    orders = [Order(verb="cancel", key=row.key) for row in going]
+    after, left = await give(orders, going, _over, where, config) if going else ([], False)
     for row in (*ended, *after):
-        print(f"{quote(row.key)}: {_told(row, late=row in ended)}")
+        print(f"{quote(row.key)}: {_told(row, left=left, late=row in ended)}")
     return OK if all(row.state is State.CANCELLED for row in (*ended, *after)) else SOME_FAILED
 
 
 async def _cancel_all(where: Places, config: str | None) -> int:
     async with reading(where.ledger) as ledger:
         going = [row async for row in open_rows(ledger)]
-    after = await give([Order(verb="cancel")], going, _over, where, config) if going else []
+    after, left = await give([Order(verb="cancel")], going, _over, where, config) if going else ([], False)
     if not after:
         print("nothing is open, so nothing was cancelled")
-    for told, number in Counter(_told(row) for row in after).most_common():
+    for told, number in Counter(_told(row, left=left) for row in after).most_common():
         print(f"{number} {'job' if number == 1 else 'jobs'}: {told}")
     return OK if all(row.state is State.CANCELLED for row in after) else SOME_FAILED
 
@@ -51,11 +52,11 @@ def _over(now: TaskRow, before: TaskRow) -> bool:
     return now.state in ENDED
 
 
-def _told(row: TaskRow, *, late: bool = False) -> str:
+def _told(row: TaskRow, *, left: bool, late: bool = False) -> str:
     if row.state is not State.CANCELLED:
         if row.state in ENDED:
             return f"had ended already: {row.state}"
-        return "not cancelled yet; the order is left, and the owner of the ledger obeys it when it can"
+        return "not cancelled" + "; the order stays for the owner of the ledger, who obeys it when it can" * left
     if late:
         return "was cancelled already"
     if row.vendor_says:

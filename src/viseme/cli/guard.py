@@ -86,8 +86,9 @@ def _problems(error: VisemeError) -> list[str]:
 
 def complain(sentence: str) -> None:
     """Say what is wrong."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
-        print(f"viseme: {sentence}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        with contextlib.suppress(OSError, ValueError):  # nobody listens
+            print(f"viseme: {sentence}", file=sys.stderr, flush=True)
 
 
 def _first(error: BaseException) -> BaseException:

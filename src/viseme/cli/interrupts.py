@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from anyio import CancelScope
 from attrs import define, field
@@ -48,10 +49,25 @@ def interrupts(on_first: Callable[[], None], on_second: Callable[[], None]) -> G
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
-        loop.add_signal_handler(number, heard.arrived)
+        _listen(loop, number, heard.arrived)
     try:
         yield heard
     finally:
         for number, handler in before.items():
-            loop.remove_signal_handler(number)
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _listen(loop: asyncio.AbstractEventLoop, number: signal.Signals, arrived: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, arrived)
+    except NotImplementedError:  # Windows
+        signal.signal(number, _outside(loop, arrived))
+
+
+def _outside(loop: asyncio.AbstractEventLoop, arrived: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(arrived)
+
+    return handler

@@ -132,7 +132,7 @@ class _Outputs:
 
 def _identity(job: Job) -> int:
     """Equal for rows that are the same job."""
-    return hash(job.key or repr(job))
+    return hash(job.key or repr(evolve(job, priority=0, metadata={})))
 
 
 async def _from_stdin() -> AsyncIterator[Row]:

@@ -28,7 +28,7 @@ Done = Callable[[TaskRow, TaskRow], bool]
 
 async def give(
     orders: Sequence[Order], rows: Sequence[TaskRow], done: Done, where: Places, config: str | None
-) -> list[TaskRow]:
+) -> tuple[list[TaskRow], bool]:
     """Have orders carried out.
 
     Args:
@@ -37,7 +37,7 @@ async def give(
         config: the configuration's file, needed where nobody owns the ledger.
 
     Returns:
-        the tasks as they stand then.
+        the tasks as they stand then, and whether the orders were left for an owner who has not obeyed all of them yet.
 
     Raises:
         ConfigError: nobody owns the ledger, and the configuration cannot be used.
@@ -49,7 +49,7 @@ async def give(
             pass  # someone came in between
         else:
             async with reading(where.ledger) as ledger:
-                return await ledger.tasks([row.id for row in rows])
+                return await ledger.tasks([row.id for row in rows]), False
     return await _leave(orders, rows, done, where)
 
 
@@ -75,7 +75,9 @@ async def _carry_out(orders: Sequence[Order], where: Places, config: str | None)
                 complain(refused)
 
 
-async def _leave(orders: Sequence[Order], rows: Sequence[TaskRow], done: Done, where: Places) -> list[TaskRow]:
+async def _leave(
+    orders: Sequence[Order], rows: Sequence[TaskRow], done: Done, where: Places
+) -> tuple[list[TaskRow], bool]:
     async with reading(where.ledger) as ledger:
         for order in orders:
             with usable():
@@ -83,6 +85,7 @@ async def _leave(orders: Sequence[Order], rows: Sequence[TaskRow], done: Done, w
         before, until = {row.id: row for row in rows}, time.monotonic() + _PATIENCE
         while True:
             found = await ledger.tasks(list(before))
-            if all(done(row, before[row.id]) for row in found) or time.monotonic() > until:
-                return found
+            obeyed = all(done(row, before[row.id]) for row in found)
+            if obeyed or time.monotonic() > until:
+                return found, not obeyed
             await anyio.sleep(_EVERY)

@@ -151,7 +151,7 @@ def _view() -> LiveView:
 
 def _heading(run: Run) -> str:
     tally = run.tally
-    replayed = f", {tally.replayed} of them by an earlier run" if tally.replayed else ""
+    replayed = f", {tally.replayed} of them before this run" if tally.replayed else ""
     return f"{tally.ended} of {tally.total} jobs have ended{replayed}"
 
 

@@ -53,7 +53,7 @@ async def _decide(verb: Literal["resubmit", "abandon"], key: str, where: Places,
         row = await find(ledger, key)
     if row.state not in _UNDECIDED:
         raise Unusable(f"the fate of {quote(key)!r} is known, it is {row.shown}; there is nothing to decide")
-    (after,) = await give([Order(verb=verb, key=key)], [row], _decided, where, config)
+    (after,), _ = await give([Order(verb=verb, key=key)], [row], _decided, where, config)
     if not _decided(after, row):
         print(f"{quote(key)}: the order is left, and the owner of the ledger obeys it when it can")
         return SOME_FAILED

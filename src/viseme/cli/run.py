@@ -130,7 +130,7 @@ def resume(sitting: Sitting) -> int:
                 f"{number} open jobs belong to the account {quote(name)!r}, which is not configured; add it for them"
             )
         if len(open_tasks) == len(strangers):
-            engine.progress.say(f"nothing is open in {quote(engine.places.ledger)}")
+            engine.progress.say(f"nothing {'else ' if strangers else ''}is open in {quote(engine.places.ledger)}")
             await engine.progress.close()
             return SOME_FAILED if strangers else OK
         outcome = await engine.drive(lambda scheduler: scheduler.resume(), _events(engine, None))

@@ -78,12 +78,13 @@ def _counts(tally: Tally) -> str:
         "not taken up": tally.total - tally.ended,
     }
     told = ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "nothing to do"
-    return f"{told} ({tally.replayed} of them ended in an earlier run)" if tally.replayed else told
+    return f"{told} ({tally.replayed} of them had ended before)" if tally.replayed else told
 
 
 def _trouble(trouble: Trouble) -> str:
-    message = f": {quote(trouble.message, 500)}" if trouble.message else ""
-    if trouble.state is State.PARKED:
-        reason = Reason(trouble.why)
-        return f"{trouble.account}: {trouble.tasks} parked ({reason}){message}; {NEXT[reason]}"
-    return f"{trouble.account}: {trouble.tasks} failed ({trouble.why}), such as {quote(trouble.key, 60)!r}{message}"
+    message = f": {quote(trouble.message, 1000)}" if trouble.message else ""
+    such = f"such as {quote(trouble.key, 60)!r}{message}"
+    if trouble.state is not State.PARKED:
+        return f"{trouble.account}: {trouble.tasks} failed ({trouble.why}), {such}"
+    step = "" if "viseme reconcile" in message else f"; {NEXT[Reason(trouble.why)]}"
+    return f"{trouble.account}: {trouble.tasks} parked ({trouble.why}), {such}{step}"
