@@ -187,6 +187,7 @@ class Desk:
         widest = max((window.limit for window in windows), default=0)
         if self.pool.seats.limit >= widest:
             self.pool.seats.halved_until = self.world.monotonic() + max(60.0, wait)
+            self.world.call_at(self.pool.seats.halved_until, self.pool.seats.changed)
         else:
             self.pool.rates.halve(("create", "post", "all"), max(60.0, wait))
 
@@ -200,8 +201,9 @@ class Desk:
         if self.pool.seats.free <= 0:
             message = f"all {self.pool.seats.taken} seats are taken"
             return {"gate": "seat", "until": None, "message": message}
-        if self.creating >= self.width and not self.accepted:
-            return {"gate": "opening", "until": None, "message": "waits for the account's first create to be accepted"}
+        if self.creating >= self.width:
+            first = "the account's first create" if self.width == 1 else f"the {self.creating} creates under way"
+            return {"gate": "opening", "until": None, "message": f"waits for {first} to be accepted"}
         until = self.pool.rates.wait_until(("create", "post", "all"))
         if until is not None:
             return {"gate": "rate", "until": self._utc(until), "message": "the create rate is used up"}

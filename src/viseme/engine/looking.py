@@ -170,7 +170,10 @@ class Looker:
                 return (
                     f"still queued at the vendor after {polling.queue_deadline:g} s (polling.queue_deadline); {collect}"
                 )
-        elif polling.run_deadline is not None and now - watch.running_since >= polling.run_deadline:
+        elif (
+            polling.run_deadline is not None
+            and now - max(watch.running_since, watch.since) >= polling.run_deadline  # anew for a run that takes it up
+        ):
             return f"still running at the vendor after {polling.run_deadline:g} s (polling.run_deadline); {collect}"
         return None
 

@@ -52,11 +52,14 @@ class Seats:
         """The attempt's end was seen, or it never began."""
         if name in self._taken:
             del self._taken[name]
-            for function in self._changed:
-                function()
+            self.changed()
 
     def set_limit(self, limit: int) -> None:
         """Change the limit; seats beyond it are given back as their jobs end."""
         self.limit = limit
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell that seats may have come free."""
         for function in self._changed:
             function()

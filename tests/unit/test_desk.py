@@ -1,0 +1,386 @@
+"""An account at work: how wide it opens, what closes it, and what it says of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from attrs import frozen
+from tests.support.house import House, account, house
+from tests.support.virtual import Simulation, settled, simulated_world, virtually
+
+from viseme.attempts import Seat
+from viseme.config import Account
+from viseme.engine.desk import CAP, Desk, pools_of
+from viseme.errors import ConfigError, Kind
+from viseme.providers.base import Verdict
+from viseme.results import Reason
+from viseme.units import Rate
+
+CREATE = ("create", "post", "all")
+
+
+@frozen
+class Setting:
+    desk: Desk
+    world: Simulation
+
+    @property
+    def now(self) -> float:
+        return self.world.world.monotonic()
+
+    def held(self, *classes: str) -> float:
+        """For how long these classes are held, seconds."""
+        until = self.desk.pool.rates.wait_until(classes)
+        return 0.0 if until is None else until - self.now
+
+
+def setting(*, seats: int = 8, rates: dict[str, Any] | None = None) -> Setting:
+    world = simulated_world()
+    provider = house(given=account(concurrency=seats, rates=rates or {"create": "20/min", "read": "5/s"}))
+    pool = pools_of(world.world, [provider])["house"]
+    return Setting(Desk(world.world, provider.account, provider, pool, world.network), world)
+
+
+def verdict(kind: Kind, **more: Any) -> Verdict:
+    return Verdict(kind=kind, message=f"so says the house: {kind}", **more)
+
+
+def seat(name: str) -> Seat:
+    return Seat(id=name, pool="house", account="house", task=name, opened=0.0, until=1e12)
+
+
+# -- opening -------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_an_account_begins_with_one_create_alone_and_each_acceptance_doubles_it_up_to_the_seats() -> None:
+    desk = setting(seats=11).desk
+    assert (desk.width, desk.accepted, desk.may_create()) == (1, False, True)
+    desk.creating = 1
+    assert not desk.may_create()
+    widths = []
+    for _ in range(5):
+        desk.opened()
+        widths.append(desk.width)
+    assert widths == [2, 4, 8, 11, 11]
+    assert desk.accepted
+    assert desk.may_create()
+
+
+@virtually
+async def test_an_account_with_one_seat_stays_at_one() -> None:
+    desk = setting(seats=1).desk
+    desk.opened()
+    assert desk.width == 1
+
+
+@virtually
+async def test_no_create_begins_without_a_seat() -> None:
+    desk = setting(seats=2).desk
+    desk.opened()
+    for name in ("a", "b"):
+        desk.pool.seats.take(name)
+    assert not desk.may_create()
+    desk.pool.seats.give_back("a")
+    assert desk.may_create()
+
+
+@virtually
+async def test_an_account_that_stops_begins_nothing_and_opens_with_one_again() -> None:
+    one = setting()
+    desk, told = one.desk, list[bool]()
+    desk.on_change(lambda: told.append(desk.may_create()))
+    for _ in range(3):
+        desk.opened()
+    failure = desk.stop(Reason.NEEDS_PERSON, verdict(Kind.AUTH, code="401"))
+    assert (failure.kind, failure.code) == (Kind.AUTH, "401")
+    assert desk.stopped is not None
+    assert (desk.stopped.reason, desk.stopped.failure) == (Reason.NEEDS_PERSON, failure)
+    assert (desk.may_create(), desk.width) == (False, 1)
+    desk.reopen()
+    assert (desk.may_create(), desk.width, desk.stopped) == (True, 1, None)
+    assert told[-2:] == [False, True]
+
+
+@virtually
+async def test_a_stopped_account_is_worth_another_try_after_a_minute() -> None:
+    one = setting()
+    assert not one.desk.worth_another_try()
+    one.desk.stop(Reason.NO_CREDIT, verdict(Kind.NO_CREDIT))
+    assert not one.desk.worth_another_try()
+    await anyio.sleep(60)
+    assert one.desk.worth_another_try()
+
+
+@virtually
+async def test_a_probe_reopens_the_account_a_minute_later() -> None:
+    desk = setting().desk
+    desk.stop(Reason.NO_CREDIT, verdict(Kind.NO_CREDIT))
+    desk.probe_later()
+    await anyio.sleep(59)
+    assert desk.stopped is not None
+    await anyio.sleep(2)
+    assert desk.stopped is None
+
+
+@virtually
+async def test_a_seat_lives_as_long_as_the_account_says_else_as_the_provider_does() -> None:
+    world = simulated_world().world
+    stated: list[tuple[Account, float]] = [(account(), 6 * 3600.0), (account(seat_ttl="10min"), 600.0)]
+    for given, wanted in stated:
+        provider = house(given=given)
+        desk = Desk(world, given, provider, pools_of(world, [provider])["house"], None)  # type: ignore[arg-type]
+        assert desk.seat_ttl == wanted
+
+
+# -- refusals ------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_vendor_that_is_full_teaches_its_limit_and_is_left_alone_for_a_while() -> None:
+    one = setting(seats=8)
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=3))
+    assert one.desk.pool.seats.limit == 3
+    assert not one.desk.may_create()
+    await anyio.sleep(2.6)
+    assert one.desk.may_create()
+
+
+@pytest.mark.parametrize(("named", "limit"), [(99, 8), (8, 8), (0, 1), (None, 8)])
+@virtually
+async def test_a_limit_is_only_learnt_downwards_and_never_below_one(named: int | None, limit: int) -> None:
+    one = setting(seats=8)
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=named))
+    assert one.desk.pool.seats.limit == limit
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED])
+@virtually
+async def test_the_wait_that_the_vendor_names_is_kept_to(kind: Kind) -> None:
+    one = setting()
+    one.desk.refused(verdict(kind, retry_after=42.0))
+    await anyio.sleep(41.9)
+    assert not one.desk.may_create()
+    await anyio.sleep(0.2)
+    assert one.desk.may_create()
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT])
+@virtually
+async def test_waits_that_nobody_names_grow_up_to_a_minute_and_start_anew_after_an_acceptance(kind: Kind) -> None:
+    one = setting()
+    waits = []
+    for _ in range(9):
+        one.desk.refused(verdict(kind))
+        waits.append(one.desk.quiet_until - one.now)
+        await anyio.sleep(waits[-1])
+    assert all(2.0**n <= wait <= 2.0**n * 1.25 for n, wait in enumerate(waits[:5], 1))
+    assert all(60 <= wait <= 75 for wait in waits[5:])
+    one.desk.opened()
+    one.desk.refused(verdict(kind))
+    assert one.desk.quiet_until - one.now <= 2.5
+
+
+@virtually
+async def test_a_limit_without_a_name_narrows_the_account() -> None:
+    one = setting()
+    for _ in range(3):
+        one.desk.opened()
+    one.desk.refused(verdict(Kind.LIMITED))
+    assert one.desk.width == 4
+
+
+@virtually
+async def test_a_wait_beyond_the_cap_pauses_the_account_which_opens_with_one_create_then() -> None:
+    one = setting()
+    for _ in range(3):
+        one.desk.opened()
+    one.desk.refused(verdict(Kind.NO_SEAT, retry_after=CAP + 100))
+    assert one.desk.width == 1
+    assert one.desk.gate()["gate"] == "pause"
+    told: list[bool] = []
+    one.desk.on_change(lambda: told.append(one.desk.may_create()))
+    await anyio.sleep(CAP + 101)
+    assert told == [True]
+
+
+@virtually
+async def test_a_shorter_rest_does_not_cut_a_longer_one_short() -> None:
+    one = setting()
+    one.desk.rest(100, "long")
+    one.desk.rest(1, "short")
+    assert one.desk.quiet_until == one.now + 100
+    assert one.desk.quiet_why == "long"
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.INVALID, Kind.NO_CREDIT, Kind.RATE_LIMITED])
+@virtually
+async def test_refusals_that_say_nothing_of_the_vendors_load_let_creates_go_on(kind: Kind) -> None:
+    one = setting()
+    one.desk.refused(verdict(kind))
+    assert one.desk.may_create()
+
+
+# -- 429s of any request -------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_429_holds_its_own_classes_for_as_long_as_it_says_with_jitter_that_only_adds() -> None:
+    one = setting()
+    one.desk.courier.slowed(("read",), verdict(Kind.RATE_LIMITED, retry_after=30.0))
+    assert 30 <= one.held("read") <= 33
+    assert one.held("create") == 0
+    assert one.desk.may_create()
+
+
+@virtually
+async def test_429s_without_a_time_hold_longer_each_time_and_start_anew_after_two_quiet_minutes() -> None:
+    one = setting()
+    holds = []
+    for _ in range(8):
+        one.desk.courier.slowed(("read",), verdict(Kind.RATE_LIMITED))
+        holds.append(one.held("read"))
+        await anyio.sleep(holds[-1])
+    assert all(2.0**n <= hold <= 2.0**n * 1.1 for n, hold in enumerate(holds[:5], 1))
+    assert all(60 <= hold <= 66 for hold in holds[5:])
+    one.desk.courier.slowed(("create",), verdict(Kind.RATE_LIMITED))
+    assert one.held("create") <= 2.2
+    await anyio.sleep(121)
+    one.desk.courier.slowed(("read",), verdict(Kind.RATE_LIMITED))
+    assert one.held("read") <= 2.2
+
+
+@virtually
+async def test_a_429_beyond_the_cap_pauses_the_accounts_creates_too() -> None:
+    one = setting()
+    one.desk.opened()
+    one.desk.courier.slowed(("read",), verdict(Kind.RATE_LIMITED, retry_after=CAP + 1))
+    assert (one.desk.may_create(), one.desk.width) == (False, 1)
+
+
+@virtually
+async def test_a_limit_without_a_name_halves_the_seats_where_they_are_the_wider_limit() -> None:
+    one = setting(seats=30, rates={"create": "20/min"})
+    one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
+    assert one.desk.pool.seats.free == 15
+    assert one.desk.pool.rates.windows(CREATE)[0].halved_until == 0.0
+
+
+@virtually
+async def test_a_limit_without_a_name_halves_the_rate_where_that_is_the_wider_limit() -> None:
+    one = setting(seats=4, rates={"create": ["20/min", "500/h"]})
+    one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
+    assert one.desk.pool.seats.free == 4
+    await anyio.sleep(6)
+    assert [window.room(one.now) for window in one.desk.pool.rates.windows(CREATE)] == [10, 250]
+    await anyio.sleep(60)
+    assert [window.room(one.now) for window in one.desk.pool.rates.windows(CREATE)] == [20, 500]
+
+
+@virtually
+async def test_creates_are_told_when_halved_seats_are_whole_again() -> None:
+    one = setting(seats=4, rates={"create": "2/min"})
+    for name in ("a", "b"):
+        one.desk.pool.seats.take(name)
+    one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
+    assert not one.desk.may_create()
+    told: list[bool] = []
+    one.desk.pool.seats.on_change(lambda: told.append(one.desk.may_create()))
+    await anyio.sleep(61)
+    assert told == [True]
+
+
+@virtually
+async def test_a_read_that_is_limited_without_a_name_halves_nothing() -> None:
+    one = setting(seats=30)
+    one.desk.courier.slowed(("read",), verdict(Kind.LIMITED, retry_after=5.0))
+    assert one.desk.pool.seats.free == 30
+
+
+# -- what it waits for ---------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_an_account_that_waits_for_nothing_says_so() -> None:
+    assert setting().desk.gate()["gate"] is None
+
+
+@virtually
+async def test_the_gate_names_the_first_thing_that_keeps_a_create_back_and_until_when() -> None:
+    one = setting(seats=2, rates={"create": "1/min"})
+    desk, wall = one.desk, one.world.world.now
+
+    place = await desk.pool.rates.acquire(CREATE)
+    place.end()
+    assert desk.gate() == {"gate": "rate", "until": pytest.approx(wall() + 60), "message": "the create rate is used up"}
+
+    desk.creating = 1
+    assert desk.gate()["gate"] == "opening"
+    assert "first create" in desk.gate()["message"]
+
+    desk.opened()
+    desk.creating = 2
+    assert desk.gate()["gate"] == "opening"
+
+    for name in ("a", "b"):
+        desk.pool.seats.restore(seat(name))
+    assert desk.gate() == {"gate": "seat", "until": None, "message": "all 2 seats are taken"}
+
+    desk.rest(17, "the house is full")
+    assert desk.gate() == {"gate": "pause", "until": pytest.approx(wall() + 17), "message": "the house is full"}
+
+    desk.stop(Reason.NO_CREDIT, verdict(Kind.NO_CREDIT))
+    assert desk.gate() == {"gate": "pause", "until": None, "message": "so says the house: no_credit"}
+
+
+# -- pools ---------------------------------------------------------------------------------------------------------
+
+
+def pools(*accounts: Account) -> Any:
+    return pools_of(simulated_world().world, [House(given) for given in accounts])
+
+
+@virtually
+async def test_accounts_of_one_pool_share_the_strictest_of_their_limits() -> None:
+    found = pools(
+        account(name="a", pool="p", concurrency=9, rates={"create": ["100/min", "9/s"], "read": "5/s"}),
+        account(name="b", pool="p", concurrency=5, rates={"create": "20/min"}),
+        account(name="c"),
+    )
+    assert set(found) == {"p", "c"}
+    assert found["p"].seats.limit == 5
+    windows = {(w.limit, w.length) for w in found["p"].rates.windows(("create",))}
+    assert windows == {(20, 60.0), (9, 1.0)}
+    assert [(w.limit, w.length) for w in found["p"].rates.windows(("read",))] == [(5, 1.0)]
+    assert found["c"].seats.limit == House.sheet.concurrency
+
+
+@virtually
+async def test_the_order_of_a_pools_accounts_does_not_matter() -> None:
+    loose = account(name="a", pool="p", concurrency=9, rates={"create": "100/min", "read": "9/s"})
+    strict = account(name="b", pool="p", concurrency=2, rates={"create": ["20/min", "1/s"], "all": "3/s"})
+    for order in ((loose, strict), (strict, loose)):
+        pool = pools(*order)["p"]
+        assert pool.seats.limit == 2
+        for name, wanted in {"create": {(20, 60.0), (1, 1.0)}, "read": {(9, 1.0)}, "all": {(3, 1.0)}}.items():
+            assert {(w.limit, w.length) for w in pool.rates.windows((name,))} == wanted
+
+
+@virtually
+async def test_the_providers_rates_hold_where_the_account_states_none() -> None:
+    provider = house(given=account(rates={"read": "1/s"}), rates={"create": (Rate(7, 60.0),), "read": (Rate(9, 1.0),)})
+    pool = pools_of(simulated_world().world, [provider])["house"]
+    assert [(w.limit, w.length) for w in pool.rates.windows(("create", "read"))] == [(7, 60.0), (1, 1.0)]
+
+
+@virtually
+async def test_accounts_of_different_providers_share_no_pool() -> None:
+    class Other(House):
+        name = "other"
+
+    world = simulated_world().world
+    with pytest.raises(ConfigError, match="different providers"):
+        pools_of(world, [House(account(name="a", pool="p")), Other(account(name="b", pool="p"))])
+    await settled()
