@@ -74,7 +74,7 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
     faults: str, seed: int, tmp_path: Path
 ) -> None:
     drawn = Faults.named("mild" if faults == "scripted" else faults)
-    async with staged(tmp_path, settings=SETTINGS, speed=50, faults=drawn, seed=seed) as stage:
+    async with staged(tmp_path, settings=SETTINGS, speed=80, faults=drawn, seed=seed) as stage:
         if faults == "scripted":
             scripted(stage)
         async with asyncio.timeout(60), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
@@ -90,11 +90,12 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
         for key, row in books.rows.items():
             assert lines[key]["state"] == row.shown, key
         before = {vendor: stage.bill(vendor)["creates"] for vendor in VENDORS}
-        # The next run buys nothing: the lost creates wait for a person, and the failed jobs stay failed.
+        # The next run buys nothing: lost creates wait for a person, or are found after all; failed jobs stay failed.
         stage.sandbox._desk.faults = Faults()
         async with asyncio.timeout(60), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
             again = await run.wait()
-        assert (again.succeeded, again.failed) == (tally.succeeded, tally.failed)
+        assert again.failed == tally.failed
+        assert again.succeeded >= tally.succeeded
         assert {vendor: stage.bill(vendor)["creates"] for vendor in VENDORS} == before
         books = await stage.books()
         check_events(books)
