@@ -19,6 +19,10 @@ PREVIEW = {"is_multiple_speakers": True, "is_free_lipsync": True}
 SETTLED = ("done", "failed", "outdated")
 
 
+class LostReply(Exception):
+    """The connection ended without a reply; aiohttp would send a PUT once more, on a fresh connection too."""
+
+
 @attrs.define
 class RaskCustomer:
     """A session with a token. With a clock of its own, waiting moves that clock on instead."""
@@ -43,10 +47,33 @@ class RaskCustomer:
         assert status == 200, told
         return told
 
-    async def new_token(self, id: str = "sandbox") -> None:
+    async def once(self, method: str, path: str, body: dict[str, Any]) -> int | type[Exception]:
+        """Sends a request that is not sent again by itself; returns the status, or how the connection ended."""
+        seen: list[type[Exception]] = []
+
+        async def lost(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            try:
+                return await handler(request)
+            except aiohttp.ClientError as error:
+                seen.append(type(error))
+                raise LostReply from error
+
+        try:
+            async with self.base.http.request(
+                method, self.base.address + path, json=body, headers=self.headers, middlewares=(lost,)
+            ) as reply:
+                await reply.read()
+                return reply.status
+        except LostReply:
+            return seen[0]
+        except aiohttp.ClientError as error:
+            return type(error)
+
+    async def new_token(self, id: str = "sandbox") -> str:
         form = {"grant_type": "client_credentials", "client_id": id, "client_secret": id}
         _, told = await self.base.send("POST", TOKEN, data=form)
         self.token = told["access_token"]
+        return self.token
 
     async def passing(self, seconds: float = 1.0) -> None:
         """Lets time go by: the clock's, or a moment of everybody's."""
@@ -56,8 +83,8 @@ class RaskCustomer:
         else:
             self.clock.advance(seconds)
 
-    async def linked(self, name: str = "short.mp4", **more: Any) -> str:
-        told = await self.good("POST", f"{LIBRARY}/link", json={"link": self.base.media(name), **more})
+    async def linked(self, file: str = "short.mp4", **more: Any) -> str:
+        told = await self.good("POST", f"{LIBRARY}/link", json={"link": self.base.media(file), **more})
         return await self.media_ended(told["id"])
 
     async def sent(self, data: bytes, name: str = "clip.mp4", kind: str = "video", part: str = "data") -> Any:
@@ -115,7 +142,8 @@ class RaskCustomer:
 async def rask(*, manual: bool = False, settings: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Any]:
     """A sandbox and its customer with a token; `manual` gives time to the test."""
     clock = ManualClock() if manual else None
-    async with customer(settings={"rask": {"all": None, **(settings or {})}}, clock=clock, **options) as base:
+    given = {"settings": {"rask": {"all": None, **(settings or {})}}, "clock": clock, "fixed_seconds": 0.2}
+    async with customer(**{**given, **options}) as base:
         client = RaskCustomer(base, clock)
         await client.new_token()
         yield client

@@ -4,11 +4,13 @@ import io
 from fractions import Fraction
 from typing import Any
 
+import attrs
 import av
 import pytest
 from tests.integration.rask_customer import FULL, LIBRARY, PREVIEW, PROJECTS, RaskCustomer, rask
 from tests.integration.sandbox_client import Film
 
+from viseme.sandbox import RaskSettings
 from viseme.sandbox.samples import voice_hz
 from viseme.sandbox.vendors.rask_dub import FAILURES
 
@@ -25,6 +27,8 @@ def clip(seconds: int, *, sound: bool = True) -> bytes:
         tone = film.add_stream("aac", rate=8000, layout="mono") if sound else None
         for number in range(seconds * 10):
             frame = av.VideoFrame(64, 36, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([number % 200]) * plane.buffer_size)
             frame.pts, frame.time_base = number, Fraction(1, 10)
             film.mux(video.encode(frame))
         film.mux(video.encode(None))
@@ -80,32 +84,45 @@ async def test_a_linked_video_is_dubbed_checked_and_lip_synced() -> None:
         assert result["sha256"] == client.sandbox.log("rask", "result")[-1]["sha256"]
 
 
-async def test_an_uploaded_video_of_61_seconds_costs_two_minutes_and_its_preview_lasts_one() -> None:
-    async with rask(manual=True, settings={"free_minutes": 2}) as client:
-        film = clip(61)
+async def test_an_uploaded_video_is_lip_synced_for_a_preview_first_and_then_in_full() -> None:
+    async with rask(manual=True, settings={"preview_seconds": 2.0}) as client:
+        film = clip(3)
         status, media = await client.sent(film)
         assert (status, media["status"], media["name"], media["meta"]) == (200, "processing", "clip.mp4", {})
         await client.media_ended(media["id"])
         made = await client.good("POST", PROJECTS, json={"video_id": media["id"], "dst_lang": "es-es"})
         assert (made["source_type"], made["name"]) == ("local", "clip.mp4")
         assert (await client.base.get(made["original_video"]))[1] == film
-        assert (await client.dubbed(made["id"]))["duration"] == 61.0
+        assert (await client.dubbed(made["id"]))["duration"] == 3.0
         client.clock.advance(10)
         assert (await client.run(made["id"], PREVIEW))[0] == 200
         short = (await client.synced(made["id"]))["lipsync_result_path"]
-        assert Film.open((await client.base.get(short))[1]).video_seconds == pytest.approx(60.0)
+        assert Film.open((await client.base.get(short))[1]).video_seconds == pytest.approx(2.0)
         assert (await client.run(made["id"]))[0] == 200
         client.clock.advance(100)
         await client.sandbox.settled()
         full = (await client.synced(made["id"]))["lipsync_result_path"]
-        assert Film.open((await client.base.get(full))[1]).video_seconds == pytest.approx(61.0)
+        assert Film.open((await client.base.get(full))[1]).video_seconds == pytest.approx(3.0)
         bill = client.bill()
-        assert (bill["dub_minutes"], bill["lipsync_minutes"], bill["free_minutes"]) == (2, 2, 1)
+        assert (bill["dub_minutes"], bill["lipsync_minutes"], bill["free_minutes"]) == (1, 1, 1)
         assert (bill["creates"], bill["previews"], bill["delivered"], bill["duplicates"]) == (1, 1, 2, 0)
         assert [row["job"] for row in client.sandbox.results("rask")] == [made["id"], f"{made['id']}.2"]
         credits = await client.good("GET", "/rask/v2/credits")
-        assert credits == {"minutes": {"total": 1000, "used": 4}, "video": {"total": 1000, "used": 1},
-                           "lipsync_free_minutes": {"total": 2, "used": 1}}  # fmt: skip
+        assert credits == {"minutes": {"total": 1000, "used": 2}, "video": {"total": 1000, "used": 1},
+                           "lipsync_free_minutes": {"total": 1, "used": 1}}  # fmt: skip
+
+
+async def test_a_video_of_61_seconds_costs_two_minutes_and_its_preview_one() -> None:
+    assert RaskSettings().preview_seconds == 60.0
+    async with rask(manual=True, fixed_size=20_000, fixed_seconds=0.2) as client:
+        studio = client.sandbox._studio  # a long film would take seconds to draw
+        studio.fixed = attrs.evolve(studio.fixed, seconds=61.0)
+        id = await client.ready()
+        for flags in (PREVIEW, FULL):
+            assert (await client.run(id, flags))[0] == 200
+            client.clock.advance(200)
+        bill = client.bill()
+        assert (bill["dub_minutes"], bill["lipsync_minutes"], bill["free_minutes"]) == (2, 2, 1)
 
 
 async def test_the_dub_walks_through_the_documented_statuses() -> None:
@@ -153,6 +170,29 @@ async def test_a_video_without_sound_ends_in_no_audio_and_no_video_is_no_project
         assert (await client.good("GET", f"{LIBRARY}/{lost}"))["status"] == "failed"
         client.sandbox.inject("job_failed", vendor="rask", route="link")
         assert (await client.good("GET", f"{LIBRARY}/{await client.linked()}"))["status"] == "failed"
+
+
+async def test_sounds_and_pictures_are_media_and_no_projects() -> None:
+    async with rask(manual=True) as client:
+        for file, kind, known in (
+            ("short.wav", "audio", {"audio_rate": 16_000, "audio_channels": 1, "duration_seconds": 1.5}),
+            ("face.jpg", "image", {"image_width": 320, "image_height": 320}),
+        ):
+            told = await client.good("GET", f"{LIBRARY}/{await client.linked(file, name='mine')}")
+            assert (told["status"], told["kind"], told["name"], told["preview"]) == ("ready", kind, "mine", None)
+            assert known.items() <= told["meta"].items()
+            body = {"video_id": told["id"], "dst_lang": "de-de"}
+            assert (await client.send("POST", PROJECTS, json=body))[0] == 400
+            called = await client.linked(file, kind="video")
+            assert (await client.good("GET", f"{LIBRARY}/{called}"))["status"] == "failed"
+
+
+async def test_minutes_of_a_failed_dub_are_given_back_where_so_set() -> None:
+    async with rask(manual=True, fixed_size=20_000, settings={"dub_failure": "no_words"}) as client:
+        for refund, minutes in ((False, 1), (True, 1)):
+            client.sandbox.configure("rask", refund_failed=refund)
+            assert (await client.dubbed(await client.project(name=str(refund))))["status"] == "no_words"
+            assert (client.bill()["credits"], client.bill()["dub_minutes"]) == (minutes, minutes)
 
 
 async def edited(client: RaskCustomer, id: str, count: int = 1) -> None:
