@@ -24,7 +24,7 @@ from viseme import Reason
 from viseme.ledger.base import Order
 
 ROUNDS = int(os.environ.get("VISEME_CHAOS_ROUNDS", "3"))
-JOBS = 90
+JOBS = 60
 LIMITS = {
     "sync": {"create": "100/min", "concurrency": 15},
     "jogg": {"post": "60/min", "concurrency": 20},

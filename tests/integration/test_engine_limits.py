@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.support.sandboxes import (
 )
 
 import viseme
+
+ROUNDS = int(os.environ.get("VISEME_CHAOS_ROUNDS", "1"))
 
 
 async def finish(stage: Stage, account: viseme.Account, count: int) -> None:
@@ -66,7 +69,7 @@ async def test_accounts_of_one_pool_share_seats_and_rates(tmp_path: Path) -> Non
         check_limits(stage, {"jogg": {"post": 20, "seats": 5}})
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize("vendor", ["sync", "jogg"])
 async def test_creates_and_seats_of_a_killed_process_count_in_the_next(vendor: str, seed: int, tmp_path: Path) -> None:
     """Killed in the middle of a window, again and again: the vendor never counts too many."""

@@ -14,7 +14,7 @@ from tests.support.sandboxes import Stage, check_events, check_files, staged, un
 
 from viseme import Account, Reason, SchedulerClosed
 
-JOBS = 100
+JOBS = 80
 IN_THE_AIR = 20
 
 
@@ -68,8 +68,8 @@ async def test_leaving_the_scheduler_waits_for_the_replies_of_creates_that_have_
     account: dict[str, Any], tmp_path: Path
 ) -> None:
     vendor = account["provider"]
-    async with staged(tmp_path, speed=20) as stage:
-        slow_creates(stage, vendor, 10)
+    async with staged(tmp_path, speed=40) as stage:
+        slow_creates(stage, vendor, 20)
         async with stage.scheduler(stage.account(**account), grace=100.0) as scheduler:
             for job in stage.jobs(JOBS):
                 await scheduler.submit(job)
@@ -84,8 +84,8 @@ async def test_leaving_a_run_early_waits_for_the_replies_of_creates_that_have_le
     account: dict[str, Any], tmp_path: Path
 ) -> None:
     vendor = account["provider"]
-    async with staged(tmp_path, speed=20) as stage:
-        slow_creates(stage, vendor, 10)
+    async with staged(tmp_path, speed=40) as stage:
+        slow_creates(stage, vendor, 20)
         async with stage.scheduler(stage.account(**account)) as scheduler:
             async with scheduler.run(stage.jobs(JOBS)) as run:
                 await until(lambda: in_the_air(stage, vendor) >= IN_THE_AIR)
@@ -105,8 +105,8 @@ async def test_leaving_a_run_early_waits_for_the_replies_of_creates_that_have_le
 @pytest.mark.parametrize("account", ACCOUNTS, ids=lambda account: account["provider"])
 async def test_cancelling_the_caller_loses_no_create(account: dict[str, Any], tmp_path: Path) -> None:
     vendor = account["provider"]
-    async with staged(tmp_path, speed=20) as stage:
-        slow_creates(stage, vendor, 10)
+    async with staged(tmp_path, speed=40) as stage:
+        slow_creates(stage, vendor, 20)
 
         async def caller() -> None:
             async with (
@@ -132,7 +132,7 @@ def real_time(stage: Stage) -> Account:
 
 async def test_a_reply_that_outlasts_the_grace_time_is_settled_by_the_next_run(tmp_path: Path) -> None:
     account = {"provider": "sync", "concurrency": 30}
-    async with staged(tmp_path, speed=20) as stage:
+    async with staged(tmp_path, speed=40) as stage:
         slow_creates(stage, "sync", 100_000)
         async with asyncio.timeout(20), stage.scheduler(real_time(stage), grace=0.5, world=None) as scheduler:
             for job in stage.jobs(JOBS):
@@ -145,7 +145,7 @@ async def test_a_reply_that_outlasts_the_grace_time_is_settled_by_the_next_run(t
 
 async def test_a_second_stop_does_not_wait_and_nothing_is_bought_twice(tmp_path: Path) -> None:
     account = {"provider": "sync", "concurrency": 30}
-    async with staged(tmp_path, speed=20) as stage:
+    async with staged(tmp_path, speed=40) as stage:
         slow_creates(stage, "sync", 100_000)
         async with asyncio.timeout(20), stage.scheduler(real_time(stage), grace=100_000.0, world=None) as scheduler:
             for job in stage.jobs(JOBS):
@@ -159,8 +159,8 @@ async def test_a_second_stop_does_not_wait_and_nothing_is_bought_twice(tmp_path:
 @pytest.mark.parametrize("account", ACCOUNTS, ids=lambda account: account["provider"])
 async def test_ctrl_c_loses_no_create(account: dict[str, Any], tmp_path: Path) -> None:
     vendor = account["provider"]
-    async with staged(tmp_path, speed=20) as stage:
-        slow_creates(stage, vendor, 10)
+    async with staged(tmp_path, speed=40) as stage:
+        slow_creates(stage, vendor, 20)
         process = await start(order(stage, JOBS, [account], grace=100.0))
         await until(lambda: in_the_air(stage, vendor) >= IN_THE_AIR)
         process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ if __name__ == "__main__":
 
 from tests.support.sandboxes import QuickClock, Stage
 
+from viseme import Run
 from viseme.sandbox import Sandbox
 
 
@@ -41,14 +43,30 @@ async def main(told: dict[str, Any]) -> None:
     stage = Stage(cast(Sandbox, None), told["base"], Path(told["folder"]), clock)
     accounts = [stage.account(**account) for account in told["accounts"]]
     options = {"grace": told["grace"]} if "grace" in told else {}
+    names = [account.name for account in accounts]
+    jobs = (stage.job(number, names[number % len(names)]) for number in range(told["count"]))
     async with stage.scheduler(*accounts, **options) as scheduler:
         print("open", flush=True)
-        jobs = stage.jobs(told["count"], *[account.name for account in accounts])
         async with scheduler.run(jobs) as run:
+            if "measure" in told:
+                await measured(run, told["measure"])
             tally = await run.wait()
-    print(
-        "done", json.dumps({"succeeded": tally.succeeded, "parked": tally.parked, "failed": tally.failed}), flush=True
-    )
+    ended = {"succeeded": tally.succeeded, "parked": tally.parked, "failed": tally.failed}
+    print("done", json.dumps(ended), flush=True)
+
+
+async def measured(run: Run, every: int) -> None:
+    """Say the process's peak of memory, in bytes, at every so many jobs that have ended."""
+    due = every
+    async for _ in run:
+        if run.tally.ended >= due:
+            due += every
+            say_peak()
+    say_peak()
+
+
+def say_peak() -> None:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
 
 
 if __name__ == "__main__":
