@@ -29,6 +29,7 @@ class Watch:
     Attributes:
         since: when the task's clock started, UTC seconds.
         background: nobody waits for it; it is looked at for its seat's sake.
+        ticket: names its entry in the heap; older ones are stale.
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
@@ -43,6 +44,7 @@ class Watch:
     since: float
     background: bool = False
     due: float = 0.0
+    ticket: int = -1
     shown: tuple[Any, ...] = ()
     running_since: float | None = None
     looks: int = 0
@@ -103,8 +105,8 @@ class Hub:
         """Look at a task in so many seconds."""
         if watch.gone:
             return
-        watch.due = self.world.monotonic() + wait
-        heapq.heappush(self._heap, (watch.due, next(self._tickets), watch))
+        watch.due, watch.ticket = self.world.monotonic() + wait, next(self._tickets)
+        heapq.heappush(self._heap, (watch.due, watch.ticket, watch))
         if self._heap[0][2] is watch:
             self._wake.set()
 
@@ -172,5 +174,5 @@ class Hub:
 
 
 def _stale(entry: tuple[float, int, Watch]) -> bool:
-    due, _, watch = entry
-    return watch.gone or watch.due != due
+    _, ticket, watch = entry
+    return watch.gone or watch.ticket != ticket

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define, evolve, field
 
@@ -42,14 +42,10 @@ class Looker:
 
     async def look(self, batch: list[Watch]) -> None:
         """Look at a batch; each of it is due again afterwards, or let go."""
-        try:
-            if self.hub.at_most > 1 and len(batch) > 1:
-                await self._many(batch)
-            else:
-                await self._one(batch[0])
-        except KeyError:
-            for watch in batch:
-                self.hub.forget(watch.task)
+        if self.hub.at_most > 1 and len(batch) > 1:
+            await self._many(batch)
+        else:
+            await self._one(batch[0])
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -60,9 +56,9 @@ class Looker:
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
-            await self._failed(watch, refusal.verdict)
+            await self._note(watch, self._failed(watch, refusal.verdict))
         else:
-            await self._saw(watch, evolve(seen, at=sent))
+            await self._note(watch, self._saw(watch, evolve(seen, at=sent)))
 
     async def _many(self, batch: list[Watch], *, halves: bool = True) -> None:
         sent = self.world.now()
@@ -81,14 +77,14 @@ class Looker:
             if observation is None:
                 left_out.append(watch)
             else:
-                await self._saw(watch, evolve(observation, at=sent))
+                await self._note(watch, self._saw(watch, evolve(observation, at=sent)))
         for watch in left_out:
             await self._one(watch)
 
     async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool) -> None:
         if verdict.kind not in _NO_LIST:
             for watch in batch:
-                await self._failed(watch, verdict)
+                await self._note(watch, self._failed(watch, verdict))
             return
         if halves and verdict.kind is Kind.INVALID:
             middle = len(batch) // 2
@@ -113,6 +109,12 @@ class Looker:
                 f"{self.desk.name} refuses to list jobs ({verdict.message}); looking at them one by one from now on."
                 " Set polling.bulk = false to do so from the start"
             )
+
+    async def _note(self, watch: Watch, news: Awaitable[None]) -> None:
+        try:
+            await news
+        except KeyError:  # the ledger has no such task
+            self.hub.forget(watch.task)
 
     # -- what was seen ---------------------------------------------------------------------------------------------
 
