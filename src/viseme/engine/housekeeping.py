@@ -18,6 +18,7 @@ __all__ = ["Housekeeping"]
 _ORDERS = 0.5
 _GATES = 1.0
 _SEATS = 30.0
+_AGAIN = 5.0
 
 
 @define(eq=False)
@@ -41,7 +42,11 @@ class Housekeeping:
         while True:
             await self._results.wait()
             self._results.clear()
-            await self.core.results.write()
+            try:
+                await self.core.results.write()
+            except OSError:  # a full disk; what ends meanwhile is in the ledger all the same
+                await self.core.world.sleep(_AGAIN)
+                self._results.set()
 
     async def _take_orders(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -51,9 +52,14 @@ class ResultsFile:
     _lines: list[bytes] = field(factory=list[bytes])
     _file: Appender | None = None
     _writing: bool = False
+    _opened: bool = False
 
     async def open(self) -> None:
         """Cut off a torn last line of a killed run, then open for appending."""
+        self._opened = True
+        self._file = await self._mended()
+
+    async def _mended(self) -> Appender:
         path, disk = self.path, self.world.disk
 
         def mend() -> None:
@@ -63,7 +69,7 @@ class ResultsFile:
                 disk.append(path, [], at=_last_line_end(size, partial(disk.peek, path)))
 
         await self.world.blocking(mend)
-        self._file = await self.world.appender(path)
+        return await self.world.appender(path)
 
     def add(self, result: Result) -> None:
         """Add a line; it is written soon, by :meth:`write`."""
@@ -75,26 +81,42 @@ class ResultsFile:
         return bool(self._lines)
 
     async def write(self) -> None:
-        """Write the lines that wait."""
-        if self._file is None or self._writing:
+        """Write the lines that wait.
+
+        Raises:
+            OSError: the disk refuses; the lines wait on, and the next call mends the file.
+        """
+        if not self._opened or self._writing:
             return
         self._writing = True
         try:
-            while self._lines:
-                lines, self._lines = self._lines, []
-                with CancelScope(shield=True):
-                    await self._file.write(b"".join(lines))
-                    await self._file.flush()
+            with CancelScope(shield=True):
+                while self._lines:
+                    await self._append()
         finally:
             self._writing = False
 
+    async def _append(self) -> None:
+        file = self._file = self._file or await self._mended()
+        lines, self._lines = self._lines, []
+        try:
+            await file.write(b"".join(lines))
+            await file.flush()
+        except OSError:
+            self._lines, self._file = lines + self._lines, None
+            with suppress(OSError):
+                await file.close()
+            raise
+
     async def close(self) -> None:
         """Write what is left and close."""
-        if self._file is not None:
-            with CancelScope(shield=True):
+        with CancelScope(shield=True):
+            try:
                 await self.write()
-                await self._file.close()
-            self._file = None
+            finally:
+                file, self._file, self._opened = self._file, None, False
+                if file is not None:
+                    await file.close()
 
 
 def _last_line_end(size: int, read: Callable[[int, int], bytes]) -> int:
