@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -48,7 +49,9 @@ def _object(value: object, name: str) -> dict[str, Any]:
         raise JobInvalid(f"{name} must be an object, not {quote(value)}", field=name)
     copy: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore
     try:
-        dumps(copy)
+        if copy:
+            dumps(copy)
+            json.dumps(copy, allow_nan=False)  # orjson would make null of a number without end
     except (TypeError, ValueError, RecursionError) as error:
         raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
     return copy

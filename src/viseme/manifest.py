@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -46,6 +47,10 @@ def read_csv(lines: Iterable[str]) -> Iterator[Row]:
         unknown = [name for name in reader.fieldnames or () if name not in FIELDS]
     except (csv.Error, UnicodeDecodeError) as error:
         yield Row(1, problem=f"the header cannot be read: {error}")
+        return
+    twice = [name for name, times in Counter(reader.fieldnames or ()).items() if times > 1]
+    if twice and not unknown:
+        yield Row(1, problem=f"column {quote(twice[0])!r} is there twice; leave one of them out")
         return
     if unknown:
         yield Row(1, problem=f"unknown column {quote(unknown[0])!r}; known are {', '.join(FIELDS)}")
