@@ -472,7 +472,8 @@ def test_a_failure_that_appears_for_a_parked_task_frees_the_seat_and_is_told_by_
 EVERYTHING: list[Signal] = [
     Intended(intent(2), seat(2)), taken(), Turned(verdict(Kind.INVALID)), Lost(verdict(Kind.FATE_UNKNOWN)),
     Reconciles("lookup"), Refound(Found(handle={"id": "x"})), Proved(), Unsettled("?", "resubmit"),
-    looked(Seen.RUNNING), looked(Seen.SUCCEEDED), failed(), Fetched("f", 1, "s"), Unfetched(failure(), True), Called(None),
+    looked(Seen.RUNNING), looked(Seen.SUCCEEDED), failed(), Fetched("f", 1, "s"), Unfetched(failure(), True),
+    Called(None),
     Parks(Reason.STOPPED), Resumed(9), Reopened(9),
 ]  # fmt: skip
 
