@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.sandboxes import Stage, check_events, check_files, drained, result_lines, staged, until
 
 import viseme
 from viseme import JobCancelled, JobFailed, JobInvalid, Parked, Reason, State
+from viseme.engine.journal import Journal, follow_task
+from viseme.ledger.base import Ledger
 
 
 async def run_all(stage: Stage, jobs: list[viseme.Job], vendor: str = "sync", **options: Any) -> list[viseme.Event]:
@@ -300,3 +302,25 @@ async def gates_of(tasks: list[viseme.Task], wanted: dict[str, int]) -> list[vis
             if {gate: found.count(gate) for gate in found} == wanted:
                 return told
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", ["succeeded", "parked"])
+async def test_a_stream_ends_also_when_its_last_event_comes_while_it_opens(kind: str) -> None:
+    """The event is on disk already when the history is read, and is told of just afterwards."""
+    events = [
+        viseme.Event(seq=n, task="t", key="k", type=viseme.EventType(name), at=0.0, order=n)
+        for n, name in enumerate(("queued", "creating", kind), 1)
+    ]
+
+    class OnDisk:
+        async def events(self, after: int, limit: int, **_: object) -> list[viseme.Event]:
+            return [event for event in events if (event.order or 0) > after]
+
+    journal = Journal(cast(Ledger, OnDisk()))
+
+    async def still_under_way() -> bool:
+        journal.publish(events[2:])
+        return True
+
+    told = await asyncio.wait_for(drained(follow_task(journal, "t", active=still_under_way)), 5)
+    assert [event.type for event in told] == ["queued", "creating", kind]

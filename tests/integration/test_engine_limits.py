@@ -98,6 +98,48 @@ async def test_creates_and_seats_of_a_killed_process_count_in_the_next(vendor: s
         check_bill(stage, books, vendor)
 
 
+async def killed_at(stage: Stage, told: str, vendor: str, posts: int) -> None:
+    """Run the program until so many creates have reached the vendor, and kill it."""
+    process = await start(told)
+    await until(lambda: len(stage.posts(vendor)) >= posts or process.returncode is not None)
+    assert process.returncode is None, (await process.communicate())[1].decode()
+    process.kill()
+    await process.communicate()
+
+
+@pytest.mark.parametrize("vendor", ["sync", "aimlapi"])
+async def test_the_seats_that_a_killed_process_took_are_taken_in_the_next(vendor: str, tmp_path: Path) -> None:
+    limits = {"concurrency": 3, "queue_seconds": 120}
+    async with staged(tmp_path, speed=100, settings={vendor: limits}) as stage:
+        told = order(stage, 3, [{"provider": vendor, "concurrency": 3}])
+        await killed_at(stage, told, vendor, 3)
+        # The next process works for other jobs first, which find no seat until those of the killed one have ended.
+        account = stage.account(vendor, concurrency=3)
+        async with asyncio.timeout(40), stage.scheduler(account) as scheduler:
+            async with scheduler.run(stage.jobs(3, start=100)) as others:
+                await others.wait()
+            async with scheduler.run(stage.jobs(3)) as run:
+                assert (await run.wait()).ended == 3
+        check_limits(stage, {vendor: {"seats": 3}})
+        assert stage.bill(vendor)["peak"]["seats"] == 3
+
+
+async def test_every_sending_of_a_replayed_create_counts_after_a_restart(tmp_path: Path) -> None:
+    """One create is accepted, two are in the air when the process dies, and again while the next asks after them."""
+    async with staged(tmp_path, speed=20, settings={"sync": {"create": "5/160s"}}) as stage:
+        stage.sandbox.inject("slow", vendor="sync", route="create", seconds=0.001)
+        stage.sandbox.inject("slow", vendor="sync", route="create", seconds=100_000, times=4)
+        told = order(stage, 3, [{"provider": "sync", "rates": {"create": "5/160s", "read": "100000/s"}}])
+        await killed_at(stage, told, "sync", 3)
+        await killed_at(stage, told, "sync", 5)
+        process = await start(told)
+        _, errors = await asyncio.wait_for(process.communicate(), 40)
+        assert process.returncode == 0, errors.decode()
+        bill = stage.bill("sync")
+        assert (bill["creates"], bill["duplicates"]) == (3, 0)
+        check_limits(stage, {"sync": {"create": 5}})
+
+
 async def test_reads_keep_to_their_rate_however_many_tasks_wait(tmp_path: Path) -> None:
     async with staged(tmp_path, speed=50, settings={"aimlapi": {"read": "60/min"}}) as stage:
         rates = {"create": "100000/s", "read": "60/min"}
