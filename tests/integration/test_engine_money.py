@@ -12,7 +12,7 @@ from tests.support.sandboxes import Books, Stage, check_events, check_files, res
 
 import viseme
 from viseme import Reason, Tally
-from viseme.engine import reconciling
+from viseme.engine.lifecycle import reconciling
 from viseme.sandbox.vendors import base
 
 JOBS = 40

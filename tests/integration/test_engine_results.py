@@ -177,7 +177,7 @@ def outside(stage: Stage, name: str) -> viseme.Job:
     return stage.job(1, output=name)
 
 
-@pytest.mark.parametrize("name", ["../out.mp4", "/tmp/out.mp4", "a/../../out.mp4", "..", "C:\\out.mp4"])
+@pytest.mark.parametrize("name", ["../out.mp4", "/out.mp4", "a/../../out.mp4", "..", "C:\\out.mp4"])
 async def test_no_name_leads_out_of_the_output_folder(name: str, tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         with pytest.raises(viseme.JobInvalid):

@@ -27,7 +27,8 @@ def snippet(name: str) -> str:
 
 def at_sandbox(address: str) -> str:
     """The README's configuration, with every account at the sandbox and looked at quickly."""
-    config = snippet("config").replace("\n[accounts.aimlapi.polling]\n", "\n[accounts.aimlapi.polling]\nfirst = '0.2s'\nevery = '0.2s'\n")
+    polling = "[accounts.aimlapi.polling]\n"
+    config = snippet("config").replace(polling, polling + "first = '0.2s'\nevery = '0.2s'\n")
     for vendor in ("sync", "jogg", "aimlapi"):
         own = f'base_url = "{address}/{vendor}"\nallow_private_hosts = true\n'
         if vendor != "aimlapi":
@@ -70,7 +71,8 @@ async def test_the_library_snippet_runs(tmp_path: Path) -> None:
         (tmp_path / "program.py").write_text(code)
         told = await finished(f"{sys.executable} program.py", tmp_path)
     assert told.count("succeeded") == 3
-    assert sorted(path.name for path in (tmp_path / "films").glob("*.mp4")) == ["talk-de.mp4", "talk-es.mp4", "talk-fr.mp4"]
+    films = sorted(path.name for path in (tmp_path / "films").glob("*.mp4"))
+    assert films == ["talk-de.mp4", "talk-es.mp4", "talk-fr.mp4"]
 
 
 @pytest.mark.parametrize("name", ["demo", "test"])

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from viseme.config import Polling
-from viseme.engine.cadence import Cadence
+from viseme.engine.polling.cadence import Cadence
 from viseme.providers.base import Observation, Seen, Sheet
 
 SHEET = Sheet(base_url="https://h.example", models={}, rates={}, concurrency=1, first=10.0, every=8.0, hold=20.0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.video import box, video
 
-from viseme.engine.container import page_in_disguise, torn_mp4
+from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 
 
 def torn(content: bytes) -> str | None:

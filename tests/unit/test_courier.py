@@ -14,8 +14,8 @@ from attrs import define, field, frozen
 from tests.support.house import BASE, House, account, house
 from tests.support.virtual import EPOCH, Simulation, settled, simulated_world, virtually
 
+from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
-from viseme.engine.limits import Rates
 from viseme.engine.transport import Line, Wire
 from viseme.errors import JobInvalid, Kind
 from viseme.providers.base import Fault, Flow, Outcome, Refused, Reply, Request, Role, Safety, Save, Verdict

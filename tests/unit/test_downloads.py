@@ -25,7 +25,7 @@ from tests.support.virtual import (
 )
 
 from viseme.config import Downloads
-from viseme.engine.downloads import DeadLink, Download, Landed, Unfit, describe
+from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
 from viseme.engine.transport import Broken
 
 URL = "https://cdn.example/out.mp4?signature=1"

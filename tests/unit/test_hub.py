@@ -14,8 +14,8 @@ from tests.support.virtual import settled, simulated_world, virtually
 
 from viseme.attempts import TaskRow
 from viseme.config import Polling
-from viseme.engine.cadence import Cadence
-from viseme.engine.hub import Hub, Watch
+from viseme.engine.polling.cadence import Cadence
+from viseme.engine.polling.hub import Hub, Watch
 from viseme.jobs import Job
 from viseme.providers.base import Sheet
 from viseme.results import State, Timings

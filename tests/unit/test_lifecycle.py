@@ -11,30 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.engine.lifecycle import (
+from viseme.engine.lifecycle.advance import (
     ACCOUNT_TROUBLE,
     BACK_IN_LINE,
+    Next,
+    Policy,
+    Step,
+    advance,
+    last_event,
+)
+from viseme.engine.lifecycle.signals import (
     Called,
     Fetched,
     Intended,
     Lost,
-    Next,
     Observed,
     Parks,
-    Policy,
     Proved,
     Reconciles,
     Refound,
     Reopened,
     Resumed,
     Signal,
-    Step,
     Taken,
     Turned,
     Unfetched,
     Unsettled,
-    advance,
-    last_event,
 )
 from viseme.errors import Failure, Kind
 from viseme.events import LAST, EventType

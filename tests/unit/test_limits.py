@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.virtual import settled, simulated_world, virtual_run, virtually
 
-from viseme.engine.limits import Place, Rates
+from viseme.engine.admission.limits import Place, Rates
 from viseme.units import Rate
 
 CREATE = ("create", "post", "all")

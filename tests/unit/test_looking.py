@@ -17,12 +17,13 @@ from tests.support.virtual import Simulation, settled, simulated_world, virtuall
 
 from viseme.attempts import TaskRow
 from viseme.config import Polling
-from viseme.engine.book import Book
-from viseme.engine.cadence import Cadence
-from viseme.engine.desk import Desk, pools_of
-from viseme.engine.hub import Hub
-from viseme.engine.lifecycle import Observed, Parks, Policy, Signal, Step, advance
-from viseme.engine.looking import Looker
+from viseme.engine.admission.desk import Desk, pools_of
+from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.signals import Observed, Parks, Signal
+from viseme.engine.polling.cadence import Cadence
+from viseme.engine.polling.hub import Hub
+from viseme.engine.polling.looking import Looker
 from viseme.engine.transport import Line, Wire
 from viseme.errors import Kind
 from viseme.jobs import Job

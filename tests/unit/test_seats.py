@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from viseme.attempts import Seat
-from viseme.engine.seats import Seats
+from viseme.engine.admission.seats import Seats
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from anyio import Lock
 from attrs import define, field
 
 from viseme.attempts import TaskRow
-from viseme.engine.book import Book, ends
-from viseme.engine.creating import rank_of
-from viseme.engine.fetching import Fetcher
+from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
-from viseme.engine.lifecycle import Called, Next, Parks, Policy, Reopened, Resumed, Signal, Step, Unsettled
+from viseme.engine.lifecycle.advance import Next, Policy, Step
+from viseme.engine.lifecycle.book import Book, ends
+from viseme.engine.lifecycle.creating import rank_of
+from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
 from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 
 from viseme.attempts import Handle
 from viseme.codec import dumps
-from viseme.engine.limits import Place, Rates
+from viseme.engine.admission.limits import Place, Rates
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, Kind

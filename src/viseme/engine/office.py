@@ -9,13 +9,13 @@ from anyio.abc import TaskGroup
 from attrs import define
 
 from viseme.attempts import TaskRow
-from viseme.engine.book import Book
-from viseme.engine.cadence import Cadence
-from viseme.engine.creating import Creator
-from viseme.engine.desk import Desk
-from viseme.engine.hub import Hub
-from viseme.engine.looking import Looker
-from viseme.engine.reconciling import Reconciler
+from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.creating import Creator
+from viseme.engine.lifecycle.reconciling import Reconciler
+from viseme.engine.polling.cadence import Cadence
+from viseme.engine.polling.hub import Hub
+from viseme.engine.polling.looking import Looker
 from viseme.engine.task import Why
 from viseme.ledger.base import Ledger
 from viseme.results import State

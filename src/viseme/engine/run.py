@@ -16,7 +16,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.core import Again, Core
 from viseme.engine.intake import Intake
 from viseme.engine.journal import RunCursor
-from viseme.engine.lifecycle import last_event
+from viseme.engine.lifecycle.advance import last_event
 from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
 from viseme.events import Event
 from viseme.jobs import Job

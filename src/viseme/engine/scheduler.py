@@ -14,9 +14,9 @@ from anyio.abc import TaskGroup
 from attrs import define
 
 from viseme.config import Account, Downloads
+from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
-from viseme.engine.desk import Desk, pools_of
-from viseme.engine.fetching import Fetcher
+from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal

@@ -6,39 +6,34 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.engine.lifecycle.signals import (
+    Called,
+    Fetched,
+    Intended,
+    Lost,
+    Observed,
+    Parks,
+    Proved,
+    Reconciles,
+    Refound,
+    Reopened,
+    Resent,
+    Resumed,
+    Signal,
+    Taken,
+    Turned,
+    Unfetched,
+    Unsettled,
+)
 from viseme.errors import Failure, Kind
 from viseme.events import EventType
-from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict
+from viseme.providers.base import Answer, Observation, Seen, Verdict
 from viseme.results import ENDED, Reason, State, Timings
 
-__all__ = [
-    "ACCOUNT_TROUBLE",
-    "BACK_IN_LINE",
-    "Called",
-    "Fetched",
-    "Intended",
-    "Lost",
-    "Next",
-    "Observed",
-    "Parks",
-    "Policy",
-    "Proved",
-    "Reconciles",
-    "Refound",
-    "Reopened",
-    "Resent",
-    "Resumed",
-    "Signal",
-    "Step",
-    "Taken",
-    "Turned",
-    "Unfetched",
-    "Unsettled",
-    "advance",
-]
+__all__ = ["ACCOUNT_TROUBLE", "BACK_IN_LINE", "Next", "Policy", "Step", "advance", "failure_data", "last_event"]
 
 BACK_IN_LINE = frozenset({Kind.RATE_LIMITED, Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT})
 """Refusals of a create that decide nothing: the task waits for its turn again."""
@@ -87,148 +82,6 @@ class Step:
     next: Next = Next.NOTHING
 
 
-# -- what can happen to a task --------------------------------------------------------------------------------------
-
-
-@frozen
-class Intended:
-    """A paid request is about to leave."""
-
-    intent: Intent
-    seat: Seat
-
-
-@frozen
-class Taken:
-    """The vendor took the job."""
-
-    accepted: Accepted
-
-
-@frozen
-class Turned:
-    """The vendor clearly refused the create, or it never left."""
-
-    verdict: Verdict
-    keep_waiting: bool = False
-    """Whether the job stays in line while its account is in trouble, instead of being parked."""
-
-
-@frozen
-class Lost:
-    """The create's reply was lost; ``verdict`` tells how."""
-
-    verdict: Verdict
-
-
-@frozen
-class Reconciles:
-    """The vendor is about to be asked what became of a lost create; ``method`` is ``replay`` or ``lookup``."""
-
-    method: str
-
-
-@frozen
-class Resent:
-    """The lost create is sent once more under its key, or that came to nothing: each sending counts in the rates."""
-
-    intent: Intent
-
-
-@frozen
-class Refound:
-    """The lost create turned out to have been carried out."""
-
-    found: Found
-
-
-@frozen
-class Proved:
-    """The lost create turned out not to have been carried out."""
-
-
-@frozen
-class Unsettled:
-    """Nothing tells what became of the lost create; ``order`` is what a person decided, if one did."""
-
-    message: str
-    order: str | None = None
-
-
-@frozen
-class Observed:
-    """The vendor was looked at."""
-
-    observation: Observation
-
-
-@frozen
-class Fetched:
-    """The result is on disk."""
-
-    file: str
-    bytes: int
-    sha256: str
-
-
-@frozen
-class Unfetched:
-    """The result could not be fetched; ``refresh`` if another link may help."""
-
-    failure: Failure
-    refresh: bool = field(default=False)
-
-
-@frozen
-class Called:
-    """The user called the task off; ``answer`` is what the vendor said, None if it was never asked."""
-
-    answer: Answer | None
-
-
-@frozen
-class Parks:
-    """This run is done with the task."""
-
-    reason: Reason
-    failure: Failure | None = None
-
-
-@frozen
-class Resumed:
-    """A run takes the task up again."""
-
-    run: int
-
-
-@frozen
-class Reopened:
-    """The user wants an ended task again: ``fetch`` its file once more, or ``create`` (and pay for) it anew."""
-
-    run: int
-    create: bool = False
-
-
-Signal = (
-    Intended
-    | Taken
-    | Turned
-    | Lost
-    | Reconciles
-    | Resent
-    | Refound
-    | Proved
-    | Unsettled
-    | Observed
-    | Fetched
-    | Unfetched
-    | Called
-    | Parks
-    | Resumed
-    | Reopened
-)
-
-
 _OPEN = frozenset(State) - ENDED
 _UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
 _BEFORE = _UNSETTLED | {State.QUEUED, State.PREPARING}
@@ -251,8 +104,8 @@ _BELONGS: Mapping[type, frozenset[State]] = {
 def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
     """What follows from a signal; None where it changes nothing.
 
-    Nothing changes an ended task but an order to reopen it, nothing that is known gives way to an older observation, and
-    late news of a create changes nothing about a job that the vendor has.
+    Nothing changes an ended task but an order to reopen it, nothing that is known gives way to an older observation,
+    and late news of a create changes nothing about a job that the vendor has.
 
     Args:
         now: UTC seconds.

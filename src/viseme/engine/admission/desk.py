@@ -9,9 +9,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from viseme.config import Account
+from viseme.engine.admission.limits import Rates
+from viseme.engine.admission.seats import Seats
 from viseme.engine.courier import Courier
-from viseme.engine.limits import Rates
-from viseme.engine.seats import Seats
 from viseme.engine.transport import Transport
 from viseme.engine.world import World
 from viseme.errors import ConfigError, Failure, Kind

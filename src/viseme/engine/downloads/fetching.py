@@ -16,9 +16,9 @@ from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
-from viseme.engine.book import Book, Hold
-from viseme.engine.downloads import DeadLink, Download, Landed, Unfit, describe
-from viseme.engine.lifecycle import Fetched, Unfetched
+from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
+from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind

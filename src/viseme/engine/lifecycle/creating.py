@@ -11,9 +11,10 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.engine.book import Book, Hold
-from viseme.engine.desk import Desk, Stop
-from viseme.engine.lifecycle import ACCOUNT_TROUBLE, BACK_IN_LINE, Called, Intended, Lost, Parks, Taken, Turned
+from viseme.engine.admission.desk import Desk, Stop
+from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
+from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Taken, Turned
 from viseme.engine.world import World
 from viseme.errors import Kind
 from viseme.ledger.base import Ledger, Rank

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define, evolve, field
 
-from viseme.engine.book import Book
-from viseme.engine.cadence import Cadence
-from viseme.engine.desk import Desk
-from viseme.engine.hub import Hub, Watch
-from viseme.engine.lifecycle import Observed, Parks
+from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.signals import Observed, Parks
+from viseme.engine.polling.cadence import Cadence
+from viseme.engine.polling.hub import Hub, Watch
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
 from viseme.providers.base import Observation, Refused, Seen, Verdict

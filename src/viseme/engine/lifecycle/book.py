@@ -13,7 +13,8 @@ from attrs import define, evolve, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
-from viseme.engine.lifecycle import Intended, Policy, Signal, Step, advance
+from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.world import World
 from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType

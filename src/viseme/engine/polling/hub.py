@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from viseme.attempts import Handle, TaskRow
-from viseme.engine.cadence import Cadence
+from viseme.engine.polling.cadence import Cadence
 from viseme.engine.world import World
 
 __all__ = ["Hub", "Watch"]

@@ -9,9 +9,18 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from viseme.attempts import Intent
-from viseme.engine.book import Book, Hold
-from viseme.engine.desk import Desk
-from viseme.engine.lifecycle import Lost, Proved, Reconciles, Refound, Resent, Taken, Turned, Unsettled
+from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.signals import (
+    Lost,
+    Proved,
+    Reconciles,
+    Refound,
+    Resent,
+    Taken,
+    Turned,
+    Unsettled,
+)
 from viseme.engine.world import World
 from viseme.errors import Kind
 from viseme.ledger.base import Ledger

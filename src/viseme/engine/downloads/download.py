@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from viseme.config import Downloads
-from viseme.engine.container import page_in_disguise, torn_mp4
+from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 from viseme.engine.transport import Broken, Stream, Transport
 from viseme.engine.world import World
 from viseme.errors import quote

@@ -1,0 +1,1 @@
+"""Downloads: results brought home, checked, under their final names."""

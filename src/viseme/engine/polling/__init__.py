@@ -1,0 +1,1 @@
+"""Polling: when waiting tasks are looked at, and what was seen."""
