@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define
 
+from viseme.attempts import TaskRow
 from viseme.config import Account, Downloads
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
@@ -25,6 +26,7 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.run import Jobs, Run, other_inputs
 from viseme.engine.task import Task
 from viseme.engine.transport import Transport
+from viseme.engine.uncut import uncut
 from viseme.engine.world import World, real_world
 from viseme.errors import ConfigError, SchedulerClosed, VisemeError
 from viseme.jobs import Job
@@ -257,12 +259,10 @@ class Scheduler:
         """
         engine = self._engine()
         row = await engine.intake.row(job, engine.run)
-        (kept,) = await engine.core.ledger.add([row])
-        if kept.id == row.id:
-            engine.core.queued([kept])
-        elif kept.digest != row.digest:
+        kept = await uncut(_add(engine.core, row))
+        if kept.digest != row.digest:
             raise other_inputs(row)
-        else:
+        if kept.id != row.id:
             await engine.core.take_up(kept.id, engine.run, Again())
         return Task(kept.id, kept.key, engine.core)
 
@@ -316,6 +316,14 @@ class Scheduler:
         """All open tasks of the ledger as one batch: what an earlier run left goes on."""
         engine = self._engine()
         return Run(engine.core, engine.intake, None, engine.group.start_soon, self._broken)
+
+
+async def _add(core: Core, row: TaskRow) -> TaskRow:
+    """Add a task that the ledger does not know, and let it be worked on; returns what the ledger holds."""
+    (kept,) = await core.ledger.add([row])
+    if kept.id == row.id:
+        core.queued([kept])
+    return kept
 
 
 @define

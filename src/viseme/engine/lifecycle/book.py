@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import anyio
 from attrs import define, evolve, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.advance import Policy, Step, advance
 from viseme.engine.lifecycle.signals import Intended, Signal
+from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
@@ -114,17 +114,19 @@ class Book:
         return [row for row in found if row is not None]
 
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
-        """Decide a step, commit it (shielded) and tell of it."""
+        """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
         at = self.world.now()
         step = advance(row, signal, policy, at)
         if step is None:
             return None
         step, change = self._number(step, at)
-        with anyio.CancelScope(shield=True):
-            await self._commit(change, patient=not isinstance(signal, Intended))
+        await uncut(self._carry_out(step, change, patient=not isinstance(signal, Intended)))
+        return step
+
+    async def _carry_out(self, step: Step, change: Change, *, patient: bool) -> None:
+        await self._commit(change, patient=patient)
         self._remember(step.row)
         self.on_step(step)
-        return step
 
     async def _commit(self, change: Change, *, patient: bool) -> None:
         """Write a change. What already happened at the vendor is tried again for a while before it is given up."""
@@ -168,12 +170,14 @@ class Book:
                 steps.append(step)
                 changes.append(change)
         if steps:
-            with anyio.CancelScope(shield=True):
-                await self.ledger.commit(*changes)
+            await uncut(self._carry_out_all(steps, changes))
+        return len(steps)
+
+    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change]) -> None:
+        await self.ledger.commit(*changes)
         for step in steps:
             self._remember(step.row)
             self.on_step(step)
-        return len(steps)
 
     def _number(self, step: Step, at: float) -> tuple[Step, Change]:
         row = step.row

@@ -1,0 +1,284 @@
+"""The book: each step of a task decided, durable, and told, whatever becomes of whoever asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from attrs import define, field
+from tests.support.virtual import settled, simulated_world, virtually
+from tests.unit.ledgers import intent, seat
+
+from viseme.attempts import TaskRow
+from viseme.engine.journal import Journal
+from viseme.engine.lifecycle.advance import Policy, Step
+from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.signals import Called, Fetched, Intended, Parks, Resumed
+from viseme.engine.uncut import uncut
+from viseme.errors import LedgerError
+from viseme.events import Event, EventType
+from viseme.jobs import Job
+from viseme.ledger import MemoryLedger
+from viseme.results import Reason, State
+
+JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
+
+
+@define(eq=False)
+class Shelf:
+    """A book over a ledger whose disk takes a second for each group, and fails as often as ``fails`` says."""
+
+    ledger: MemoryLedger = field(init=False)
+    book: Book = field(init=False)
+    steps: list[Step] = field(factory=list[Step])
+    events: list[Event] = field(factory=list[Event])
+    fails: int = 0
+
+    async def sync(self) -> None:
+        await anyio.sleep(1)
+        if self.fails:
+            self.fails -= 1
+            raise OSError("full")
+
+    def heard(self, events: Sequence[Event]) -> None:
+        self.events += events
+        self.book.journal.publish(events)
+
+    async def add(self, *names: str) -> None:
+        await self.ledger.add([
+            TaskRow(id=name, key=name, job=JOB, digest="d", account="house", run=1) for name in names
+        ])  # fmt: skip
+        self.events.clear()
+
+    async def stored(self, name: str = "a") -> TaskRow:
+        (row,) = await self.ledger.tasks([name])
+        return row
+
+
+@asynccontextmanager
+async def shelf(*names: str) -> AsyncIterator[Shelf]:
+    one = Shelf()
+    one.ledger = MemoryLedger(sync=one.sync)
+    one.book = Book(simulated_world().world, one.ledger, Journal(one.ledger), lambda row: Policy(), one.steps.append)
+    one.ledger.listener = one.heard
+    async with one.ledger:
+        await one.add(*names)
+        yield one
+
+
+async def cancels(one: Shelf) -> None:
+    async with one.book.hold("a") as hold:
+        await hold.take(Called(None))
+
+
+@virtually
+async def test_a_step_is_durable_then_told_then_dispatched_and_the_holder_has_the_new_row() -> None:
+    async with shelf("a") as one, one.book.hold("a") as hold:
+        began = asyncio.get_running_loop().time()
+        step = await hold.take(Parks(Reason.STOPPED))
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1)
+        assert [event.type for event in one.events] == [EventType.PARKED]
+        assert one.steps == [step]
+        assert (hold.row.parked, hold.row.seq) == (Reason.STOPPED, 2)
+        assert await one.stored() == hold.row
+        assert await one.book.look("a") == hold.row
+
+
+@virtually
+async def test_a_signal_that_changes_nothing_writes_nothing() -> None:
+    async with shelf("a") as one, one.book.hold("a") as hold:
+        assert await hold.take(Fetched("f", 1, "s")) is None
+        assert (one.steps, one.events) == ([], [])
+
+
+@pytest.mark.parametrize("way", ["asyncio", "anyio", "timeout", "twice"])
+@pytest.mark.parametrize("moment", [0.0, 0.5])
+@virtually
+async def test_a_step_whose_asker_is_cancelled_is_finished_and_dispatched_before_anyone_else_has_the_task(
+    way: str, moment: float
+) -> None:
+    async with shelf("a") as one:
+        finished: list[bool] = []
+
+        async def asks() -> None:
+            try:
+                await cancels(one)
+            finally:
+                finished.append(len(one.steps) == 1)
+
+        if way == "anyio":
+            async with anyio.create_task_group() as group:
+                group.start_soon(asks)
+                await settled()
+                await anyio.sleep(moment)
+                group.cancel_scope.cancel()
+        elif way == "timeout":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(moment):
+                    await asks()
+        else:
+            asking = asyncio.ensure_future(asks())
+            await settled()
+            await anyio.sleep(moment)
+            asking.cancel()
+            if way == "twice":
+                await anyio.sleep(0.1)
+                asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        if moment:
+            assert finished == [True]
+            assert (await one.stored()).state is State.CANCELLED
+        async with one.book.hold("a") as hold:
+            assert hold.row == await one.stored()
+            assert len(one.steps) == (hold.row.state is State.CANCELLED)
+
+
+@virtually
+async def test_one_has_a_task_at_a_time_and_others_are_free() -> None:
+    async with shelf("a", "b") as one:
+        order: list[str] = []
+
+        async def has(task: str, name: str) -> None:
+            async with one.book.hold(task):
+                order.append(f"{name} in")
+                await anyio.sleep(1)
+                order.append(f"{name} out")
+
+        async with anyio.create_task_group() as group:
+            for task, name in [("a", "1"), ("a", "2"), ("b", "3")]:
+                group.start_soon(has, task, name)
+            await settled()
+            assert one.book.busy("a")
+        assert order.index("3 in") < order.index("1 out") < order.index("2 in")
+        assert not one.book.busy("a")
+        assert one.book._entries == {}
+
+
+@virtually
+async def test_a_task_that_the_ledger_does_not_have_is_a_key_error() -> None:
+    async with shelf("a") as one:
+        with pytest.raises(KeyError):
+            async with one.book.hold("x"):
+                raise AssertionError
+        with pytest.raises(KeyError):
+            await one.book.look("x")
+        assert one.book._entries == {}
+
+
+@virtually
+async def test_progress_counts_in_the_sequence_and_is_not_written_down() -> None:
+    async with shelf("a") as one:
+        for number in range(3):
+            one.book.progress("a", "a", 1, 1, {"progress": number})
+        async with one.book.hold("a") as hold:
+            await hold.take(Parks(Reason.STOPPED))
+            assert hold.row.seq == 5
+        assert [event.seq for event in one.book.journal.since(0)] == [1, 2, 3, 4, 5]
+        assert [event.seq for event in one.events] == [5]
+
+
+@virtually
+async def test_what_happened_at_the_vendor_is_tried_to_be_written_for_half_a_minute() -> None:
+    async with shelf("a") as one:
+        one.fails = 5
+        async with one.book.hold("a") as hold:
+            await hold.take(Parks(Reason.STOPPED))
+        assert len(one.steps) == 1
+        one.fails = 1000
+        began = asyncio.get_running_loop().time()
+        async with one.book.hold("a") as hold:
+            with pytest.raises(LedgerError):
+                await hold.take(Called(None))
+        assert 30 <= asyncio.get_running_loop().time() - began <= 34
+        assert len(one.steps) == 1
+        one.fails = 0
+
+
+@virtually
+async def test_an_intent_that_cannot_be_written_fails_at_once_so_that_its_request_does_not_leave() -> None:
+    async with shelf("a") as one:
+        one.fails = 1
+        async with one.book.hold("a") as hold:
+            with pytest.raises(LedgerError):
+                await hold.take(Intended(intent(hold.row), seat(hold.row)))
+            assert hold.row.state is State.QUEUED
+        assert one.steps == []
+
+
+@virtually
+async def test_many_idle_tasks_take_a_signal_in_one_commit_and_those_that_someone_has_are_named() -> None:
+    async with shelf("a", "b", "c", "d") as one, one.book.hold("b"):
+        began = asyncio.get_running_loop().time()
+        changed, busy = await one.book.write_idle(
+            ["a", "b", "c", "d", "a", "x"], Parks(Reason.STOPPED), where=lambda row: row.id != "d"
+        )
+        assert (changed, busy) == (2, ["b"])
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1)
+        assert sorted(step.row.id for step in one.steps) == ["a", "c"]
+        assert list(one.book._entries) == ["b"]
+
+
+@virtually
+async def test_many_steps_whose_asker_is_cancelled_are_finished_and_dispatched() -> None:
+    async with shelf("a", "b") as one:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await one.book.write_idle(["a", "b"], Parks(Reason.STOPPED), where=lambda row: True)
+        assert len(one.steps) == 2
+
+
+@virtually
+async def test_a_row_that_fell_out_of_memory_is_read_from_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viseme.engine.lifecycle.book._CACHE", 1)
+    async with shelf("a", "b") as one:
+        for name in ("a", "b"):
+            async with one.book.hold(name) as hold:
+                await hold.take(Parks(Reason.STOPPED))
+        assert list(one.book._recent) == ["b"]
+        async with one.book.hold("a") as hold:
+            assert hold.row.parked is Reason.STOPPED
+            await hold.take(Resumed(2))
+        assert (await one.stored()).run == 2
+
+
+# -- work that is not cut off --------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_uncut_work_gives_its_result_or_its_error() -> None:
+    async def works() -> int:
+        await anyio.sleep(1)
+        return 7
+
+    async def breaks() -> None:
+        raise LookupError
+
+    assert await uncut(works()) == 7
+    with pytest.raises(LookupError):
+        await uncut(breaks())
+
+
+@virtually
+async def test_an_error_of_work_whose_asker_was_cancelled_gives_way_to_the_cancellation() -> None:
+    async def breaks() -> None:
+        await anyio.sleep(1)
+        raise LookupError
+
+    asking = asyncio.ensure_future(uncut(breaks()))
+    await settled()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+@virtually
+async def test_work_that_is_itself_cancelled_ends_its_asker() -> None:
+    async def stops() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.ensure_future(uncut(stops()))
