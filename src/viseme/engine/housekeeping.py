@@ -78,12 +78,15 @@ class Housekeeping:
             await self.core.world.sleep(_SEATS)
 
     async def give_up_seats(self) -> None:
-        """Give up the seats of jobs that nothing was heard of for their whole life."""
+        """Give up the seats of jobs that nothing was heard of for their whole life; one that is looked at is heard of."""
         now = self.core.world.now()
         for seat in await self.core.ledger.seats():
             office = self.core.offices.get(seat.account)
             if seat.until > now or office is None:
                 continue
-            for row in await self.core.ledger.tasks([seat.task]):
+            rows = await self.core.ledger.tasks([seat.task])
+            if any(row.seat == seat.id and row.handle is not None and office.hub.find(row.id) for row in rows):
+                continue
+            for row in rows:
                 await self.core.ledger.commit(Change(row=row, closes=seat.id))
             office.desk.pool.seats.give_back(seat.id)

@@ -49,6 +49,10 @@ class Office:
         if shown is State.PARKED:
             message = row.failure.message if row.failure else f"parked: {row.parked}"
             return Why(state=shown, gate="person", until=None, message=message)
+        if shown is State.QUEUED and self.creator.has(row.id):
+            until = self.desk.pool.rates.wait_until(("create", "post", "all"))
+            utc = None if until is None else clock.now() + until - clock.monotonic()
+            return Why(state=shown, gate="rate", until=utc, message="has its seat and waits for its place in the rate")
         if shown is State.QUEUED:
             return Why(state=shown, **self.desk.gate())
         if shown is State.WAITING:

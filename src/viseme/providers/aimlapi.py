@@ -136,7 +136,7 @@ class AimlApi(Provider):
         },
         rates={"create": (Rate(1, 1.0),), "read": (Rate(2, 1.0),)},
         concurrency=3,
-        seat_ttl=2 * 3600.0,
+        seat_ttl=1800.0,  # the docs' own loops give up after 1000 s (sheet section 4)
         safety=Safety.CORRELATE,
         complete=False,
         first=10.0,

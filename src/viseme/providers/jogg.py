@@ -129,6 +129,7 @@ class JoggAI(Provider):
         models={"lip-sync": Model(name="lip-sync", price=_PRICE, lag=10.0, pace=1.5)},
         rates={"post": (Rate(20, 60.0),), "read": (Rate(5, 1.0),)},
         concurrency=2,
+        seat_ttl=1800.0,  # over 15 minutes is stuck, says the vendor (sheet section 5)
         safety=Safety.NONE,
         complete=False,
         first=8.0,

@@ -113,6 +113,10 @@ class Creator:
             self._drained.clear()
             await self._drained.wait()
 
+    def has(self, task: str) -> bool:
+        """Whether a task's create is under way."""
+        return task in self._out
+
     def hurry(self) -> None:
         """Wait for nothing more."""
         for out in self._out.values():

@@ -114,6 +114,7 @@ class Reconciler:
         lost = hold.row.failure.message if hold.row.failure else "the reply was lost"
         return (
             f"the create's reply was lost ({lost}) and {self.desk.name} cannot tell what became of it;"
+            f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;"
             f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
             f" or --abandon {hold.row.key}"
         )
