@@ -286,7 +286,9 @@ class Core:
         try:
             async with self.book.hold(task) as hold:
                 if hold.row.state not in ENDED:
-                    fetched = hold.row.state is State.FETCHING
+                    fetched, run = hold.row.state is State.FETCHING, self._runs.get(hold.row.run)
+                    if hold.row.parked and run is not None:
+                        run.reopened(hold.row)  # it was counted as parked, and is counted anew
                     await hold.take(Called(await self._cancel_remotely(office, hold.row)))
                     if fetched:
                         await self.fetcher.discard(hold.row)
