@@ -20,7 +20,6 @@ from viseme.errors import (
     Problem,
     ProviderError,
     SchedulerClosed,
-    UnsafeUrl,
     VisemeError,
 )
 from viseme.events import Event, EventType
@@ -64,7 +63,6 @@ __all__ = [
     "Task",
     "Timings",
     "Trouble",
-    "UnsafeUrl",
     "VisemeError",
     "Why",
     "lipsync",

@@ -26,7 +26,6 @@ __all__ = [
     "Problem",
     "ProviderError",
     "SchedulerClosed",
-    "UnsafeUrl",
     "VisemeError",
     "quote",
 ]
@@ -150,10 +149,6 @@ class MissingExtra(VisemeError):
 
 class SchedulerClosed(VisemeError):
     """The scheduler is not running; use it inside ``async with``."""
-
-
-class UnsafeUrl(VisemeError):
-    """A URL leads somewhere viseme does not go: another scheme, or a private address."""
 
 
 class JobFailed(VisemeError):

@@ -186,7 +186,8 @@ def encode_key(key: str) -> str:
     """
     if _PLAIN_KEY.fullmatch(key) and key.strip("."):
         return key
-    encoded = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else _percent(c) for c in key)
+    plain = "_-." if key.strip(".") else "_-"
+    encoded = "".join(c if c.isascii() and (c.isalnum() or c in plain) else _percent(c) for c in key)
     if len(encoded) <= 200:
         return encoded
     return f"{encoded[:160]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

@@ -89,21 +89,23 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
         lines = {line["key"]: line for line in result_lines(tmp_path / "out")}
         for key, row in books.rows.items():
             assert lines[key]["state"] == row.shown, key
-        before = {vendor: stage.bill(vendor)["creates"] for vendor in VENDORS}
+        before = {vendor: stage.bill(vendor)["creates"] for vendor in ("jogg", "aimlapi")}
         # The next run buys nothing: lost creates wait for a person, or are found after all; failed jobs stay failed.
         stage.sandbox._desk.faults = Faults()
         async with asyncio.timeout(60), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
             again = await run.wait()
         assert again.failed == tally.failed
         assert again.succeeded >= tally.succeeded
-        assert {vendor: stage.bill(vendor)["creates"] for vendor in VENDORS} == before
+        assert {vendor: stage.bill(vendor)["creates"] for vendor in before} == before
+        assert stage.creates("sync") == 100
         books = await stage.books()
+        assert not [row for row in books.rows.values() if row.account == "sync" and row.parked]
         check_events(books)
         check_bill(stage, books, *VENDORS)
 
 
 def check_reasons(stage: Stage) -> None:
-    """Sync replays its key, so nothing of it stays unknown; the others park only what was really lost."""
+    """What is parked was really lost; Sync replays its key, so there the next run leaves nothing open."""
     lines = result_lines(stage.folder / "out")
     lost = ("reset_before", "server_error", "lost_reply", "server_error_booked", "html", "truncated")
     for vendor in VENDORS:
@@ -114,9 +116,9 @@ def check_reasons(stage: Stage) -> None:
         assert all(line["error"]["message"] for line in parked)
         assert sum(line["state"] == State.FAILED for line in here) == stage.bill(vendor)["failed"], vendor
         match vendor:
-            case "sync":
-                assert not parked
-                assert stage.creates("sync") == 100
+            case "sync":  # a create is asked after for 30 vendor seconds, which a busy machine may let pass unused
+                assert len(parked) <= len(struck)
+                assert stage.creates("sync") >= 100 - len(parked)
             case "jogg":
                 assert len(parked) == len(struck)
             case _:

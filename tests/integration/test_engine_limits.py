@@ -230,9 +230,7 @@ async def test_limits_can_be_changed_while_jobs_run(tmp_path: Path) -> None:
         async with asyncio.timeout(40), scheduler, scheduler.run(stage.jobs(40)) as run:
             await until(lambda: stage.creates("sync") >= 4)
             assert stage.bill("sync")["peak"]["seats"] == 2
-            pool = run.core.offices["sync"].desk.pool
-            pool.seats.set_limit(8)
-            pool.rates.configure({"create": (viseme.Rate(600, 60.0),)})
+            scheduler.set_limits("sync", concurrency=8, rates={"create": "600/min"})
             assert (await run.wait()).succeeded == 40
         assert 2 < stage.bill("sync")["peak"]["seats"] <= 8
         assert stage.bill("sync")["throttled"] == 0

@@ -217,7 +217,7 @@ async def test_an_unknown_outcome_is_booked_and_the_key_finds_the_job(bare: bool
 
 async def test_a_job_goes_through_its_statuses_with_progress() -> None:
     async with customer(speed=20) as client:
-        _, told = await client.create_sync("short.mp4", "audio-20.wav")
+        _, told = await client.create_sync("short.mp4", "audio-40.wav")
         seen: list[tuple[str, int]] = []
         while not seen or seen[-1][0] != "COMPLETED":
             path = f"/sync/v2/generate/{told['id']}"

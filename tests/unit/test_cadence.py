@@ -43,9 +43,10 @@ def test_what_the_user_says_is_honoured_as_it_stands(age: float, chance: float) 
     assert cadence(every="2s").next(age, None, background=False, chance=chance) == 2
 
 
-def test_the_vendors_hint_wins() -> None:
-    for one in (cadence(), cadence(every="2s")):
-        assert one.next(5, running(hint=33.0), background=False, chance=0.9) == 33
+def test_the_vendors_hint_wins_over_its_advice_and_the_users_word_over_both() -> None:
+    assert cadence().next(5, running(hint=33.0), background=False, chance=0.9) == 33
+    assert cadence().next(5, running(hint=0.0), background=False, chance=0.9) == 0.5
+    assert cadence(every="2s").next(5, running(hint=33.0), background=False, chance=0.9) == 2
 
 
 def test_a_job_that_nobody_waits_for_is_looked_at_every_five_minutes_at_most() -> None:

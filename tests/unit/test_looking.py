@@ -19,7 +19,7 @@ from viseme.attempts import TaskRow
 from viseme.config import Polling
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.lifecycle.advance import Policy, Step, advance
-from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.book import Book, UnknownTask
 from viseme.engine.lifecycle.signals import Observed, Parks, Signal
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
@@ -56,9 +56,14 @@ class Pages:
     taken: list[tuple[str, Signal]] = field(factory=list[tuple[str, Signal]])
     told: list[tuple[str, dict[str, Any]]] = field(factory=list[tuple[str, dict[str, Any]]])
 
+    def known(self, task: str) -> TaskRow:
+        if task not in self.rows:
+            raise UnknownTask(task)
+        return self.rows[task]
+
     @asynccontextmanager
     async def hold(self, task: str) -> AsyncIterator[Held]:
-        yield Held(self, self.rows[task])
+        yield Held(self, self.known(task))
 
     def progress(self, task: str, key: str, run: int, seq: int, data: dict[str, Any]) -> None:
         self.told.append((task, data))
@@ -216,8 +221,8 @@ async def test_the_time_at_which_the_work_was_first_seen_is_kept() -> None:
 
 
 @virtually
-async def test_a_hint_of_the_vendor_wins() -> None:
-    async with post(first=0, every=3) as one:
+async def test_a_hint_of_the_vendor_wins_where_the_user_says_nothing() -> None:
+    async with post(first=0) as one:
         one.watch("a", jobs={"s": "running", "hint": 40})
         await anyio.sleep(79)
         assert [at for at, _ in one.asked] == [0, 40]

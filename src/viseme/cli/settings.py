@@ -9,6 +9,7 @@ from attrs import frozen
 from viseme import Config, parse_config
 from viseme.cli.guard import Unusable, usable
 from viseme.errors import ConfigError, quote
+from viseme.providers import adapter
 
 __all__ = ["CONFIG", "Places", "default_account", "load_config", "places"]
 
@@ -70,7 +71,13 @@ def load_config(path: str | None) -> Config:
         raise ConfigError(f"{quote(name)} cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConfigError(f"{quote(name)} is not UTF-8 text; save it as UTF-8") from None
-    return parse_config(text, source=quote(name), environ=os.environ)
+    config = parse_config(text, source=quote(name), environ=os.environ)
+    try:
+        for account in config.accounts:
+            adapter(account)
+    except ConfigError as error:
+        raise ConfigError(f"{quote(name)}: {error}") from None
+    return config
 
 
 def default_account(config: Config, given: str | None) -> str | None:

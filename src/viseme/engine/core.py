@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from anyio import Lock
+from anyio import Lock, create_task_group
 from attrs import define, field
 
 from viseme.attempts import TaskRow
@@ -37,6 +37,10 @@ class RunBook(Protocol):
 
     def ended(self, row: TaskRow) -> None:
         """One of its tasks ended or parked."""
+        ...
+
+    def shared(self, row: TaskRow) -> None:
+        """A task that another run drives ended or parked."""
         ...
 
     def reopened(self, row: TaskRow) -> None:
@@ -133,10 +137,13 @@ class Core:
             office.hub.forget(row.id)
 
     def _tell_runs(self, row: TaskRow) -> None:
-        for number in (row.run, *self._shared.pop(row.id, ())):
+        driving = self._runs.get(row.run)
+        if driving is not None:
+            driving.ended(row)
+        for number in self._shared.pop(row.id, ()):
             run = self._runs.get(number)
             if run is not None:
-                run.ended(row)
+                run.shared(row)
 
     # -- taking tasks in -------------------------------------------------------------------------------------------
 
@@ -304,23 +311,31 @@ class Core:
             return Answer(outcome="unsupported", message=f"the vendor refused to cancel: {refusal.verdict.message}")
 
     async def obey(self, orders: Sequence[Order]) -> list[str]:
-        """Carry out what another process asked for; returns what could not be done, as sentences."""
+        """Carry out what another process asked for; returns what could not be done, as sentences.
+
+        What is to be cancelled is withdrawn at once, before any of it is waited for: nothing of it is bought meanwhile.
+        """
         refused: list[str] = []
-        for order in orders:
-            for row in await self._meant(order):
-                try:
-                    await self._carry_out(order, row)
-                except LedgerError:
-                    raise
-                except VisemeError as error:
-                    refused.append(str(error))
+        meant = [(order, row) for order in orders for row in await self._meant(order)]
+        for order, row in meant:
+            if order.verb == "cancel" and row.account in self.offices:
+                self.called_off.add(row.id)
+                self._withdraw(row.id, row.account)
+        async with create_task_group() as group:
+            for order, row in meant:
+                group.start_soon(self._carry_out, order, row, refused)
         return refused
 
-    async def _carry_out(self, order: Order, row: TaskRow) -> None:
-        if order.verb == "cancel":
-            await self.cancel(row.id)
-        elif row.state in (State.CREATING, State.RECONCILING):
-            await self.decide(row.id, order.verb)
+    async def _carry_out(self, order: Order, row: TaskRow, refused: list[str]) -> None:
+        try:
+            if order.verb == "cancel":
+                await self.cancel(row.id)
+            elif row.state in (State.CREATING, State.RECONCILING):
+                await self.decide(row.id, order.verb)
+        except LedgerError:
+            raise
+        except VisemeError as error:
+            refused.append(str(error))
 
     async def _meant(self, order: Order) -> list[TaskRow]:
         if order.key is not None:
@@ -332,6 +347,9 @@ class Core:
 
     async def decide(self, task: str, order: str) -> None:
         """A person decided what to do about a fate that stays unknown."""
+        office = self.offices.get((await self.book.look(task)).account)
+        if office is not None:
+            office.reconciler.withdraw(task)
         async with self.book.hold(task) as hold:
             run = self._runs.get(hold.row.run)
             if hold.row.state in (State.CREATING, State.RECONCILING):

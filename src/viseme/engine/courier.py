@@ -39,6 +39,8 @@ T = TypeVar("T")
 _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
 _JSON = {"Content-Type": "application/json"}
 _RENEW = 60.0
+_TELLING = 6
+"""Keys shorter than this many characters are no secrets, and would be found in ordinary words."""
 _CAP = 300.0
 Before = Callable[[Request], Awaitable[None]]
 Keep = Callable[[Handle], Awaitable[None]]
@@ -174,9 +176,10 @@ class Courier:
     def clean(self, verdict: Verdict) -> Verdict:
         """The verdict without the account's key, which some vendors quote back in their refusals."""
         key = self.provider.account.api_key
-        if not key or key not in verdict.message:
+        if not key or len(key) < _TELLING or key not in f"{verdict.message} {verdict.code}":
             return verdict
-        return evolve(verdict, message=verdict.message.replace(key, "***"))
+        code = None if verdict.code is None else verdict.code.replace(key, "***")
+        return evolve(verdict, message=verdict.message.replace(key, "***"), code=code)
 
     def _dated(self, value: str | None) -> float | None:
         """Seconds of a ``Retry-After`` in its date form."""

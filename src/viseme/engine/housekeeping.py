@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -11,7 +11,7 @@ from attrs import define, field
 
 from viseme.engine.core import Core
 from viseme.errors import LedgerError
-from viseme.ledger.base import Change
+from viseme.ledger.base import Change, Order
 
 __all__ = ["Housekeeping"]
 
@@ -34,7 +34,7 @@ class Housekeeping:
         """Set the errands to run in ``group``."""
         self.core.on_result = self._results.set
         group.start_soon(self._write_results)
-        group.start_soon(self._take_orders)
+        group.start_soon(self._take_orders, group)
         group.start_soon(self._show_gates)
         group.start_soon(self._give_up_seats)
 
@@ -48,13 +48,16 @@ class Housekeeping:
                 await self.core.world.sleep(_AGAIN)
                 self._results.set()
 
-    async def _take_orders(self) -> None:
+    async def _take_orders(self, group: TaskGroup) -> None:
         while True:
             await self.core.world.sleep(_ORDERS)
             orders = await self.core.ledger.take_orders()
-            if orders:
-                for refused in await self.core.obey(orders):
-                    self.notice(refused)
+            if orders:  # one that has to wait for a reply keeps no later one waiting
+                group.start_soon(self._obey, orders)
+
+    async def _obey(self, orders: Sequence[Order]) -> None:
+        for refused in await self.core.obey(orders):
+            self.notice(refused)
 
     async def _show_gates(self) -> None:
         while True:
@@ -78,7 +81,7 @@ class Housekeeping:
             await self.core.world.sleep(_SEATS)
 
     async def give_up_seats(self) -> None:
-        """Give up the seats of jobs that nothing was heard of for their whole life; one that is looked at is heard of."""
+        """Give up the seats of jobs that nothing was heard of for their whole life; what is looked at is heard."""
         now = self.core.world.now()
         for seat in await self.core.ledger.seats():
             office = self.core.offices.get(seat.account)

@@ -146,6 +146,11 @@ class Run:
         self._count(row)
         self.core.journal.nudge()
 
+    def shared(self, row: TaskRow) -> None:
+        """A task that another run drives ended or parked: its last event is told here too."""
+        self._replays.append(row.id)
+        self.ended(row)
+
     def reopened(self, row: TaskRow) -> None:
         """One of its tasks that had parked goes on."""
         self.tally.count(State.PARKED, -1)
@@ -273,7 +278,8 @@ class Run:
     async def _begin(self) -> None:
         """The whole source was read: let its tasks be seen, or refuse it all."""
         if self.problems and not self._skip_invalid:
-            raise ManifestError(f"{len(self.problems)} rows cannot be run", self.problems)
+            problems = sorted(self.problems, key=lambda problem: problem.line or 0)
+            raise ManifestError(f"{len(problems)} rows cannot be run", problems)
         await self.core.ledger.release(self.number)
         self.core.released()
         await self._take_up(self._known)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,11 +28,11 @@ from viseme.engine.task import Task
 from viseme.engine.transport import Transport
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World, real_world
-from viseme.errors import ConfigError, SchedulerClosed, VisemeError
+from viseme.errors import ConfigError, SchedulerClosed, VisemeError, quote
 from viseme.jobs import Job
 from viseme.ledger.base import Ledger, Order
 from viseme.ledger.sqlite import SqliteLedger
-from viseme.providers import find
+from viseme.providers import adapter
 from viseme.providers.base import Provider
 
 __all__ = ["Scheduler"]
@@ -280,6 +280,29 @@ class Scheduler:
         """
         return await self._engine().core.obey([order])
 
+    def set_limits(
+        self, account: str, *, concurrency: int | None = None, rates: Mapping[str, Any] | None = None
+    ) -> None:
+        """Change an account's limits while it works; what is under way keeps its places.
+
+        Args:
+            account: its name. Accounts of one pool share limits, so this changes them all.
+            concurrency: seats; jobs beyond them run on, none is begun until enough have ended.
+            rates: by class, as in :class:`viseme.Account`; classes that are not named stay as they are.
+
+        Raises:
+            ConfigError: there is no such account, or a limit makes no sense.
+        """
+        office = self._engine().core.offices.get(account)
+        if office is None:
+            known = ", ".join(self._providers)
+            raise ConfigError(f"account {quote(account)!r} is not configured; configured are {known}")
+        stated = Account(office.desk.account.provider, concurrency=concurrency, rates=rates)
+        office.desk.pool.rates.configure(stated.rates)
+        if stated.concurrency is not None:
+            office.desk.pool.seats.set_limit(stated.concurrency)
+        office.desk.changed()
+
     def run(
         self,
         jobs: Jobs,
@@ -335,6 +358,9 @@ class _Session:
     def ended(self, row: object) -> None:
         """Nobody counts them."""
 
+    def shared(self, row: object) -> None:
+        """Nobody counts them."""
+
     def reopened(self, row: object) -> None:
         """Nobody counts them."""
 
@@ -344,7 +370,7 @@ def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
     for account in accounts:
         if account.name in providers:
             raise ConfigError(f"two accounts are named {account.name!r}; give one of them another name")
-        providers[account.name] = find(account.provider)(account)
+        providers[account.name] = adapter(account)
     if not providers:
         raise ConfigError("no account is given; pass at least one")
     return providers

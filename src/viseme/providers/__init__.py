@@ -6,10 +6,11 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from viseme.config import Account
 from viseme.errors import ConfigError, quote
 from viseme.providers.base import Provider
 
-__all__ = ["find", "names"]
+__all__ = ["adapter", "find", "names"]
 
 GROUP = "viseme.providers"
 """The entry-point group through which a plug-in brings its providers."""
@@ -44,6 +45,19 @@ def find(name: str) -> type[Provider]:
     except Exception as error:  # whatever a plug-in's import may raise
         raise ConfigError(f"the plug-in for provider {name!r} ({point.value}) cannot be loaded: {error}") from error
     return _checked(name, loaded)
+
+
+def adapter(account: Account) -> Provider:
+    """The adapter for an account.
+
+    Raises:
+        ConfigError: there is no such provider, or one of its settings is wrong; the message names the account.
+    """
+    try:
+        kind = find(account.provider)
+    except ConfigError as error:
+        raise ConfigError(f"accounts.{account.name}.provider: {error}; name one with provider = \"...\"") from None
+    return kind(account)
 
 
 def _checked(name: str, loaded: Any) -> type[Provider]:

@@ -52,6 +52,7 @@ class Desk:
         width: how many creates may be under way at once: one at first, doubled by each that is accepted.
         creating: how many are under way.
         accepted: whether a create was accepted in this run.
+        undecided: lost creates that are being asked after; they keep an account that never accepted one from opening.
         stopped: why the account cannot go on, or None.
         quiet_until: no create is begun before this monotonic time.
     """
@@ -65,6 +66,7 @@ class Desk:
     width: int = 1
     creating: int = 0
     accepted: bool = False
+    undecided: int = 0
     stopped: Stop | None = None
     quiet_until: float = 0.0
     quiet_why: str = ""
@@ -100,7 +102,7 @@ class Desk:
         return (
             self.stopped is None
             and self.world.monotonic() >= self.quiet_until
-            and self.creating < self.width
+            and self.creating + (0 if self.accepted else self.undecided) < self.width
             and self.pool.seats.free > 0
         )
 
@@ -167,12 +169,17 @@ class Desk:
         """A 429: hold the request's classes; where it names no limit, halve the wider one for a while."""
         wait = verdict.retry_after if verdict.retry_after is not None else self._growing(classes)
         wait *= 1 + self.world.random() / 10
-        self.pool.rates.hold(classes, wait)
+        self.pool.rates.hold(self._own(classes), wait)
         if verdict.kind is Kind.LIMITED and "create" in classes:
             self._halve_wider(wait)
         if wait > CAP:
             self.rest(wait, verdict.message)
             self.width = 1
+
+    def _own(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """The classes that a refused request does not share with all others, where one of them has a rate at all."""
+        own = tuple(name for name in classes if name != "all")
+        return own if self.pool.rates.windows(own) else classes
 
     def _growing(self, classes: tuple[str, ...]) -> float:
         """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60; two quiet minutes start it anew."""

@@ -20,12 +20,16 @@ from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
 from viseme.ledger.base import Change, Ledger
 
-__all__ = ["Book", "Hold"]
+__all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 2048
 _PATIENCE = 30.0
 """How long a change that tells of the vendor's doing is tried to be written, seconds."""
 Ended = Callable[[TaskRow, Event], None]
+
+
+class UnknownTask(KeyError):
+    """The ledger has no task of that id."""
 
 
 @define(eq=False)
@@ -74,7 +78,7 @@ class Book:
 
     @asynccontextmanager
     async def hold(self, task: str) -> AsyncGenerator[Hold]:
-        """Have a task for oneself. Raises KeyError where the ledger has none of that id."""
+        """Have a task for oneself. Raises UnknownTask where the ledger has none of that id."""
         async with self._alone(task):
             row = await self.look(task)
             yield Hold(self, row, self.policy_of(row))
@@ -99,11 +103,11 @@ class Book:
     async def look(self, task: str) -> TaskRow:
         """The task as it stands, for whoever does not change it.
 
-        Raises KeyError where the ledger has none of that id.
+        Raises UnknownTask where the ledger has none of that id.
         """
         rows = await self._load_many([task])
         if not rows:
-            raise KeyError(task)
+            raise UnknownTask(task)
         return rows[0]
 
     async def _load_many(self, tasks: Sequence[str]) -> list[TaskRow]:

@@ -60,6 +60,7 @@ class Reconciler:
         """Settle a task's lost create."""
         if task not in self._under_way and not self._stopping:
             scope = self._under_way[task] = CancelScope()
+            self.desk.undecided += 1
             self.group.start_soon(self._settle, task, scope)
 
     def stop(self) -> None:
@@ -90,6 +91,8 @@ class Reconciler:
                         await self._reconcile(hold)
         finally:
             del self._under_way[task]
+            self.desk.undecided -= 1
+            self.desk.changed()
             self._drained.set()
 
     async def _reconcile(self, hold: Hold) -> None:
@@ -160,6 +163,7 @@ class Reconciler:
                     await hold.take(Resent(evolve(hold.row.intent, ended=self.world.now())))
             else:
                 await hold.take(Taken(accepted))
+                self.desk.opened()
         self._shields.discard(shield)
 
     async def _lookup(self, hold: Hold, intent: Intent) -> bool:

@@ -13,6 +13,8 @@ from viseme.providers.base import Observation, Sheet
 __all__ = ["Cadence"]
 
 _SEEN = 64
+_SOON = 0.5
+"""The shortest time between two looks that a vendor's hint can bring about, seconds."""
 _SLOW = 300.0
 """How often a job is looked at that nobody waits for, seconds."""
 
@@ -52,10 +54,10 @@ class Cadence:
         """
         if background:
             return max(_SLOW, self.polling.every or 0.0)
-        if seen is not None and seen.hint is not None:
-            return seen.hint
         if self.polling.every is not None:
             return self.polling.every
+        if seen is not None and seen.hint is not None:
+            return max(_SOON, seen.hint)
         slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
         return self.sheet.every * slower * (1 + chance / 10)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import define, evolve, field
 
 from viseme.engine.admission.desk import Desk
-from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.book import Book, UnknownTask
 from viseme.engine.lifecycle.signals import Observed, Parks
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub, Watch
@@ -113,7 +113,7 @@ class Looker:
     async def _note(self, watch: Watch, news: Awaitable[None]) -> None:
         try:
             await news
-        except KeyError:  # the ledger has no such task
+        except UnknownTask:
             self.hub.forget(watch.task)
 
     # -- what was seen ---------------------------------------------------------------------------------------------
