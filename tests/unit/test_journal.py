@@ -140,18 +140,6 @@ async def test_a_batch_larger_than_the_ring_is_read_whole() -> None:
 
 
 @virtually
-async def test_events_that_never_passed_here_are_read_from_the_ledger() -> None:
-    press = Press()
-    cursor = press.cursor()
-    press.tell()
-    hidden = [press.note(), press.note()]
-    press.journal.skip_to(len(press.notes.kept))
-    assert (await ready(cursor))[1:] == hidden
-    assert await ready(cursor) == []
-    assert await ready(press.cursor()) == []
-
-
-@virtually
 async def test_a_thousand_readers_of_which_some_are_slow_all_see_the_same() -> None:
     press = Press(capacity=16)
     cursors = [press.cursor() for _ in range(200)]
@@ -180,7 +168,7 @@ async def test_the_ring_keeps_no_more_than_it_holds() -> None:
 @virtually
 async def test_waiting_readers_wake_when_something_is_published_or_when_they_are_nudged() -> None:
     press = Press()
-    for wake in (press.tell, press.progress, press.journal.nudge, lambda: press.journal.skip_to(0)):
+    for wake in (press.tell, press.progress, press.journal.nudge):
         waiting = [asyncio.ensure_future(press.journal.changed()) for _ in range(3)]
         await settled()
         waiting[0].cancel()
@@ -193,7 +181,6 @@ async def test_waiting_readers_wake_when_something_is_published_or_when_they_are
 ACTS = st.one_of(
     st.tuples(st.just("tell"), st.integers(1, 3), st.integers(1, 7)),
     st.tuples(st.just("progress"), st.integers(1, 3), st.just(0)),
-    st.tuples(st.just("hide"), st.integers(1, 3), st.integers(1, 4)),
     st.tuples(st.just("read"), st.integers(0, 2), st.integers(1, 12)),
 )
 
@@ -225,10 +212,6 @@ def test_no_durable_event_is_lost_or_doubled_in_any_order_of_writing_and_reading
                     press.tell(*[EventType.CREATED] * count, run=number)
                 case "progress":
                     press.progress(run=number)
-                case "hide":
-                    for _ in range(count):
-                        press.note(run=number)
-                    press.journal.skip_to(len(press.notes.kept))
                 case _:
                     before = reading[number]
                     if before is not None:

@@ -57,13 +57,6 @@ class Journal:
                 self.floor = dropped.order
         self._wake()
 
-    def skip_to(self, order: int) -> None:
-        """Send readers to the ledger for everything up to ``order``: it was written without passing here."""
-        self.first = self.end
-        self._ring.clear()
-        self.floor = max(self.floor, order)
-        self._wake()
-
     def since(self, position: int) -> list[Event]:
         """The ring's events from a position on."""
         start = position - self.first

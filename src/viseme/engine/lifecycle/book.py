@@ -25,7 +25,6 @@ __all__ = ["Book", "Hold", "UnknownTask"]
 _CACHE = 2048
 _PATIENCE = 30.0
 """How long a change that tells of the vendor's doing is tried to be written, seconds."""
-Ended = Callable[[TaskRow, Event], None]
 
 
 class UnknownTask(KeyError):
