@@ -8,9 +8,10 @@ from attrs import field, frozen
 
 from viseme.errors import Failure
 from viseme.jobs import Job
+from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, Result, State, Timings
 
-__all__ = ["Handle", "Intent", "Seat", "TaskRow"]
+__all__ = ["Handle", "Intent", "Seat", "TaskRow", "Upload"]
 
 Handle = dict[str, Any]
 """What a vendor gave back for a stage: JSON, opaque to all but its provider; ``id`` is the vendor's id of the job."""
@@ -28,6 +29,8 @@ class Intent:
         at: when the request may first have left, UTC seconds.
         ended: when its reply, or the end of its connection, was seen; None while that is open.
         digest: of the inputs sent, for a vendor that is asked by inputs.
+        claim: what this create pays for, where that may be paid for once only over all tasks of the account.
+        saved: what the provider wants to find again when it looks for a lost create.
     """
 
     id: str
@@ -41,6 +44,8 @@ class Intent:
     at: float
     ended: float | None = None
     digest: str = ""
+    claim: str = ""
+    saved: Handle | None = None
 
 
 @frozen(kw_only=True)
@@ -62,6 +67,23 @@ class Seat:
 
 
 @frozen(kw_only=True)
+class Upload:
+    """A medium that an account's vendor has, by the digest of its content.
+
+    Attributes:
+        digest: SHA-256, hexadecimal.
+        at: when it was handed over, UTC seconds.
+        expires: until when the vendor keeps it, UTC seconds; None where nobody knows.
+    """
+
+    account: str
+    digest: str
+    handle: Handle
+    at: float
+    expires: float | None = None
+
+
+@frozen(kw_only=True)
 class TaskRow:
     """A task as the ledger keeps it; everything that a restart needs.
 
@@ -74,9 +96,14 @@ class TaskRow:
         seq: of its last event.
         intent: the create under way or done, None before the first.
         handle: of the present stage; ``handles`` of the stages before it.
+        inputs: what the vendor calls the media that were handed over to it, by the job's field.
+        began: when the present stage was taken by the vendor, UTC seconds.
         observed: when the newest observation's request was sent, UTC seconds.
         since: when the deadline's clock started, UTC seconds.
         tries: how often its result was fetched in vain.
+        preview: path of the preview on disk, for a job that makes one first.
+        price: what an attempt costs at most, as far as known.
+        charge: of the present attempt.
     """
 
     id: str
@@ -94,6 +121,8 @@ class TaskRow:
     intent: Intent | None = None
     handle: Handle | None = None
     handles: dict[str, Handle] = field(factory=dict[str, Handle])
+    inputs: dict[str, Handle] = field(factory=dict[str, Handle])
+    began: float | None = None
     outputs: tuple[Artifact, ...] = ()
     observed: float = 0.0
     status: str | None = None
@@ -105,6 +134,9 @@ class TaskRow:
     vendor_says: str | None = None
     since: float | None = None
     tries: int = 0
+    preview: str | None = None
+    price: Cost | None = None
+    charge: Charge | None = None
     timings: Timings = field(factory=Timings)
 
     @property
@@ -133,6 +165,7 @@ class TaskRow:
             model=self.intent.model if self.intent else self.job.model,
             handle=self.vendor_id,
             file=self.file if self.state is State.SUCCEEDED else None,
+            preview=self.preview,
             bytes=self.bytes,
             sha256=self.sha256,
             error=self.failure,

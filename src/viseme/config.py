@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from viseme.errors import ConfigError, quote
+from viseme.money import Budget, Price
 from viseme.strict import known_names, structure
 from viseme.units import Rate, Seconds, duration, rates
 
@@ -40,7 +41,7 @@ class Polling:
     Attributes:
         first: from the create to the first look; default: the vendor's advice.
         every: between looks; default: the vendor's advice.
-        deadline: how long a task may take in all before it is parked.
+        deadline: how long a task may take in all before it is parked; default: the provider's.
         queue_deadline: how long it may be queued at the vendor; default: no bound of its own.
         run_deadline: how long it may run at the vendor; default: no bound of its own.
         bulk: look at up to 100 tasks in one request where the vendor can list them.
@@ -48,7 +49,7 @@ class Polling:
 
     first: Seconds | None = field(default=None, converter=_seconds)
     every: Seconds | None = field(default=None, converter=_seconds)
-    deadline: Seconds = field(default=7200.0, converter=duration)
+    deadline: Seconds | None = field(default=None, converter=_seconds)
     queue_deadline: Seconds | None = field(default=None, converter=_seconds)
     run_deadline: Seconds | None = field(default=None, converter=_seconds)
     bulk: bool = True
@@ -89,6 +90,26 @@ def _rate_table(value: object) -> dict[str, tuple[Rate, ...]]:
     return table
 
 
+def _price_table(value: object) -> dict[str, Price]:
+    """Prices by model; ``""`` stands for every model."""
+    given = {} if value is None else cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {"": value}
+    table: dict[str, Price] = {}
+    for name, stated in given.items():
+        try:
+            table[name] = stated if isinstance(stated, Price) else Price.parse(stated)
+        except ValueError as error:
+            raise ConfigError(f"price{f'.{quote(name)}' if name else ''}: {error}") from None
+    return table
+
+
+def _budgets(value: object) -> tuple[Budget, ...]:
+    several = cast("Sequence[Any]", value if isinstance(value, (list, tuple)) else [value])
+    try:
+        return tuple(one if isinstance(one, Budget) else Budget.parse(one) for one in several)
+    except ValueError as error:
+        raise ConfigError(f"budget: {error}") from None
+
+
 @frozen(init=False)
 class Account:
     """One configured provider with its key and limits.
@@ -107,6 +128,9 @@ class Account:
             the task for a person, ``fail`` ends it, ``resubmit`` pays again.
         attempts: how often a job may be created in all, when the vendor fails it and says no charge is likely.
         pay_again: make further attempts even where a charge is likely.
+        price: what a job costs, where the vendor publishes nothing or your contract says otherwise:
+            ``"0.05 usd/s"``, or a table of them by model.
+        budget: how much may be spent at the account: ``"25usd"``, ``"500 credits/day"`` (UTC days), or a list.
         rates: requests per window, by class (``create``, ``read``, ``upload``, ``post``, ``all``).
         polling: how tasks are looked at.
         extra_models: models newer than this release.
@@ -124,6 +148,8 @@ class Account:
     on_unknown_fate: Fate
     attempts: int
     pay_again: bool
+    price: Mapping[str, Price]
+    budget: tuple[Budget, ...]
     rates: Mapping[str, tuple[Rate, ...]]
     polling: Polling
     extra_models: tuple[str, ...]
@@ -143,6 +169,8 @@ class Account:
         on_unknown_fate: Fate = "ask",
         attempts: int = 1,
         pay_again: bool = False,
+        price: str | Price | Mapping[str, str | Price] | None = None,
+        budget: str | Budget | Sequence[str | Budget] = (),
         rates: Mapping[str, Any] | None = None,
         polling: Polling | Mapping[str, Any] | None = None,
         extra_models: tuple[str, ...] | list[str] = (),
@@ -169,6 +197,8 @@ class Account:
             **{key: getattr(typed, key) for key in known_names(_AccountTable) if key not in ("base_url", "pool")},
             base_url=None if base_url is None else _checked_base(base_url, private=allow_private_hosts),
             pool=typed.pool or typed.name,
+            price=_price_table(price),
+            budget=_budgets(budget),
             rates=_rate_table(rates),
             polling=polling if isinstance(polling, Polling) else _section(Polling, polling or {}, "polling"),
             settings=settings,

@@ -104,6 +104,7 @@ class Result:
     Attributes:
         handle: the vendor's id of the job, or None if it has none.
         file: path of the result on disk.
+        preview: path of the preview on disk, for a job that made one first.
         bytes: its size.
         sha256: its digest, hexadecimal.
         attempt: how many times the job was created, 0 if never.
@@ -117,6 +118,7 @@ class Result:
     model: str | None = None
     handle: str | None = None
     file: str | None = None
+    preview: str | None = None
     bytes: int | None = None
     sha256: str | None = None
     error: Failure | None = None

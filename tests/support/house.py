@@ -65,7 +65,7 @@ class House(Provider):
         )  # fmt: skip
         return Accepted(handle={"id": reply.object()["id"]})
 
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         reply = yield Request(method="GET", url=f"{self.base}/jobs/{handle['id']}", classes=("read", "all"), hold=hold)
         return seen(reply.object())
 

@@ -63,7 +63,7 @@ class Plain(Provider):
         yield PAID
         return Accepted(handle={"id": "1"})
 
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         yield SAFE
         return Observation(seen=Seen.RUNNING, status="")
 

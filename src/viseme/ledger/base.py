@@ -14,8 +14,9 @@ from typing import Any, Literal, Self
 
 from attrs import frozen
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.events import Event
+from viseme.money import Charge, Spending
 from viseme.results import Reason, State
 
 __all__ = ["Change", "Count", "Ledger", "Listener", "Order", "Rank"]
@@ -37,6 +38,8 @@ class Change:
         intent: written or, under the same id, overwritten.
         opens: a seat taken.
         closes: the id of a seat given back.
+        charge: written or, under the same id, overwritten.
+        refunds: the id of a charge that came to nothing; it is removed.
     """
 
     row: TaskRow
@@ -44,6 +47,8 @@ class Change:
     intent: Intent | None = None
     opens: Seat | None = None
     closes: str | None = None
+    charge: Charge | None = None
+    refunds: str | None = None
 
 
 @frozen(kw_only=True)
@@ -201,6 +206,24 @@ class Ledger(ABC):
     @abstractmethod
     async def counts(self, run: int | None = None) -> list[Count]:
         """How many tasks stand where."""
+
+    # -- money and media -------------------------------------------------------------------------------------------
+
+    async def spending(self, since: str = "") -> list[Spending]:
+        """The charges summed by account, UTC day, unit and state, of the days from ``since`` (``2026-11-21``) on."""
+        raise NotImplementedError
+
+    async def keep_upload(self, upload: Upload) -> None:
+        """Remember that an account's vendor has a medium; durable on return. One of the same digest is replaced."""
+        raise NotImplementedError
+
+    async def upload(self, account: str, digest: str) -> Upload | None:
+        """What an account's vendor calls a medium, if it was handed over; also one that has expired."""
+        raise NotImplementedError
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        """The vendor no longer has a medium."""
+        raise NotImplementedError
 
     # -- what passes between processes -------------------------------------------------------------------------------
 

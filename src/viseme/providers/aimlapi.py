@@ -197,13 +197,13 @@ class AimlApi(Provider):
             charged=True,
         )
 
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         # Ids may begin with "-" or hold "/" and ":" (sheet section 4).
         url = f"{self.base}/v2/video/generations?generation_id={encode(str(handle['id']))}"
         reply = yield Request(method="GET", url=url, classes=("read", "all"))
         return _observe(reply.object())
 
-    def reconcile(self, job: Job, intent: Intent) -> Flow[Finding]:
+    def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
         model = encode(intent.model or self.model(job).name)
         for page in range(self.settings.log_pages):
             url = f"{self.base}/v2/logs?period=1h&model={model}&limit={_PAGE}&offset={page * _PAGE}"

@@ -17,11 +17,17 @@ from viseme.attempts import Handle, Intent
 from viseme.config import Account, private_host
 from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job, is_url
-from viseme.providers.sheet import Model, NoOptions, NoSettings, Price, Safety, Sheet
+from viseme.keys import FileStamp
+from viseme.providers.sheet import Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
 from viseme.providers.steps import (
+    Base64Of,
+    Body,
     Credential,
     Fault,
+    FilePart,
     Flow,
+    Form,
+    Multipart,
     Outcome,
     Reply,
     Request,
@@ -42,6 +48,7 @@ from viseme.providers.verdicts import (
     Refused,
     Seen,
     Undecided,
+    Uploaded,
     Verdict,
 )
 from viseme.results import Cost
@@ -51,13 +58,19 @@ __all__ = [
     "Absent",
     "Accepted",
     "Answer",
+    "Base64Of",
     "Blame",
+    "Body",
     "Credential",
     "Fault",
+    "FilePart",
     "Finding",
     "Flow",
+    "Form",
     "Found",
+    "Limits",
     "Model",
+    "Multipart",
     "NoOptions",
     "NoSettings",
     "Observation",
@@ -74,6 +87,7 @@ __all__ = [
     "Sheet",
     "Step",
     "Undecided",
+    "Uploaded",
     "Verdict",
     "http_kind",
     "retry_after",
@@ -212,9 +226,50 @@ class Provider(ABC):
                 field=name,
             )
 
+    def check_file(self, job: Job, name: str, stamp: FileStamp) -> None:
+        """Refuse a local file that the vendor would refuse.
+
+        Args:
+            name: the job's field that names it.
+
+        Raises:
+            JobInvalid: it is empty, or larger than the vendor (or a setting) allows.
+        """
+        source = quote(getattr(job, name))
+        if not stamp.size:
+            raise JobInvalid(f"{name} {source!r} is empty; give the clip itself", field=name)
+        limit = self.model(job).limits.get(name, Limits()).bytes
+        if limit is not None and stamp.size > limit:
+            raise JobInvalid(
+                f"{name} {source!r} has {stamp.size} bytes, {self.name} takes {limit}; make it smaller", field=name
+            )
+
+    def handed_over(self, job: Job) -> tuple[str, ...]:
+        """The job's fields whose media :meth:`upload` hands to the vendor before the first create.
+
+        By default the local files.
+        """
+        if not self.sheet.local_files:
+            return ()
+        named = ((name, getattr(job, name)) for name in ("video", "image", "audio"))
+        return tuple(name for name, source in named if source and not is_url(source))
+
     def stages(self, job: Job) -> tuple[str, ...]:
         """The create-and-watch steps of this job, in order."""
         return ("lipsync",)
+
+    def exclusive(self, job: Job) -> str | None:
+        """What only one task of the account may work on at a time (a project), or None."""
+        return None
+
+    def price(self, job: Job) -> Price | None:
+        """The price of the job's model: the account's own (``price``), else the published one."""
+        model = self.model(job)
+        return self.account.price.get(model.name) or self.account.price.get("") or model.price
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+        return (self.account.api_key,) if self.account.api_key else ()
 
     # -- flows ---------------------------------------------------------------------------------------------------
 
@@ -235,17 +290,33 @@ class Provider(ABC):
     def sign(self, request: Request, credential: Credential, now: float) -> Mapping[str, str]:
         """The headers that prove the account. Asked only for requests to the API's own origin."""
 
-    @abstractmethod
-    def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
-        """Start the stage that ``intent`` names. Holds at most one paid request.
+    def upload(self, job: Job, name: str, source: FilePart | str) -> Flow[Uploaded]:
+        """Hand a medium over to the vendor; shared by all jobs of the account that use the same one.
 
         Args:
-            handles: of the stages before this one, by stage.
+            name: the job's field.
+            source: the local file, or the link.
+        """
+        yield from ()
+        raise TypeError(f"{self.name} takes no uploads")
+
+    @abstractmethod
+    def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
+        """Start the stage that ``intent`` names (``intent.at`` is about now). Holds at most one paid request.
+
+        A stage of ``sheet.free_stages`` has none, and may be accepted without any request.
+
+        Args:
+            handles: of the stages before this one, by stage, and of media handed over, by the job's field.
         """
 
     @abstractmethod
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
-        """Look at one stage, holding the request up to ``hold`` seconds where the vendor can."""
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
+        """Look at one stage, holding the request up to ``hold`` seconds where the vendor can.
+
+        Args:
+            now: UTC seconds.
+        """
 
     def poll_many(self, handles: Sequence[Handle]) -> Flow[Mapping[str, Observation]]:
         """Look at up to ``sheet.bulk`` stages in one request; by the handles' ``id``.
@@ -254,8 +325,13 @@ class Provider(ABC):
         """
         raise TypeError(f"{self.name} cannot list")
 
-    def reconcile(self, job: Job, intent: Intent) -> Flow[Finding]:
-        """Find out what became of a create whose reply was lost, without repeating it."""
+    def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
+        """Find out what became of a create whose reply was lost, without repeating it.
+
+        Args:
+            intent: with what the create's flow saved, in ``saved``.
+            now: UTC seconds.
+        """
         yield from ()
         return Undecided(message=f"{self.name} has no way to ask for a job without its id")
 
@@ -272,7 +348,7 @@ class Provider(ABC):
     def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
         """What a result of so many seconds would cost; by the price table where the vendor is not asked."""
         yield from ()
-        price = self.model(job).price
+        price = self.price(job)
         return None if price is None else price.cost(seconds)
 
     # -- reading replies -----------------------------------------------------------------------------------------

@@ -196,11 +196,11 @@ class JoggAI(Provider):
             charged=True,
         )
 
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         reply = yield self._get(f"/lip_sync_video/{encode(str(handle['id']))}")
         return _observe(reply.object().get("data"))
 
-    def reconcile(self, job: Job, intent: Intent) -> Flow[Finding]:
+    def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
         if not self.settings.lookup:
             return Undecided(message=f"{self.name} documents no way to ask for a job without its id")
         # The lookup compares texts: the URLs have to be the very ones that were sent (sheet section 6).

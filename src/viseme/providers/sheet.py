@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
-from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
-from viseme.results import Cost
+from viseme.money import Price
 from viseme.units import Rate
 
-__all__ = ["Model", "NoOptions", "NoSettings", "Price", "Safety", "Sheet"]
+__all__ = ["Limits", "Model", "NoOptions", "NoSettings", "Price", "Safety", "Sheet"]
 
 
 class Safety(StrEnum):
@@ -27,28 +25,24 @@ class Safety(StrEnum):
 
 
 @frozen(kw_only=True)
-class Price:
-    """What a model costs: ``amount`` of ``unit`` per ``per``, as published on ``dated``.
+class Limits:
+    """What a vendor takes of one medium; None where it states nothing.
 
     Attributes:
-        step: what a job's price is rounded up to a multiple of; 0 where it is not rounded.
+        bytes: the largest file.
+        seconds: the longest clip.
+        side: the longest side of the picture in pixels.
+        containers: file name endings that it takes, like ``mp4``.
+        codecs: names of codecs as FFmpeg has them, like ``h264``.
+        sure: whether the vendor documents that it refuses what is beyond; else a breach is a warning only.
     """
 
-    amount: float
-    unit: str
-    per: Literal["second", "job"]
-    usd_per_unit: float | None = None
-    dated: str = ""
-    step: float = 0.0
-
-    def cost(self, seconds: float) -> Cost:
-        """What a result of so many seconds costs by this price."""
-        exact = Decimal(repr(self.amount)) * (Decimal(repr(float(seconds))) if self.per == "second" else 1)
-        if self.step:
-            exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
-        amount = float(exact)
-        usd = None if self.usd_per_unit is None else amount * self.usd_per_unit
-        return Cost(amount=amount, unit=self.unit, usd=usd, estimated=True)
+    bytes: int | None = None
+    seconds: float | None = None
+    side: int | None = None
+    containers: frozenset[str] = frozenset()
+    codecs: frozenset[str] = frozenset()
+    sure: bool = True
 
 
 @frozen(kw_only=True)
@@ -60,6 +54,8 @@ class Model:
         speech: of ``audio``, ``text`` and ``language``.
         lag: seconds from create to result that do not depend on the media's length.
         pace: seconds of work per second of media, a starting value that observation replaces.
+        limits: of its media, by the job's field (``video``, ``image``, ``audio``).
+        text: the longest text in characters; None where the vendor states nothing.
     """
 
     name: str
@@ -68,6 +64,8 @@ class Model:
     price: Price | None = None
     lag: float = 10.0
     pace: float = 1.0
+    limits: Mapping[str, Limits] = field(factory=dict[str, Limits])
+    text: int | None = None
 
 
 @frozen(kw_only=True)
@@ -90,6 +88,9 @@ class Sheet:
         cancel: whether a job under way can be called off.
         result_lifetime: seconds that a result's link lives, as far as known.
         local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
+        free_stages: stages that cost nothing: no seat, no intent, and a lost reply is no matter.
+        settle: seconds for which a lost create is asked after before the user's rule decides.
+        deadline: seconds that a task may take in all before it is parked, used where the account states none.
     """
 
     base_url: str
@@ -107,6 +108,9 @@ class Sheet:
     cancel: bool = False
     result_lifetime: float | None = None
     local_files: bool = False
+    free_stages: frozenset[str] = frozenset()
+    settle: float = 30.0
+    deadline: float = 7200.0
 
 
 @frozen(kw_only=True)

@@ -13,9 +13,14 @@ from viseme.codec import loads
 from viseme.errors import Kind
 
 __all__ = [
+    "Base64Of",
+    "Body",
     "Credential",
     "Fault",
+    "FilePart",
     "Flow",
+    "Form",
+    "Multipart",
     "Outcome",
     "Reply",
     "Request",
@@ -43,14 +48,60 @@ class Role(StrEnum):
 
 
 @frozen(kw_only=True)
+class FilePart:
+    """A local file's bytes, as a body or a part of one; read piece by piece when it is sent.
+
+    Attributes:
+        path: resolved.
+        size: in bytes; a file that has another size or ``mtime`` when it is sent is refused.
+        mtime: modification time in nanoseconds.
+        name: what the vendor is told it is called.
+        content_type: its media type, like ``video/mp4``.
+    """
+
+    path: str
+    size: int
+    mtime: int
+    name: str
+    content_type: str
+
+
+@frozen
+class Base64Of:
+    """A local file as a ``data:`` URI; may stand for any text inside a JSON body. Small files only: held in memory."""
+
+    file: FilePart
+
+
+@frozen
+class Multipart:
+    """A ``multipart/form-data`` body: names with text or a file, in order."""
+
+    parts: tuple[tuple[str, str | FilePart], ...]
+
+
+@frozen
+class Form:
+    """An ``application/x-www-form-urlencoded`` body."""
+
+    fields: Mapping[str, str]
+
+
+Body = FilePart | Multipart | Form
+
+
+@frozen(kw_only=True)
 class Request:
     """One HTTP request, described.
 
     Attributes:
         url: absolute and percent-encoded; sent as it stands.
         classes: the rate classes that it counts in.
-        json: the body, or None for none.
+        json: the body as JSON, or None; texts in it may be a :class:`Base64Of`.
+        body: the body where it is no JSON. A file is sent with its length; its ``Content-Type`` is the file's.
         hold: how long the vendor may hold the reply back (long-poll), seconds.
+        claim: of a paid request, what may be paid for once only over all tasks of the account (a dubbed version and
+            mode of a project): where another task's create carried it out, its job is taken and nothing is sent.
     """
 
     method: str
@@ -59,7 +110,9 @@ class Request:
     classes: tuple[str, ...] = ("all",)
     headers: Mapping[str, str] = field(factory=dict[str, str])
     json: Any = None
+    body: Body | None = None
     hold: float = 0.0
+    claim: str = ""
 
 
 @frozen(kw_only=True)
@@ -96,7 +149,10 @@ Outcome = Reply | Fault
 
 @frozen
 class Save:
-    """A handle to be committed before the flow goes on."""
+    """What a flow wants to find again, should its paid request's reply be lost.
+
+    It is written down with the intent (``Intent.saved``), before the paid request leaves.
+    """
 
     handle: Handle
 
@@ -107,7 +163,12 @@ Flow = Generator[Step, Reply, T]
 
 @frozen
 class Credential:
-    """What proves an account to its vendor; ``expires`` in UTC seconds, None for never."""
+    """What proves an account to its vendor.
+
+    Attributes:
+        expires: when another one is obtained, UTC seconds (some time before the vendor stops taking this one); None
+            for never. One that expires is also obtained anew, once, after a 401.
+    """
 
     value: str = field(repr=False)
     expires: float | None = None

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from viseme.attempts import Handle
 from viseme.errors import Kind, VisemeError
-from viseme.results import Artifact, Cost
+from viseme.results import Artifact, Cost, Reason
 
 __all__ = [
     "Absent",
@@ -22,6 +22,7 @@ __all__ = [
     "Refused",
     "Seen",
     "Undecided",
+    "Uploaded",
     "Verdict",
 ]
 
@@ -87,6 +88,9 @@ class Observation:
         outputs: what there is to fetch, once it succeeded.
         verdict: why it failed, once it did.
         hint: seconds until another look is worth it, by the vendor's word.
+        handle: the stage's handle from now on, where the look taught something that has to be kept.
+        park: why this run can do no more for the stage (``verdict`` says it in words); a later run looks again. With
+            ``needs_person`` its seat is given back: nothing is under way at the vendor.
         at: when the look's request was sent, UTC seconds; the engine fills it in.
     """
 
@@ -98,6 +102,8 @@ class Observation:
     verdict: Verdict | None = None
     cost: Cost | None = None
     hint: float | None = None
+    handle: Handle | None = None
+    park: Reason | None = None
     at: float = 0.0
 
 
@@ -107,6 +113,19 @@ class Accepted:
 
     handle: Handle
     observation: Observation | None = None
+
+
+@frozen(kw_only=True)
+class Uploaded:
+    """A medium was handed over. ``handle`` is what the vendor calls it; ``create`` gets it under the job's field.
+
+    Attributes:
+        lifetime: seconds for which the vendor keeps it, None for as long as nobody knows better; 0 for one that stands
+            for this job only.
+    """
+
+    handle: Handle
+    lifetime: float | None = None
 
 
 @frozen(kw_only=True)

@@ -35,6 +35,11 @@ class Cadence:
         if len(self._order) > _SEEN:
             self._durations.remove(self._order.popleft())
 
+    @property
+    def deadline(self) -> float:
+        """Seconds that a task may take in all."""
+        return self.sheet.deadline if self.polling.deadline is None else self.polling.deadline
+
     def first(self) -> float:
         """Seconds from a create to the first look."""
         return self.sheet.first if self.polling.first is None else self.polling.first

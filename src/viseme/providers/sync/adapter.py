@@ -148,7 +148,7 @@ class Sync(Provider):
             charged=True,
         )
 
-    def poll(self, handle: Handle, hold: float = 0.0) -> Flow[Observation]:
+    def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         # A held look cannot carry the progress, and is held for 1 to 10 s (sheet section 2.3).
         seconds = max(1, min(10, int(hold)))
         query = f"wait=true&timeout={seconds}" if hold > 0 else "include=progress"
