@@ -92,7 +92,9 @@ def _rate_table(value: object) -> dict[str, tuple[Rate, ...]]:
 
 def _price_table(value: object) -> dict[str, Price]:
     """Prices by model; ``""`` stands for every model."""
-    given = {} if value is None else cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {"": value}
+    given: Mapping[str, Any] = {} if value is None else {"": value}
+    if isinstance(value, Mapping):
+        given = cast("Mapping[str, Any]", value)
     table: dict[str, Price] = {}
     for name, stated in given.items():
         try:
