@@ -28,13 +28,15 @@ from viseme.ledger.sqlite import SqliteLedger
 from viseme.results import ENDED, State
 from viseme.sandbox import Clock, Sandbox
 
-VENDORS = ("sync", "jogg", "aimlapi")
+VENDORS = ("sync", "jogg", "aimlapi", "rask")
 UNLIMITED: dict[str, dict[str, Any]] = {
     "sync": {"create": None, "read": None, "upload": None, "concurrency": None},
     "jogg": {"post": None, "concurrency": None},
     "aimlapi": {"create": None, "read": None, "logs": None, "concurrency": None},
+    "rask": {"all": None},
 }
-PLENTY = {"create": "100000/s", "post": "100000/s", "read": "100000/s"}
+PLENTY = {"create": "100000/s", "post": "100000/s", "read": "100000/s", "upload": "100000/s"}
+RASK_RATES = {**PLENTY, "all": "100000/s"}
 
 
 @attrs.define
@@ -91,7 +93,22 @@ class Stage:
             "rates": PLENTY,
             "polling": {"first": "5s", "every": "5s"},
         }
+        if provider == "rask":
+            given |= self._rask()
         return viseme.Account(provider, **{**given, **over})
+
+    def _rask(self) -> dict[str, Any]:
+        """What a Rask account has besides: client credentials, and graces that tests need not wait out for long."""
+        return {
+            "api_key": None,
+            "rates": RASK_RATES,
+            "client_id": "sandbox",
+            "client_secret": "sandbox",
+            "token_url": f"{self.base}/rask/oauth2/token",
+            "allow_paid": True,
+            "face_check_grace": "20s",
+            "stale_grace": "30s",
+        }
 
     def job(self, number: int, account: str | None = None, **over: Any) -> viseme.Job:
         given: dict[str, Any] = {
@@ -100,6 +117,8 @@ class Stage:
             "account": account,
             "key": f"job-{number:05d}",
         }
+        if account is not None and account.startswith("rask"):
+            given |= {"audio": None, "language": "es"}
         return viseme.Job(**{**given, **over})
 
     def jobs(self, count: int, *accounts: str, start: int = 0, **over: Any) -> list[viseme.Job]:
@@ -121,8 +140,9 @@ class Stage:
         return self.sandbox.log(vendor, "create")
 
     def vendor_ids(self, vendor: str) -> set[str]:
-        """The ids of all that a vendor booked."""
-        return {row["job"] for row in self.posts(vendor) if row["job"] is not None}
+        """The ids of all that a vendor booked: its jobs, at Rask its projects."""
+        booked = self.sandbox.log(vendor, "project" if vendor == "rask" else "create")
+        return {row["job"] for row in booked if row["job"] is not None}
 
     async def books(self, out: str = "out") -> Books:
         return await read_books(self.folder / out)
