@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +15,12 @@ from attrs import evolve, fields_dict, frozen
 from hypothesis import strategies as st
 
 from viseme import codec
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import Failure, Kind
 from viseme.events import Event, EventType
 from viseme.jobs import Job
 from viseme.ledger import Change, Ledger, MemoryDisk, MemoryLedger, SqliteLedger
+from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, State, Timings
 
 T = TypeVar("T")
@@ -110,6 +112,19 @@ def seat(of: TaskRow) -> Seat:
     return Seat(id=of.seat, pool="pool", account=of.account, task=of.id, opened=1001.0, until=9000.0)
 
 
+def charge(of: TaskRow, amount: str | None = "2.5", **given: Any) -> Charge:
+    """What an attempt of the task is to cost, in credits of which one is four cents."""
+    exact = None if amount is None else Decimal(amount)
+    usd = None if exact is None else exact * Decimal("0.04")
+    values: dict[str, Any] = {"id": of.seat, "unit": "credits", "amount": exact, "usd": usd, **given}
+    return Charge(task=of.id, account=of.account, pool="pool", day=values.pop("day", "2026-11-21"), **values)
+
+
+def upload(digest: str, **given: Any) -> Upload:
+    values: dict[str, Any] = {"account": "sync", "handle": {"id": f"asset-{digest}"}, "at": 1000.0, **given}
+    return Upload(digest=digest, **values)
+
+
 def moved(of: TaskRow, kind: EventType, **given: Any) -> Change:
     """A step: the row with these fields, and one event."""
     after = evolve(of, seq=of.seq + 1, **given)
@@ -174,6 +189,21 @@ jobs = st.builds(
         optional={"account": words, "model": words, "key": words, "output": st.just("a/b.mp4")},
     ),
 )
+billionths = st.integers(0, 2**63 - 1).map(lambda number: Decimal(number).scaleb(-9))
+charges = every(
+    Charge,
+    id=words,
+    task=words,
+    account=words,
+    pool=words,
+    day=words,
+    state=st.sampled_from(["reserved", "spent", "failed"]),
+    unit=optional(words),
+    amount=optional(billionths),
+    usd=optional(billionths),
+)
+costs = every(Cost, amount=times, unit=words, usd=optional(times), estimated=st.booleans())
+uploads = every(Upload, account=words, digest=words, handle=vendor_objects, at=times, expires=optional(times))
 intents = every(
     Intent,
     id=words,
@@ -187,6 +217,8 @@ intents = every(
     at=times,
     ended=optional(times),
     digest=words,
+    claim=words,
+    saved=optional(vendor_objects),
 )
 seats = every(Seat, id=words, pool=words, account=words, task=words, opened=times, until=times)
 rows = every(
@@ -206,11 +238,16 @@ rows = every(
     intent=optional(intents),
     handle=optional(vendor_objects),
     handles=st.dictionaries(words, vendor_objects, max_size=2),
+    inputs=st.dictionaries(words, vendor_objects, max_size=2),
+    began=optional(times),
+    preview=optional(words),
     outputs=st.lists(every(Artifact, url=anything_said, role=words, expires_at=optional(times)), max_size=2).map(tuple),
     observed=times,
     status=optional(anything_said),
     failure=optional(every(Failure, kind=st.sampled_from(Kind), message=anything_said, code=optional(words))),
-    cost=optional(every(Cost, amount=times, unit=words, usd=optional(times), estimated=st.booleans())),
+    cost=optional(costs),
+    price=optional(costs),
+    charge=optional(charges),
     file=optional(words),
     bytes=optional(whole),
     sha256=optional(words),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from attrs import evolve
-from tests.unit.ledgers import KINDS, House, creating, event, house, intent, job, moved, row, seat
+from tests.unit.ledgers import KINDS, House, charge, creating, event, house, intent, job, moved, row, seat, upload
 
 from viseme.attempts import TaskRow
 from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event, EventType
 from viseme.ledger import Change, Count, Ledger, Order
+from viseme.money import Spending
 from viseme.results import Reason, State
 
 
@@ -306,6 +308,16 @@ async def test_every_vendor_id_is_found_whatever_became_of_its_task(ledger: Ledg
     assert await ledger.adopted("sync", "None") is None
 
 
+async def test_what_an_intent_pays_for_finds_the_task_that_was_first(ledger: Ledger) -> None:
+    one, two = await ledger.add([row("a"), row("b")])
+    for task in (one, two):
+        await ledger.commit(Change(row=task, intent=evolve(intent(task), claim="project 7, full, v\ud800")))
+    await ledger.commit(Change(row=evolve(one, state=State.FAILED), intent=evolve(intent(one), ended=1.0)))
+    assert await ledger.adopted("sync", "project 7, full, v\ud800") == "a"
+    assert await ledger.adopted("jogg", "project 7, full, v\ud800") is None
+    assert await ledger.adopted("sync", "") is None
+
+
 async def test_a_handle_with_words_that_are_no_unicode_is_kept(ledger: Ledger) -> None:
     (task,) = await ledger.add([row("a")])
     change = moved(task, EventType.CREATED, handle={"id": "v\ud800", "n": 10**40}, status="\udfff")
@@ -443,6 +455,8 @@ async def test_a_reader_does_not_write(home: House) -> None:
             reader.add([row("b")]),
             reader.commit(Change(row=task)),
             reader.next_run(),
+            reader.keep_upload(upload("d")),
+            reader.forget_upload("sync", "d"),
             reader.write_gates({}),
         ):
             with pytest.raises(LedgerError, match="opened for reading"):
@@ -466,3 +480,93 @@ async def test_a_ledger_that_is_not_open_says_so(home: House) -> None:
         await ledger.add([row("b")])
     async with ledger:
         assert await names(ledger) == ["a"]
+
+
+# -- money and media -----------------------------------------------------------------------------------------------
+
+
+async def test_a_charge_is_written_with_its_step_settled_and_refunded(ledger: Ledger) -> None:
+    (task,) = await ledger.add([row("a", attempt=1)])
+    reserved = charge(task, "2.5")
+    await ledger.commit(Change(row=evolve(task, charge=reserved), charge=reserved))
+    assert (await ledger.tasks(["a"]))[0].charge == reserved
+    assert [(found.state, found.amount, found.usd) for found in await ledger.spending()] == [
+        ("reserved", Decimal("2.5"), Decimal("0.1"))
+    ]
+    await ledger.commit(Change(row=task, charge=charge(task, "2", state="spent")))
+    assert [(found.state, found.amount) for found in await ledger.spending()] == [("spent", Decimal(2))]
+    next_one = charge(evolve(task, attempt=2), "3")
+    await ledger.commit(Change(row=task, refunds=reserved.id, charge=next_one))
+    assert [(found.state, found.amount) for found in await ledger.spending()] == [("reserved", Decimal(3))]
+    await ledger.commit(Change(row=task, refunds=next_one.id), Change(row=task, refunds="nobody:1"))
+    assert await ledger.spending() == []
+
+
+async def test_a_commit_that_fails_charges_nothing(ledger: Ledger) -> None:
+    (task,) = await ledger.add([row("a")])
+    with pytest.raises(LedgerError, match="nobody"):
+        await ledger.commit(Change(row=task, charge=charge(task)), moved(row("nobody", order=99), EventType.FAILED))
+    assert await ledger.spending() == []
+
+
+async def test_spending_is_summed_by_account_pool_day_unit_and_state(ledger: Ledger) -> None:
+    (task, other) = await ledger.add([row("a"), row("b", account="jogg")])
+    given = [
+        charge(task, "0.1", id="1"),
+        charge(task, "0.2", id="2", usd=None),
+        charge(task, None, id="3", usd=None),
+        charge(task, "7", id="4", state="failed"),
+        charge(task, "1", id="5", day="2026-11-20"),
+        charge(task, None, id="6", unit=None, usd=None),
+        charge(other, "5", id="7", unit="usd", usd=Decimal(5)),
+    ]
+    await ledger.commit(*[Change(row=task, charge=made) for made in given])
+
+    def spent(day: str, state: str, unit: str | None, tasks: int, amount: str, usd: str, **given: object) -> Spending:
+        values = {"account": "sync", "pool": "pool", "amount": Decimal(amount), "usd": Decimal(usd), **given}
+        return Spending(day=day, state=state, unit=unit, tasks=tasks, **values)  # type: ignore[arg-type]
+
+    today = "2026-11-21"
+    late = [
+        spent(today, "reserved", "usd", 1, "5", "5", account="jogg"),
+        spent(today, "reserved", None, 1, "0", "0", unpriced=1, without_usd=1),
+        spent(today, "failed", "credits", 1, "7", "0.28"),
+        spent(today, "reserved", "credits", 3, "0.3", "0.004", unpriced=1, without_usd=2),
+    ]
+    early = spent("2026-11-20", "reserved", "credits", 1, "1", "0.04")
+    assert await ledger.spending(today) == late
+    assert await ledger.spending() == [late[0], early, *late[1:]]
+    assert await ledger.spending("2026-11-22") == []
+
+
+async def test_sums_of_money_are_exact(ledger: Ledger) -> None:
+    (task,) = await ledger.add([row("a")])
+    amounts = ["0.1"] * 300 + ["9223372036.854775807"] * 3 + ["0.0000000001"]
+    made = [charge(task, amount, id=f"{n}", usd=None) for n, amount in enumerate(amounts)]
+    await ledger.commit(*[Change(row=task, charge=one) for one in made])
+    (found,) = await ledger.spending()
+    assert found.amount == 30 + 3 * Decimal("9223372036.854775807") + Decimal("0.000000001")
+    assert found.tasks == 304
+
+
+@pytest.mark.parametrize("amount", ["-1", "1e30", "nan", "inf"])
+async def test_a_charge_beyond_all_measure_is_refused(ledger: Ledger, amount: str) -> None:
+    (task,) = await ledger.add([row("a")])
+    with pytest.raises(LedgerError, match="beyond all measure"):
+        await ledger.commit(Change(row=task, charge=charge(task, amount, usd=None)))
+
+
+async def test_an_upload_is_known_until_it_is_forgotten(home: House, ledger: Ledger) -> None:
+    first, second = upload("d"), upload("d", handle={"id": "v\ud800", "n": 10**40}, at=5.5, expires=6.5)
+    await ledger.keep_upload(first)
+    await ledger.keep_upload(upload("e", account="jogg"))
+    assert await ledger.upload("sync", "d") == first
+    assert await ledger.upload("jogg", "d") is None
+    await ledger.keep_upload(second)
+    await ledger.close()
+    async with home.ledger() as next_owner:
+        assert await next_owner.upload("sync", "d") == second
+        await next_owner.forget_upload("sync", "d")
+        await next_owner.forget_upload("sync", "nobody")
+        assert await next_owner.upload("sync", "d") is None
+        assert await next_owner.upload("jogg", "e") is not None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.ledgers import in_thread, row
+from tests.unit.ledgers import in_thread, row, upload
 
 from viseme.errors import LedgerBusy
 from viseme.ledger import Order, SqliteLedger
@@ -21,14 +21,17 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
 OWNER = textwrap.dedent("""
     import asyncio, itertools, sys
-    from tests.unit.ledgers import creating, in_thread, row
+    from attrs import evolve
+    from tests.unit.ledgers import charge, creating, in_thread, row, upload
     from viseme.ledger import SqliteLedger
 
     async def work(ledger, worker):
         for number in itertools.count():
             name = f"w{worker}n{number}"
             (task,) = await ledger.add([row(name)])
-            await ledger.commit(creating(task))
+            change = creating(task)
+            await ledger.commit(evolve(change, charge=charge(change.row)))
+            await ledger.keep_upload(upload(name))
             print(name, ledger.last_order, flush=True)
 
     async def main(path):
@@ -73,6 +76,8 @@ async def test_what_was_acknowledged_before_a_kill_is_there(tmp_path: Path, line
         assert {task.state for task in found.values()} == {"creating"}
         assert {seat.task for seat in await ledger.seats()} >= found.keys()
         assert {intent.task for intent in await ledger.intents("sync", 0)} >= found.keys()
+        assert sum(spent.tasks for spent in await ledger.spending()) == len(await ledger.intents("sync", 0))
+        assert [await ledger.upload("sync", name) for name in names] == [upload(name) for name in names]
         assert await ledger.tasks(["held"]) == []
         before = ledger.last_order
         await ledger.add([row("next")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.unit import ledgers
-from tests.unit.ledgers import KINDS, event, house, in_line, intent, job, row, seat
+from tests.unit.ledgers import KINDS, charge, event, house, in_line, intent, job, row, seat, upload
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType
 from viseme.ledger import Change, Count, Ledger, MemoryLedger, Order
+from viseme.money import Charge, Spending
 from viseme.results import ENDED, Reason, State
 
 ACCOUNTS = st.sampled_from(["sync", "jogg"])
 RUNS = st.integers(1, 3)
 STATES = st.sampled_from([state for state in State if state is not State.PARKED])
-VENDOR_IDS = (("sync", "1"), ("jogg", "1"), ("jogg", "v\ud800"))
+VENDOR_IDS = (("sync", "1"), ("jogg", "1"), ("jogg", "v\ud800"), ("sync", "project 7, full"))
+DIGESTS = st.sampled_from(["d1", "d2"])
 KEYS = st.sampled_from([f"key-{n}" for n in range(12)])
 
 
@@ -39,6 +42,8 @@ class Model:
         self.intents: dict[str, Intent] = {}
         self.adopted: dict[tuple[str, str], str] = {}
         self.seats: dict[str, Seat] = {}
+        self.charges: dict[str, Charge] = {}
+        self.uploads: dict[tuple[str, str], Upload] = {}
         self.orders: list[Order] = []
         self.asked = 0
         self.gates: dict[str, Any] = {}
@@ -86,10 +91,16 @@ class Model:
                 self.adopted.setdefault((task.account, str(task.handle["id"])), task.id)
             if change.intent is not None:
                 self.intents[change.intent.id] = change.intent
+                if change.intent.claim:
+                    self.adopted.setdefault((task.account, change.intent.claim), task.id)
             if change.closes is not None:
                 self.seats.pop(change.closes, None)
             if change.opens is not None:
                 self.seats[change.opens.id] = change.opens
+            if change.refunds is not None:
+                self.charges.pop(change.refunds, None)
+            if change.charge is not None:
+                self.charges[change.charge.id] = change.charge
             for happened in change.events:
                 self.tell(happened)
 
@@ -110,6 +121,29 @@ class Model:
         return [
             Count(account=account, state=State(state), parked=Reason(parked) if parked else None, tasks=tasks)
             for (account, state, parked), tasks in sorted(found.items())
+        ]
+
+    def spending(self, since: str) -> list[Spending]:
+        groups: dict[Any, list[Charge]] = {}
+        for made in self.charges.values():
+            if made.day >= since:
+                groups.setdefault((made.account, made.pool, made.day, made.unit, made.state), []).append(made)
+        return [
+            Spending(
+                account=account,
+                pool=pool,
+                day=day,
+                state=state,
+                unit=unit,
+                tasks=len(group),
+                amount=sum((made.amount for made in group if made.amount is not None), Decimal(0)),
+                usd=sum((made.usd for made in group if made.usd is not None), Decimal(0)),
+                unpriced=sum(made.amount is None for made in group),
+                without_usd=sum(made.usd is None for made in group),
+            )
+            for (account, pool, day, unit, state), group in sorted(
+                groups.items(), key=lambda item: [part or "" for part in item[0]]
+            )
         ]
 
     def view(self) -> dict[str, Any]:
@@ -135,6 +169,9 @@ class Model:
             "intents": intents,
             "adopted": [self.adopted.get(place) for place in VENDOR_IDS],
             "counts": self.counts(),
+            "spending": self.spending(""),
+            "spending, of late": self.spending("2026-11-21"),
+            "uploads": [self.uploads.get(("sync", digest)) for digest in ("d1", "d2")],
             "gates": self.gates,
         }
 
@@ -211,8 +248,20 @@ class Ledgers(RuleBasedStateMachine):
             else job(priority=draw(st.integers(-1, 1)), metadata=draw(ledgers.objects())),
         )
         first = intent(after, name=f"i{draw(st.integers(0, 3))}", ended=draw(st.none() | st.sampled_from([1.0, 5.0])))
+        first = evolve(first, claim=draw(st.sampled_from(["", "project 7, full"])))
+        made = charge(
+            after,
+            amount=draw(st.sampled_from(["0", "0.000000001", "9223372036.854775807", None])),
+            id=f"c{draw(st.integers(0, 3))}",
+            day=draw(st.sampled_from(["2026-11-20", "2026-11-21"])),
+            state=draw(st.sampled_from(["reserved", "spent", "failed"])),
+            unit=draw(st.sampled_from([None, "credits", "usd"])),
+            usd=draw(st.sampled_from([None, Decimal("9223372036.854775807"), Decimal("0.1")])),
+        )
         return Change(
             row=after,
+            charge=draw(st.none() | st.just(made)),
+            refunds=draw(st.none() | st.sampled_from(["c0", "c1", "c2", "c3"])),
             events=tuple(event(after, EventType.RETRYING, after.seq, n=n) for n in range(draw(st.integers(0, 2)))),
             intent=draw(st.none() | st.just(first)),
             opens=draw(st.none() | st.just(seat(after))),
@@ -274,6 +323,17 @@ class Ledgers(RuleBasedStateMachine):
         found, self.model.orders = self.model.orders, []
         assert self.all(lambda ledger: ledger.take_orders()) == [found] * 2
 
+    @rule(digest=DIGESTS, at=st.floats(0, 9), account=ACCOUNTS)
+    def keep_upload(self, digest: str, at: float, account: str) -> None:
+        kept = upload(digest, at=at, account=account)
+        self.model.uploads[account, digest] = kept
+        self.all(lambda ledger: ledger.keep_upload(kept))
+
+    @rule(digest=DIGESTS, account=ACCOUNTS)
+    def forget_upload(self, digest: str, account: str) -> None:
+        self.model.uploads.pop((account, digest), None)
+        self.all(lambda ledger: ledger.forget_upload(account, digest))
+
     @rule(gates=ledgers.objects())
     def write_gates(self, gates: dict[str, Any]) -> None:
         self.model.gates = gates
@@ -319,6 +379,9 @@ async def view(ledger: Ledger, model: Model) -> dict[str, Any]:
         "intents": {found.id: found for found in await ledger.intents("sync", 1.0)},
         "adopted": [await ledger.adopted(account, name) for account, name in VENDOR_IDS],
         "counts": await ledger.counts(),
+        "spending": await ledger.spending(),
+        "spending, of late": await ledger.spending("2026-11-21"),
+        "uploads": [await ledger.upload("sync", digest) for digest in ("d1", "d2")],
         "gates": await ledger.gates(),
     }
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit import ledgers
 from tests.unit.ledgers import row, speaking
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import rows
@@ -30,11 +30,14 @@ def test_a_task_is_rebuilt_equal(codec: str, task: TaskRow) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@given(intent=ledgers.intents, seat=ledgers.seats, event=ledgers.events)
-def test_intents_seats_and_events_are_rebuilt_equal(codec: str, intent: Intent, seat: Seat, event: Event) -> None:
+@given(intent=ledgers.intents, seat=ledgers.seats, event=ledgers.events, upload=ledgers.uploads)
+def test_intents_seats_uploads_and_events_are_rebuilt_equal(
+    codec: str, intent: Intent, seat: Seat, event: Event, upload: Upload
+) -> None:
     with speaking(codec):
         assert rows.intent(rows.parse(rows.intent_text(intent))) == intent
         assert rows.seat(rows.parse(rows.seat_text(seat))) == seat
+        assert rows.upload(rows.parse(rows.upload_text(upload))) == upload
         text = rows.event_text(event.seq, event.type, event.at, event.data)
         assert rows.event(event.order or 0, event.run, event.task, event.key, rows.parse(text)) == event
 
@@ -62,6 +65,14 @@ def test_what_is_no_json_is_refused_with_the_next_step() -> None:
 def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:
     task = row("t", handle={"id": "v"}, seq=7)
     assert rows.placed(task, 12) == evolve(task, order=12, seq=1)
+
+
+def test_a_job_that_names_several_accounts_keeps_them_in_their_order() -> None:
+    task = row("t")
+    object.__setattr__(task.job, "account", ("sync", "aimlapi"))
+    found = back(0, rows.task_text(task), rows.standing_text(task)).job
+    assert found == task.job
+    assert found.account == ("sync", "aimlapi")
 
 
 def test_a_job_that_a_newer_release_would_refuse_is_read_back() -> None:

@@ -13,11 +13,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.unit.ledgers import creating, in_line, in_thread, row
+from tests.unit.ledgers import charge, creating, in_line, in_thread, row, upload
 
 from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event
-from viseme.ledger import Order, SqliteLedger, files, migrate, queries
+from viseme.ledger import Change, Order, SqliteLedger, files, migrate, queries
 from viseme.ledger.bulk import Bulk, pages
 from viseme.ledger.lock import OwnerLock
 
@@ -394,7 +394,7 @@ def test_a_step_that_does_not_parse_changes_nothing() -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("released", [1])
+@pytest.mark.parametrize("released", [1, 2])
 async def test_every_released_version_can_be_opened(path: Path, released: int) -> None:
     """Add the number of each release's schema here, with a task as it wrote it."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -416,6 +416,11 @@ async def test_every_released_version_can_be_opened(path: Path, released: int) -
             3,
         )
         assert [(e.type, e.at) for e in await ledger.events(0, 9)] == [("queued", 5.5)]
+        assert await ledger.spending() == []
+        await ledger.commit(Change(row=task, charge=charge(task)))
+        await ledger.keep_upload(upload("d"))
+        assert [(sum.state, sum.tasks) for sum in await ledger.spending()] == [("reserved", 1)]
+        assert await ledger.upload("sync", "d") == upload("d")
 
 
 # -- a disk that fills ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The contract of a ledger: the durable record of tasks, intents, handles, seats and events.
+"""The contract of a ledger: the durable record of tasks, intents, handles, seats, charges and events.
 
 One process owns a ledger and writes it; any number may read it, and leave orders for the owner. What ``add`` and
 ``commit`` were given is durable when they return: a crash after that forgets none of it, a crash before it forgets all
@@ -209,21 +209,21 @@ class Ledger(ABC):
 
     # -- money and media -------------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def spending(self, since: str = "") -> list[Spending]:
         """The charges summed by account, UTC day, unit and state, of the days from ``since`` (``2026-11-21``) on."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def keep_upload(self, upload: Upload) -> None:
         """Remember that an account's vendor has a medium; durable on return. One of the same digest is replaced."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def upload(self, account: str, digest: str) -> Upload | None:
         """What an account's vendor calls a medium, if it was handed over; also one that has expired."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def forget_upload(self, account: str, digest: str) -> None:
         """The vendor no longer has a medium."""
-        raise NotImplementedError
 
     # -- what passes between processes -------------------------------------------------------------------------------
 

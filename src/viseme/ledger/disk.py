@@ -13,11 +13,14 @@ from viseme.errors import LedgerError, quote
 from viseme.events import Event
 from viseme.ledger import rows
 from viseme.ledger.base import Order
+from viseme.ledger.charges import Stored
 from viseme.ledger.works import (
     Add,
     Commit,
     Discard,
+    ForgetUpload,
     Given,
+    KeepUpload,
     Newcomer,
     NextRun,
     Outcome,
@@ -81,6 +84,8 @@ class MemoryDisk:
     intents: dict[str, tuple[str, float | None, str]] = field(factory=dict[str, tuple[str, float | None, str]])
     vendor_ids: dict[tuple[str, str], str] = field(factory=dict[tuple[str, str], str])
     seats: dict[str, str] = field(factory=dict[str, str])
+    charges: dict[str, Stored] = field(factory=dict[str, Stored])
+    uploads: dict[tuple[str, str], str] = field(factory=dict[tuple[str, str], str])
     orders: list[Order] = field(factory=list[Order])
     gates: str | None = None
     last_task: int = 0
@@ -191,12 +196,16 @@ class MemoryDisk:
         if step.intent is not None:
             name, account, ended, text = step.intent
             self.intents[name] = (account, ended, text)
-        if step.vendor_id is not None:
-            self.vendor_ids.setdefault((step.account, step.vendor_id), entry.id)
+        for vendor_id in step.vendor_ids:
+            self.vendor_ids.setdefault((step.account, vendor_id), entry.id)
         if step.closes is not None:
             self.seats.pop(step.closes, None)
         if step.opens is not None:
             self.seats[step.opens[0]] = step.opens[1]
+        if step.refunds is not None:
+            self.charges.pop(step.refunds, None)
+        if step.charge is not None:
+            self.charges[step.charge[0]] = step.charge
         return self._happened(step, entry)
 
     def _happened(self, step: Step, entry: Entry) -> list[Event]:
@@ -218,6 +227,14 @@ class MemoryDisk:
 
     def _show(self, work: WriteGates) -> Given:
         self.gates = work.text
+        return Given()
+
+    def _keep(self, work: KeepUpload) -> Given:
+        self.uploads[work.account, work.digest] = work.text
+        return Given()
+
+    def _forget(self, work: ForgetUpload) -> Given:
+        self.uploads.pop((work.account, work.digest), None)
         return Given()
 
     def ask(self, order: Order) -> None:
@@ -242,4 +259,6 @@ _ACTIONS: Final[dict[type[Work], Callable[[MemoryDisk, Any], Given]]] = {
     NextRun: MemoryDisk._run,  # pyright: ignore[reportPrivateUsage]
     TakeOrders: MemoryDisk._take,  # pyright: ignore[reportPrivateUsage]
     WriteGates: MemoryDisk._show,  # pyright: ignore[reportPrivateUsage]
+    KeepUpload: MemoryDisk._keep,  # pyright: ignore[reportPrivateUsage]
+    ForgetUpload: MemoryDisk._forget,  # pyright: ignore[reportPrivateUsage]
 }

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from attrs import frozen
 
-from viseme.attempts import TaskRow
+from viseme.attempts import TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.jobs import Job
@@ -238,6 +238,12 @@ class GroupLedger(Ledger):
         for change, step in zip(changes, steps, strict=True):
             if step.fixed is not None:
                 self._jobs[step.order] = change.row.job
+
+    async def keep_upload(self, upload: Upload) -> None:
+        await self._hand_over(works.keep_upload(upload))
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        await self._hand_over(works.ForgetUpload(account, digest))
 
     async def next_run(self) -> int:
         return await self._hand_over(works.NextRun())

@@ -8,14 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event
-from viseme.ledger import rows
+from viseme.ledger import charges, rows
 from viseme.ledger.base import Count, Order, Rank
 from viseme.ledger.disk import Entry, MemoryDisk
 from viseme.ledger.grouped import GroupLedger
 from viseme.ledger.works import Discard, Outcome, Work
+from viseme.money import Spending
 from viseme.results import Reason, State
 
 __all__ = ["MemoryLedger", "Sync"]
@@ -160,6 +161,13 @@ class MemoryLedger(GroupLedger):
                 found.items(), key=lambda item: (*item[0][:2], item[0][2] or "")
             )
         ]
+
+    async def spending(self, since: str = "") -> list[Spending]:
+        return charges.sums(self._look().charges.values(), since)
+
+    async def upload(self, account: str, digest: str) -> Upload | None:
+        text = self._look().uploads.get((account, digest))
+        return None if text is None else rows.upload(rows.parse(text))
 
     async def gates(self) -> dict[str, Any]:
         text = self._look().gates

@@ -10,11 +10,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.events import Event
 from viseme.ledger import rows
 from viseme.ledger.base import Count, Rank
 from viseme.ledger.bulk import marks, pages
+from viseme.ledger.charges import SUMS, totals
+from viseme.money import Spending
 from viseme.results import Reason, State
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "open_tasks",
     "queued",
     "seats",
+    "spending",
     "tasks",
+    "upload",
 ]
 
 _TASKS: Final = """
@@ -181,6 +185,18 @@ def counts(connection: sqlite3.Connection, run: int | None) -> list[Count]:
         Count(account=account, state=State(state), parked=None if parked is None else Reason(parked), tasks=number)
         for account, state, parked, number in connection.execute(_COUNTS, (run,)).fetchall()
     ]
+
+
+def spending(connection: sqlite3.Connection, since: str) -> list[Spending]:
+    """The charges summed, of the days from ``since`` on."""
+    return [totals(row) for row in connection.execute(SUMS, (since,)).fetchall()]
+
+
+def upload(connection: sqlite3.Connection, account: str, digest: str) -> Upload | None:
+    """What an account's vendor calls a medium."""
+    sql = "SELECT body FROM uploads WHERE account = ? AND digest = ?"
+    found = connection.execute(sql, (account, digest)).fetchone()
+    return None if found is None else rows.upload(rows.parse(found[0]))
 
 
 def has_orders(connection: sqlite3.Connection) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
 
 import attrs
 
 from viseme import codec
-from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.attempts import Handle, Intent, Seat, TaskRow, Upload
 from viseme.errors import Failure, Kind, LedgerError, quote
 from viseme.events import Event, EventType
 from viseme.jobs import FIELDS, Job
+from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, State, Timings
 
 __all__ = [
@@ -31,11 +33,14 @@ __all__ = [
     "placed",
     "queued_event",
     "rank",
+    "searchable",
     "seat",
     "seat_text",
     "standing_text",
     "task",
     "task_text",
+    "upload",
+    "upload_text",
     "vendor_id",
 ]
 
@@ -89,7 +94,10 @@ def _given(value: object, defaults: Iterable[tuple[str, Any]]) -> dict[str, Any]
 _JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
 _JOB_DEFAULTS = _defaults(Job, _JOB)
 _NAMES = ("id", "key", "job", "digest", "order")
-_BUILT = ("account", "run", "state", "parked", "intent", "handles", "outputs", "failure", "cost", "timings")
+_BUILT = (
+    *("account", "run", "state", "parked", "intent", "handles", "inputs", "outputs"),
+    *("failure", "cost", "price", "charge", "timings"),
+)
 _PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_BUILT))
 _PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
 _TIMES = _defaults(Timings, attrs.fields_dict(Timings))
@@ -133,12 +141,18 @@ def _build(row: TaskRow, body: dict[str, Any]) -> None:
         body["intent"] = _intent_body(row.intent)
     if row.handles:
         body["handles"] = row.handles
+    if row.inputs:
+        body["inputs"] = row.inputs
     if row.outputs:
         body["outputs"] = [{"url": output.url, **_given(output, _ARTIFACT)} for output in row.outputs]
     if row.failure is not None:
         body["failure"] = _failure_body(row.failure)
     if row.cost is not None:
-        body["cost"] = {"amount": row.cost.amount, "unit": row.cost.unit, **_given(row.cost, _COST)}
+        body["cost"] = _cost_body(row.cost)
+    if row.price is not None:
+        body["price"] = _cost_body(row.price)
+    if row.charge is not None:
+        body["charge"] = _charge_body(row.charge)
     timings = _given(row.timings, _TIMES)
     if timings:
         body["timings"] = timings
@@ -148,11 +162,33 @@ def _failure_body(failure: Failure) -> list[str | None]:
     return [failure.kind.value, failure.message, failure.code]
 
 
+def _cost_body(cost: Cost) -> dict[str, Any]:
+    return {"amount": cost.amount, "unit": cost.unit, **_given(cost, _COST)}
+
+
+_CHARGE = tuple(attrs.fields_dict(Charge))
+
+
+def _charge_body(charge: Charge) -> list[str | None]:
+    values = (getattr(charge, name) for name in _CHARGE)
+    return [str(value) if isinstance(value, Decimal) else value for value in values]
+
+
+def _charge(body: list[str | None]) -> Charge:
+    values: dict[str, Any] = dict(zip(_CHARGE, body, strict=True))
+    for name in ("amount", "usd"):
+        if values[name] is not None:
+            values[name] = Decimal(values[name])
+    return Charge(**values)
+
+
 def _job(body: dict[str, Any]) -> Job:
     """A job as it was, without the checks that a newer release may have sharpened."""
     job = object.__new__(Job)
     for name, default in _JOB_DEFAULTS:
         object.__setattr__(job, name, body.get(name, default))
+    if isinstance(job.account, list):  # several, in order, as JSON has them
+        object.__setattr__(job, "account", tuple(body["account"]))
     object.__setattr__(job, "options", body.get("options", {}))
     object.__setattr__(job, "metadata", body.get("metadata", {}))
     return job
@@ -172,6 +208,10 @@ def task(order: int, fixed: dict[str, Any], standing: dict[str, Any]) -> TaskRow
         standing["failure"] = Failure(kind=_KINDS[kind], message=message, code=code)
     if "cost" in standing:
         standing["cost"] = Cost(**standing["cost"])
+    if "price" in standing:
+        standing["price"] = Cost(**standing["price"])
+    if "charge" in standing:
+        standing["charge"] = _charge(standing["charge"])
     if "timings" in standing:
         standing["timings"] = Timings(**standing["timings"])
     return TaskRow(
@@ -195,10 +235,15 @@ def rank(priority: int) -> int:
 def vendor_id(handle: Handle | None) -> str | None:
     """The vendor's id in a handle as searchable text, if it has one."""
     found = None if handle is None else handle.get("id")
-    return None if found is None else str(found).encode("utf-8", "backslashreplace").decode()
+    return None if found is None else searchable(str(found))
 
 
-# -- intents, seats, events ----------------------------------------------------------------------------------------
+def searchable(text: str) -> str:
+    """A vendor's words as text that can be stored in a column."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# -- intents, seats, uploads, events -------------------------------------------------------------------------------
 
 _INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key", "at")
 
@@ -209,6 +254,10 @@ def _intent_body(value: Intent) -> dict[str, Any]:
         body["ended"] = value.ended
     if value.digest:
         body["digest"] = value.digest
+    if value.claim:
+        body["claim"] = value.claim
+    if value.saved is not None:
+        body["saved"] = value.saved
     return body
 
 
@@ -231,6 +280,17 @@ def seat(body: list[Any]) -> Seat:
     """A seat from its text, parsed."""
     name, pool, account, owner, opened, until = body
     return Seat(id=name, pool=pool, account=account, task=owner, opened=opened, until=until)
+
+
+def upload_text(value: Upload) -> str:
+    """An upload as text."""
+    return text([value.account, value.digest, value.handle, value.at, value.expires])
+
+
+def upload(body: list[Any]) -> Upload:
+    """An upload from its text, parsed."""
+    account, digest, handle, at, expires = body
+    return Upload(account=account, digest=digest, handle=handle, at=at, expires=expires)
 
 
 def event_text(seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.events import Event
 from viseme.ledger import files, queries
 from viseme.ledger.base import Count, Order, Rank
@@ -16,6 +16,7 @@ from viseme.ledger.lock import OwnerLock
 from viseme.ledger.reading import Blocking, Reading
 from viseme.ledger.works import Outcome, Work
 from viseme.ledger.writer import Writer
+from viseme.money import Spending
 
 __all__ = ["Blocking", "SqliteLedger"]
 
@@ -123,6 +124,12 @@ class SqliteLedger(GroupLedger):
 
     async def counts(self, run: int | None = None) -> list[Count]:
         return await self._reading.ask(lambda reader: queries.counts(reader, run))
+
+    async def spending(self, since: str = "") -> list[Spending]:
+        return await self._reading.ask(lambda reader: queries.spending(reader, since))
+
+    async def upload(self, account: str, digest: str) -> Upload | None:
+        return await self._reading.ask(lambda reader: queries.upload(reader, account, digest))
 
     async def gates(self) -> dict[str, Any]:
         return await self._reading.ask(queries.gates)

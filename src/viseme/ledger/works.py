@@ -7,17 +7,20 @@ from typing import Any
 
 from attrs import field, frozen
 
-from viseme.attempts import TaskRow
+from viseme.attempts import TaskRow, Upload
 from viseme.events import Event
 from viseme.jobs import Job
-from viseme.ledger import rows
+from viseme.ledger import charges, rows
 from viseme.ledger.base import Change
+from viseme.ledger.charges import Stored
 
 __all__ = [
     "Add",
     "Commit",
     "Discard",
+    "ForgetUpload",
     "Given",
+    "KeepUpload",
     "Newcomer",
     "NextRun",
     "Outcome",
@@ -54,6 +57,7 @@ class Step:
 
     Attributes:
         fixed: the job's text, where it is not the one that the ledger is known to hold.
+        vendor_ids: of the handle, and what the intent pays for; they find the task.
         opens: a seat's id and text.
     """
 
@@ -66,12 +70,14 @@ class Step:
     parked: str | None
     standing: str
     fixed: str | None
-    vendor_id: str | None
+    vendor_ids: tuple[str, ...]
     events: tuple[Event, ...]
     texts: tuple[str, ...]
     intent: tuple[str, str, float | None, str] | None
     opens: tuple[str, str] | None
     closes: str | None
+    charge: Stored | None
+    refunds: str | None
 
 
 @frozen(kw_only=True)
@@ -112,7 +118,24 @@ class WriteGates:
     text: str
 
 
-Work = Add | Commit | Release | Discard | NextRun | TakeOrders | WriteGates
+@frozen
+class KeepUpload:
+    """Remember a medium that a vendor has, by account and digest."""
+
+    account: str
+    digest: str
+    text: str
+
+
+@frozen
+class ForgetUpload:
+    """The vendor no longer has it."""
+
+    account: str
+    digest: str
+
+
+Work = Add | Commit | Release | Discard | NextRun | TakeOrders | WriteGates | KeepUpload | ForgetUpload
 
 
 @frozen(kw_only=True)
@@ -151,7 +174,7 @@ def step(change: Change, stored: Job | None) -> Step:
     Args:
         stored: the job that the ledger is known to hold for the task.
     """
-    row, intent, opens = change.row, change.intent, change.opens
+    row, intent, opens, charge = change.row, change.intent, change.opens, change.charge
     return Step(
         order=row.order,
         id=row.id,
@@ -162,10 +185,23 @@ def step(change: Change, stored: Job | None) -> Step:
         parked=None if row.parked is None else row.parked.value,
         standing=rows.standing_text(row),
         fixed=None if row.job is stored else rows.task_text(row),
-        vendor_id=rows.vendor_id(row.handle),
+        vendor_ids=_vendor_ids(change),
         events=change.events,
         texts=tuple([rows.event_text(event.seq, event.type, event.at, event.data) for event in change.events]),
         intent=None if intent is None else (intent.id, intent.account, intent.ended, rows.intent_text(intent)),
         opens=None if opens is None else (opens.id, rows.seat_text(opens)),
         closes=change.closes,
+        charge=None if charge is None else charges.stored(charge),
+        refunds=change.refunds,
     )
+
+
+def _vendor_ids(change: Change) -> tuple[str, ...]:
+    found = rows.vendor_id(change.row.handle)
+    claim = change.intent.claim if change.intent is not None else ""
+    return (*([] if found is None else [found]), *([rows.searchable(claim)] if claim else []))
+
+
+def keep_upload(upload: Upload) -> KeepUpload:
+    """An upload in storage form."""
+    return KeepUpload(upload.account, upload.digest, rows.upload_text(upload))

@@ -14,11 +14,14 @@ from viseme.events import Event
 from viseme.ledger import files, queries, rows
 from viseme.ledger.base import Order
 from viseme.ledger.bulk import Bulk
+from viseme.ledger.charges import Stored
 from viseme.ledger.works import (
     Add,
     Commit,
     Discard,
+    ForgetUpload,
     Given,
+    KeepUpload,
     Newcomer,
     NextRun,
     Outcome,
@@ -47,6 +50,10 @@ _SET_JOBS = Bulk('INSERT OR REPLACE INTO jobs ("order", body) VALUES {rows}', 2)
 _SET_INTENTS = Bulk("INSERT OR REPLACE INTO intents (id, account, ended, body) VALUES {rows}", 4)
 _SET_SEATS = Bulk("INSERT OR REPLACE INTO seats (id, body) VALUES {rows}", 2)
 _CLOSE_SEATS = Bulk("DELETE FROM seats WHERE id IN (VALUES {rows})", 1)
+_SET_CHARGES = Bulk(
+    "INSERT OR REPLACE INTO charges (id, task, account, pool, day, state, unit, amount, usd) VALUES {rows}", 9
+)
+_REFUND = Bulk("DELETE FROM charges WHERE id IN (VALUES {rows})", 1)
 _ADOPT = Bulk("INSERT OR IGNORE INTO adopted (account, vendor_id, task) VALUES {rows}", 3)
 
 _RELEASE: Final = (
@@ -173,9 +180,10 @@ class Writer:
         self._set_tasks(steps)
         intents = {step.intent[0]: step.intent for step in steps if step.intent is not None}
         _SET_INTENTS.run(self._connection, list(intents.values()))
-        adopted = [(step.account, step.vendor_id, step.order) for step in steps if step.vendor_id is not None]
+        adopted = [(step.account, vendor_id, step.order) for step in steps for vendor_id in step.vendor_ids]
         _ADOPT.run(self._connection, adopted)
         self._set_seats(steps)
+        self._set_charges(steps)
         outcomes: list[Outcome] = []
         texts: list[tuple[int, int, int, str]] = []
         for commit in commits:
@@ -207,6 +215,16 @@ class Writer:
         _CLOSE_SEATS.run(self._connection, [(name,) for name, text in seats.items() if text is None])
         _SET_SEATS.run(self._connection, [(name, text) for name, text in seats.items() if text is not None])
 
+    def _set_charges(self, steps: Sequence[Step]) -> None:
+        charges: dict[str, Stored | None] = {}
+        for step in steps:
+            if step.refunds is not None:
+                charges[step.refunds] = None
+            if step.charge is not None:
+                charges[step.charge[0]] = step.charge
+        _REFUND.run(self._connection, [(name,) for name, charge in charges.items() if charge is None])
+        _SET_CHARGES.run(self._connection, [charge for charge in charges.values() if charge is not None])
+
     def _tell(self, step: Step, texts: list[tuple[int, int, int, str]]) -> list[Event]:
         told: list[Event] = []
         for event, text in zip(step.events, step.texts, strict=True):
@@ -237,6 +255,16 @@ class Writer:
         self._connection.execute("UPDATE meta SET value = ? WHERE name = 'gates'", (shown[-1].text,))
         return [Given()] * len(shown)
 
+    def _keep(self, uploads: Sequence[KeepUpload]) -> list[Outcome]:
+        sql = "INSERT OR REPLACE INTO uploads (account, digest, body) VALUES (?, ?, ?)"
+        self._connection.executemany(sql, [(upload.account, upload.digest, upload.text) for upload in uploads])
+        return [Given()] * len(uploads)
+
+    def _forget(self, uploads: Sequence[ForgetUpload]) -> list[Outcome]:
+        sql = "DELETE FROM uploads WHERE account = ? AND digest = ?"
+        self._connection.executemany(sql, [(upload.account, upload.digest) for upload in uploads])
+        return [Given()] * len(uploads)
+
 
 def _columns(order: int, new: Newcomer, held: bool) -> tuple[Any, ...]:
     row = new.row
@@ -253,6 +281,8 @@ _ACTIONS: Final[dict[type[Work], Callable[[Writer, Any], list[Outcome]]]] = {
     NextRun: Writer._runs,  # pyright: ignore[reportPrivateUsage]
     TakeOrders: Writer._orders,  # pyright: ignore[reportPrivateUsage]
     WriteGates: Writer._gates,  # pyright: ignore[reportPrivateUsage]
+    KeepUpload: Writer._keep,  # pyright: ignore[reportPrivateUsage]
+    ForgetUpload: Writer._forget,  # pyright: ignore[reportPrivateUsage]
 }
 
 
