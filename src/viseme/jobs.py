@@ -17,7 +17,7 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_url", "output_name"]
+__all__ = ["FIELDS", "Job", "is_url", "output_name", "preview_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
@@ -177,6 +177,12 @@ def output_name(key: str, output: str | None) -> str:
     if output is not None:
         return str(PurePosixPath(output.replace("\\", "/")))
     return f"{encode_key(key)}.mp4"
+
+
+def preview_name(name: str) -> str:
+    """The path of a preview beside its result: ``talk.mp4`` has ``talk.preview.mp4``."""
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}.preview{path.suffix}"))
 
 
 def encode_key(key: str) -> str:

@@ -193,9 +193,56 @@ def test_a_refusal_before_the_paid_request_takes_no_attempt_and_no_seat_away() -
 def test_a_later_stage_that_is_turned_down_is_no_attempt_less() -> None:
     second = task(State.CREATING, handles={"media": {"id": "m1"}}, stage="lipsync")
     found = step(second, Turned(verdict(Kind.NO_SEAT)))
-    assert (found.row.attempt, found.row.handles, found.closes) == (1, {"media": {"id": "m1"}}, "t:1")
+    assert (found.row.attempt, found.row.handles) == (1, {"media": {"id": "m1"}})
     lost = evolve(second, state=State.RECONCILING)
     assert step(lost, Proved()).row.attempt == 1
+
+
+def test_between_its_stages_a_job_keeps_its_seat_until_it_is_parked_or_refused_for_good() -> None:
+    second = task(State.CREATING, handles={"media": {"id": "m1"}}, stage="lipsync")
+    assert step(second, Turned(verdict(Kind.NO_SEAT))).closes is None
+    assert step(evolve(second, state=State.RECONCILING), Proved()).closes is None
+    assert step(second, Turned(verdict(Kind.INVALID))).closes == "t:1"
+    assert step(second, Turned(verdict(Kind.NO_CREDIT))).closes == "t:1"
+    assert step(evolve(second, state=State.QUEUED), Parks(Reason.STOPPED)).closes == "t:1"
+    assert step(evolve(second, state=State.QUEUED), Called(None)).closes == "t:1"
+
+
+STAGES = Policy(stages=("media", "preview", "lipsync"))
+
+
+def test_a_stage_that_costs_nothing_has_no_intent_and_begins_the_attempt() -> None:
+    free = Taken(Accepted(handle={"id": "m1"}), free="media")
+    found = step(task(attempt=0), free, STAGES)
+    assert (found.row.state, found.row.stage, found.row.attempt) == (State.WAITING, "media", 1)
+    assert (found.opens, found.closes, found.intent, found.row.intent) == (None, None, None, None)
+    assert (told(found), found.row.timings.created) == (["preparing"], None)
+    done = step(found.row, looked(Seen.SUCCEEDED), STAGES)
+    assert (done.row.state, done.row.stage, done.next) == (State.QUEUED, "preview", Next.CREATE)
+    assert (done.row.handles, done.row.handle, done.row.timings.started) == ({"media": {"id": "m1"}}, None, None)
+    assert step(evolve(done.row, stage="media"), free, STAGES).row.attempt == 1
+
+
+def test_what_a_stage_before_the_last_made_is_fetched_before_the_next_begins() -> None:
+    preview = task(State.WAITING, stage="preview", handles={"media": {"id": "m1"}})
+    seen = Observation(seen=Seen.SUCCEEDED, status="done", outputs=(VIDEO,), at=NOW)
+    found = step(preview, Observed(seen), STAGES)
+    assert (found.row.state, found.closes, found.next) == (State.FETCHING, None, Next.FETCH)
+    then = step(found.row, Fetched("out/k.preview.mp4", 9, "s"), STAGES)
+    assert (then.row.state, then.row.stage, then.row.preview) == (State.QUEUED, "lipsync", "out/k.preview.mp4")
+    assert (then.row.file, then.next, told(then)) == (None, Next.CREATE, [])
+
+
+def test_a_look_may_teach_a_handle_and_may_park() -> None:
+    waiting = task(State.WAITING, stage="lipsync")
+    learnt = step(waiting, Observed(Observation(seen=Seen.RUNNING, status="s", at=NOW, handle={"id": "1", "begun": 1})))
+    assert (learnt.row.handle, learnt.next) == ({"id": "1", "begun": 1}, Next.KEEP)
+    for reason, seat_ in ((Reason.NEEDS_PERSON, "t:1"), (Reason.UNCONFIRMED, None)):
+        look = Observation(seen=Seen.RUNNING, status="s", at=NOW, park=reason, verdict=verdict(Kind.JOB_FAILED))
+        found = step(waiting, Observed(look))
+        assert (found.row.state, found.row.parked, found.closes) == (State.WAITING, reason, seat_)
+        assert (told(found), found.row.failure) == (["parked"], Failure(kind=Kind.JOB_FAILED, message="so it is: job_failed", code="c1"))
+        assert step(evolve(waiting, parked=Reason.STOPPED), Observed(look)).row.parked is Reason.STOPPED
 
 
 # -- fates unknown -------------------------------------------------------------------------------------------------
@@ -264,8 +311,8 @@ def test_a_decision_closes_the_intent_that_a_crash_left_open() -> None:
 
 
 def test_a_look_at_a_queued_or_running_job_notes_its_status_and_goes_on() -> None:
-    queued = step(task(State.WAITING), looked(Seen.QUEUED))
-    assert (queued.row.status, queued.row.timings.started, queued.next) == ("queued", None, Next.WATCH)
+    queued = step(task(State.WAITING, timings=Timings(created=NOW - 5)), looked(Seen.QUEUED))
+    assert (queued.row.status, queued.row.timings.started, queued.next) == ("queued", None, Next.KEEP)
     running = step(queued.row, looked(Seen.RUNNING, NOW + 1))
     assert (running.row.status, running.row.timings.started, told(running)) == ("running", NOW, [])
 
@@ -379,7 +426,7 @@ def test_every_open_task_can_be_called_off(state: State) -> None:
     found = step(task(state), Called(None))
     assert (found.row.state, found.row.parked, told(found)) == (State.CANCELLED, None, ["cancelled"])
     assert found.next is Next.NOTHING
-    assert found.closes is None
+    assert found.closes == ("t:1" if state is State.FETCHING else None)
     assert found.row.timings.ended == NOW
 
 
@@ -413,7 +460,7 @@ def test_every_open_task_can_be_parked_where_it_stands(state: State) -> None:
     found = step(task(state), Parks(Reason.STOPPED))
     assert (found.row.state, found.row.parked, found.row.shown) == (state, Reason.STOPPED, State.PARKED)
     assert found.events == ((EventType.PARKED, {"reason": "stopped", "error": None}),)
-    assert (found.closes, found.next) == (None, Next.NOTHING)
+    assert (found.closes, found.next) == ("t:1" if state is State.FETCHING else None, Next.NOTHING)
 
 
 def test_parking_tells_why_or_what_was_wrong_last() -> None:
@@ -638,17 +685,24 @@ POLICIES = st.builds(
 )
 
 
-def _ends_at_the_vendor(row: TaskRow, signal: Signal, found: Step) -> bool:
-    """Whether nothing of the present attempt can be under way at the vendor any more."""
-    between_stages = row.state is State.QUEUED and bool(row.handles)
+def _lets_go(row: TaskRow, signal: Signal, found: Step, policy: Policy) -> bool:
+    """Whether nothing of the present attempt is under way at the vendor any more, and it is not about to go on."""
+    idle = row.state is State.FETCHING or (row.state is State.QUEUED and bool(row.handles))
+    parks = any(kind is EventType.PARKED for kind, _ in found.events)
     match signal:
-        case Turned() | Proved():
-            return row.state in (State.CREATING, State.RECONCILING) or between_stages
+        case Turned(refusal):
+            goes_on = refusal.kind in BACK_IN_LINE and bool(row.handles)
+            return not goes_on and (row.state in (State.CREATING, State.RECONCILING) or idle)
+        case Proved():
+            return not row.handles
         case Called(answer):
-            return between_stages or (answer is not None and answer.outcome == "cancelled")
+            return idle or (answer is not None and answer.outcome == "cancelled")
+        case Parks() | Unfetched():
+            return idle and parks
         case Observed(observation):
-            next_stage = found.row.state is State.QUEUED and bool(found.row.stage)
-            return observation.seen.terminal and not next_stage
+            goes_on = found.row.state in (State.QUEUED, State.FETCHING) and row.stage != policy.stages[-1]
+            again = any(kind is EventType.RETRYING for kind, _ in found.events)
+            return observation.seen.terminal and (bool(row.parked) or again or not goes_on)
         case _:
             return False
 
@@ -691,7 +745,7 @@ def test_no_story_breaks_the_rules(policy: Policy, story: list[Maker]) -> None:
         if found.opens is not None:
             seats.add(found.opens.id)
             at_the_vendor.add(found.opens.id)
-        if _ends_at_the_vendor(row, signal, found):
+        if _lets_go(row, signal, found, policy):
             at_the_vendor.discard(row.seat)
         if found.closes is not None:
             seats.discard(found.closes)

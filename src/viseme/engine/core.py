@@ -13,7 +13,7 @@ from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
 from viseme.engine.lifecycle.advance import Next, Policy, Step
 from viseme.engine.lifecycle.book import Book, ends
-from viseme.engine.lifecycle.creating import rank_of
+from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
 from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
@@ -105,6 +105,7 @@ class Core:
             if step.closes:
                 office.desk.pool.seats.give_back(step.closes)
             self._forward(office, step)
+            office.creator.follow(row)
         if ends(step):
             self.results.add(row.result())
             self.on_result()
@@ -113,12 +114,16 @@ class Core:
     def _forward(self, office: Office, step: Step) -> None:
         row = step.row
         match step.next:
+            case Next.CREATE if row.handles:
+                office.creator.goes_on(row)
             case Next.CREATE:
                 office.creator.arrived(rank_of(row))
             case Next.RECONCILE:
                 office.reconciler.put(row.id)
             case Next.WATCH:
                 office.hub.watch(row)
+            case Next.KEEP:
+                pass
             case Next.REFRESH:
                 office.hub.watch(row, now=True)
             case Next.FETCH:

@@ -38,12 +38,11 @@ __all__ = ["Courier"]
 T = TypeVar("T")
 _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
 _JSON = {"Content-Type": "application/json"}
-_RENEW = 60.0
 _TELLING = 6
 """Keys shorter than this many characters are no secrets, and would be found in ordinary words."""
 _CAP = 300.0
 Before = Callable[[Request], Awaitable[None]]
-Keep = Callable[[Handle], Awaitable[None]]
+Keep = Callable[[Handle], None]
 
 
 @define(eq=False)
@@ -79,7 +78,7 @@ class Courier:
         Args:
             before: awaited when the paid request has its place and is about to leave; what it raises keeps the request
                 here.
-            keep: commits a handle that the flow wants saved.
+            keep: takes a handle that the flow wants saved.
             tries: how often a safe request is sent while it fails in passing.
 
         Raises:
@@ -91,7 +90,7 @@ class Courier:
             while True:
                 if isinstance(step, Save):
                     if keep is not None:
-                        await keep(step.handle)
+                        keep(step.handle)
                     step = _send(flow, Reply(status=204), paid)
                     continue
                 try:
@@ -108,9 +107,9 @@ class Courier:
 
     async def _exchange(self, request: Request, before: Before | None, tries: int, priority: int) -> Reply:
         if request.role is Role.PAID:
-            return self._judged(request, await self._once(request, before, priority))
+            return self._judged(request, await self._proved(request, before, priority))
         for number in range(1, tries + 1):
-            outcome = await self._once(request, None, priority)
+            outcome = await self._proved(request, None, priority)
             verdict = self._verdict(request, outcome)
             if verdict is None and isinstance(outcome, Reply):
                 return outcome
@@ -121,14 +120,30 @@ class Courier:
                 await self.world.sleep(wait * (1 + self.world.random() / 4))
         raise AssertionError("tries is at least 1")
 
-    async def _once(self, request: Request, before: Before | None, priority: int) -> Outcome:
-        """Send a request once, in its place; the place is held until its outcome is seen."""
+    async def _proved(self, request: Request, before: Before | None, priority: int) -> Outcome:
+        """Send a request, and, where a credential that can be had anew was refused (a 401), once more with another.
+
+        What was refused so was not carried out, so this repeats no paid request.
+        """
         signs = request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin
+        outcome, used = await self._once(request, before, priority, signs=signs)
+        if not isinstance(outcome, Reply) or outcome.status != 401 or used is None or used.expires is None:
+            return outcome
+        if self._credential is used:
+            self._credential = None
+        outcome, _ = await self._once(request, None, priority, signs=signs)
+        return outcome
+
+    async def _once(
+        self, request: Request, before: Before | None, priority: int, *, signs: bool
+    ) -> tuple[Outcome, Credential | None]:
+        """Send a request once, in its place, which is held until its outcome is seen; with the credential it bore."""
         place = await self._place(request.classes, priority, signs=signs)
         try:
-            headers = self._headers(request, signs=signs)
             if before is not None:
                 await before(request)
+            used = self._credential if signs else None
+            headers = self._headers(request, used)
         except BaseException:
             place.cancel()
             raise
@@ -141,7 +156,7 @@ class Courier:
             place.cancel()
         else:
             place.end()
-        return outcome
+        return outcome, used
 
     async def _place(self, classes: tuple[str, ...], priority: int, *, signs: bool) -> Place:
         """A place, and a credential that did not run out while it was waited for."""
@@ -174,12 +189,13 @@ class Courier:
         return verdict
 
     def clean(self, verdict: Verdict) -> Verdict:
-        """The verdict without the account's key, which some vendors quote back in their refusals."""
-        key = self.provider.account.api_key
-        if not key or len(key) < _TELLING or key not in f"{verdict.message} {verdict.code}":
-            return verdict
-        code = None if verdict.code is None else verdict.code.replace(key, "***")
-        return evolve(verdict, message=verdict.message.replace(key, "***"), code=code)
+        """The verdict without the account's secrets, which some vendors quote back in their refusals."""
+        known = (*self.provider.secrets(), self._credential.value if self._credential else "")
+        for secret in known:
+            if len(secret) >= _TELLING and secret in f"{verdict.message} {verdict.code}":
+                code = None if verdict.code is None else verdict.code.replace(secret, "***")
+                verdict = evolve(verdict, message=verdict.message.replace(secret, "***"), code=code)
+        return verdict
 
     def _dated(self, value: str | None) -> float | None:
         """Seconds of a ``Retry-After`` in its date form."""
@@ -196,12 +212,12 @@ class Courier:
         fresh = request.role is Role.PAID and self.provider.sheet.safety is not Safety.REPLAY
         return Line(account.name, private=account.allow_private_hosts, fresh=fresh)
 
-    def _headers(self, request: Request, *, signs: bool) -> Mapping[str, str]:
+    def _headers(self, request: Request, credential: Credential | None) -> Mapping[str, str]:
         headers: dict[str, str] = dict(request.headers)
         if request.json is not None:
             headers.update(_JSON)
-        if signs and self._credential is not None:
-            headers.update(self.provider.sign(request, self._credential, self.world.now()))
+        if credential is not None:
+            headers.update(self.provider.sign(request, credential, self.world.now()))
         return headers
 
     async def _prove(self) -> None:
@@ -225,7 +241,7 @@ class Courier:
 
     def _fresh(self) -> bool:
         known = self._credential
-        return known is not None and (known.expires is None or self.world.now() < known.expires - _RENEW)
+        return known is not None and (known.expires is None or self.world.now() < known.expires)
 
 
 def _start(flow: Flow[Any]) -> Step:

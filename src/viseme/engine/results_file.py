@@ -24,6 +24,7 @@ def result_line(result: Result) -> dict[str, Any]:
     """A result as ``results.jsonl`` has it; times in RFC 3339."""
     timings = {name: None if at is None else timestamp(at) for name, at in attrs.asdict(result.timings).items()}
     error, cost = result.error, result.cost
+    preview = {} if result.preview is None else {"preview": result.preview}
     return {
         "key": result.key,
         "task": result.task,
@@ -33,6 +34,7 @@ def result_line(result: Result) -> dict[str, Any]:
         "model": result.model,
         "handle": result.handle,
         "file": result.file,
+        **preview,
         "bytes": result.bytes,
         "sha256": result.sha256,
         "error": None if error is None else {"kind": str(error.kind), "message": error.message, "code": error.code},

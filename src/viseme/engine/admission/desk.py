@@ -97,14 +97,17 @@ class Desk:
         for function in self._listeners:
             function()
 
-    def may_create(self) -> bool:
-        """Whether a create may begin now, as far as the account goes."""
+    def may_begin(self) -> bool:
+        """Whether a create may begin now, as far as the account goes; whether it needs a seat is another matter."""
         return (
             self.stopped is None
             and self.world.monotonic() >= self.quiet_until
             and self.creating + (0 if self.accepted else self.undecided) < self.width
-            and self.pool.seats.free > 0
         )
+
+    def may_create(self) -> bool:
+        """Whether a create that needs a seat may begin now."""
+        return self.may_begin() and self.pool.seats.free > 0
 
     def opened(self) -> None:
         """A create was accepted: open wider."""

@@ -36,9 +36,12 @@ class Seats:
         """Call a function whenever a seat comes free."""
         self._changed.append(function)
 
-    def take(self, name: str) -> None:
-        """Take a seat for an attempt that is about to be created. A seat that is taken already stays taken once."""
-        self._taken.setdefault(name, None)
+    def take(self, name: str) -> bool:
+        """Take a seat for an attempt that is about to be created; False if it has its seat already."""
+        if name in self._taken:
+            return False
+        self._taken[name] = None
+        return True
 
     def restore(self, seat: Seat) -> None:
         """Take up a seat that the ledger holds open, also beyond the limit: the vendor's count is what it is."""

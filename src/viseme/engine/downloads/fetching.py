@@ -22,7 +22,7 @@ from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
-from viseme.jobs import output_name
+from viseme.jobs import output_name, preview_name
 from viseme.results import Artifact, State
 
 __all__ = ["Fetcher"]
@@ -102,13 +102,14 @@ class Fetcher:
             self._fill()
 
     async def _bring(self, hold: Hold) -> None:
-        video = next((output for output in hold.row.outputs if output.role == "video"), None)
+        video = next((output for output in hold.row.outputs if output.role in ("video", "preview")), None)
         if video is None:
             await hold.take(
                 Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True)
             )
             return
         name = output_name(hold.row.key, hold.row.job.output)
+        name = preview_name(name) if video.role == "preview" else name
         try:
             landed = await self._download(hold.row, video, name, video=True)
         except (DeadLink, Unfit, Broken, OSError) as error:

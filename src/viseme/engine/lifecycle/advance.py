@@ -56,6 +56,8 @@ class Next(Enum):
     CREATE = auto()
     RECONCILE = auto()
     WATCH = auto()
+    KEEP = auto()
+    """It is looked at already, and goes on so."""
     REFRESH = auto()
     FETCH = auto()
 
@@ -117,8 +119,9 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     match signal:
         case Intended(intent, seat):
             return _intended(row, intent, seat)
-        case Taken(accepted):
-            return _taken(row, accepted.handle, accepted.observation, policy, now)
+        case Taken(accepted, free):
+            entered = row if free is None else _entered(row, free)
+            return _taken(entered, accepted.handle, accepted.observation, policy, now, free=free is not None)
         case Refound(found):
             return _taken(row, found.handle, found.observation, policy, now)
         case Turned():
@@ -132,14 +135,14 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
             return Step(row=evolve(row, intent=intent), intent=intent)
         case Proved():
             back = evolve(row, state=State.QUEUED, attempt=_before_this_create(row), failure=None)
-            return Step(row=back, closes=row.seat, next=Next.CREATE)
+            return Step(row=back, closes=None if row.handles else row.seat, next=Next.CREATE)
         case Unsettled():
             closed = _closed(row, now)
             return evolve(_unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
         case Observed(observation):
             return _observed(row, observation, policy, now)
         case Fetched():
-            return _fetched(row, signal, now)
+            return _fetched(row, signal, policy, now)
         case Unfetched():
             return _unfetched(row, signal)
         case Called(answer):
@@ -175,20 +178,29 @@ def _closed(row: TaskRow, now: float) -> Intent | None:
     return None if row.intent is None or row.intent.ended is not None else evolve(row.intent, ended=now)
 
 
-def _taken(row: TaskRow, handle: Handle, seen: Observation | None, policy: Policy, now: float) -> Step:
-    intent = _closed(row, now)
+def _entered(row: TaskRow, stage: str) -> TaskRow:
+    """The row at a stage without an intent; the first stage of all begins the attempt."""
+    return evolve(row, stage=stage, attempt=row.attempt if row.handles else row.attempt + 1)
+
+
+def _taken(
+    row: TaskRow, handle: Handle, seen: Observation | None, policy: Policy, now: float, *, free: bool = False
+) -> Step:
+    intent = None if free else _closed(row, now)
     taken = evolve(
         row,
         state=State.WAITING,
         handle=handle,
         intent=intent or row.intent,
         since=row.since or now,
+        began=now,
         observed=0.0,
         failure=None,
         cost=(seen.cost if seen is not None else None) or row.cost,
-        timings=evolve(row.timings, created=row.timings.created or now),
+        timings=row.timings if free else evolve(row.timings, created=row.timings.created or now),
     )
-    created = (EventType.CREATED, {"account": row.account, "handle": taken.vendor_id, "stage": row.stage})
+    kind = EventType.PREPARING if free else EventType.CREATED
+    created = (kind, {"account": row.account, "handle": taken.vendor_id, "stage": row.stage})
     if seen is not None and seen.seen.terminal:
         step = _observed(taken, seen, policy, now)
         if step is not None:
@@ -205,7 +217,8 @@ def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
     if verdict.kind in BACK_IN_LINE:
         kind = EventType.RETRYING if verdict.kind is Kind.TRANSIENT else EventType.THROTTLED
         data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
-        return Step(row=back, events=((kind, data),), intent=intent, closes=seat, next=Next.CREATE)
+        over = None if row.handles else seat  # between its stages a job keeps its seat
+        return Step(row=back, events=((kind, data),), intent=intent, closes=over, next=Next.CREATE)
     reason = ACCOUNT_TROUBLE.get(verdict.kind)
     if reason is None:
         return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=seat)
@@ -256,11 +269,12 @@ def _unsettled(row: TaskRow, signal: Unsettled, policy: Policy, now: float) -> S
 def _observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step | None:
     if row.state is not State.WAITING or (seen.at and seen.at <= row.observed):
         return None
-    started = row.timings.started or (None if seen.seen is Seen.QUEUED else now)
+    started = row.timings.started or (None if seen.seen is Seen.QUEUED or not row.timings.created else now)
     row = evolve(
         row,
         observed=seen.at,
         status=seen.status,
+        handle=seen.handle or row.handle,
         cost=seen.cost or row.cost,
         timings=evolve(row.timings, started=started),
     )
@@ -268,21 +282,35 @@ def _observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> St
         return _done(row, seen, policy, now)
     if seen.seen is Seen.FAILED:
         return _vendor_failed(row, seen, policy, now)
-    return Step(row=row, next=Next.NOTHING if row.parked else Next.WATCH)
+    if seen.park is not None and not row.parked:
+        failure = None if seen.verdict is None else _failure(seen.verdict)
+        return evolve(_parks(row, seen.park, failure), closes=row.seat if seen.park is Reason.NEEDS_PERSON else None)
+    return Step(row=row, next=Next.NOTHING if row.parked else Next.KEEP)
+
+
+def _stage_after(row: TaskRow, policy: Policy) -> str | None:
+    """The stage that follows the present one; None if it is the last."""
+    position = policy.stages.index(row.stage) if row.stage in policy.stages else len(policy.stages)
+    return policy.stages[position + 1] if position + 1 < len(policy.stages) else None
+
+
+def _goes_on(row: TaskRow, stage: str) -> Step:
+    """The next stage follows, in the seat of the attempt; a row that is parked has nothing under way any more."""
+    handles = {**row.handles, row.stage: row.handle or {}}
+    row = evolve(row, state=State.QUEUED, stage=stage, handles=handles, handle=None, outputs=(), tries=0)
+    return Step(row=row, closes=row.seat) if row.parked else Step(row=row, next=Next.CREATE)
 
 
 def _done(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
-    position = policy.stages.index(row.stage) if row.stage in policy.stages else len(policy.stages)
-    if position + 1 < len(policy.stages) and row.handle is not None:
-        handles = {**row.handles, row.stage: row.handle}
-        row = evolve(row, state=State.QUEUED, stage=policy.stages[position + 1], handles=handles, handle=None)
-        return Step(row=row, next=Next.NOTHING if row.parked else Next.CREATE)
-    row = evolve(
-        row, state=State.FETCHING, outputs=seen.outputs, timings=evolve(row.timings, done=row.timings.done or now)
-    )
+    after = _stage_after(row, policy)
+    if after is not None and not seen.outputs:
+        return _goes_on(row, after)
+    timings = row.timings if after is not None else evolve(row.timings, done=row.timings.done or now)
+    row = evolve(row, state=State.FETCHING, outputs=seen.outputs, timings=timings)
     if row.parked:
         return Step(row=row, closes=row.seat)
-    return Step(row=row, events=((EventType.FETCHING, {"handle": row.vendor_id}),), closes=row.seat, next=Next.FETCH)
+    over = row.seat if after is None else None
+    return Step(row=row, events=((EventType.FETCHING, {"handle": row.vendor_id}),), closes=over, next=Next.FETCH)
 
 
 def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
@@ -309,6 +337,8 @@ def _anew(row: TaskRow) -> TaskRow:
         observed=0.0,
         status=None,
         since=None,
+        began=None,
+        preview=None,
         timings=Timings(queued=row.timings.queued),
     )
 
@@ -318,7 +348,10 @@ def _fails(row: TaskRow, failure: Failure, now: float) -> Step:
     return Step(row=ended, events=((EventType.FAILED, {"error": failure_data(failure)}),))
 
 
-def _fetched(row: TaskRow, signal: Fetched, now: float) -> Step:
+def _fetched(row: TaskRow, signal: Fetched, policy: Policy, now: float) -> Step:
+    after = _stage_after(row, policy)
+    if after is not None:
+        return _goes_on(evolve(row, preview=signal.file), after)
     ended = evolve(
         row,
         state=State.SUCCEEDED,
@@ -349,7 +382,7 @@ def _called(row: TaskRow, answer: Answer | None, now: float) -> Step:
     if answer is not None and answer.outcome == "cancelled":
         over: str | None = row.seat
     else:
-        over = _seat_of_this_create(row) if row.state is State.QUEUED else None
+        over = row.seat if _idle(row) else None
     intent = _closed(row, now)
     ended = evolve(row, state=State.CANCELLED, parked=None, vendor_says=says, intent=intent or row.intent)
     ended = evolve(ended, timings=evolve(row.timings, ended=now))
@@ -361,7 +394,13 @@ def _parks(row: TaskRow, reason: Reason, failure: Failure | None) -> Step:
         return Step(row=evolve(row, parked=reason, failure=failure or row.failure))
     kept = failure or row.failure
     data = {"reason": str(reason), "error": None if kept is None else failure_data(kept)}
-    return Step(row=evolve(row, parked=reason, failure=kept), events=((EventType.PARKED, data),))
+    parked = evolve(row, parked=reason, failure=kept)
+    return Step(row=parked, events=((EventType.PARKED, data),), closes=row.seat if _idle(row) else None)
+
+
+def _idle(row: TaskRow) -> bool:
+    """Whether nothing of the attempt is under way at the vendor: it is between two stages, or done."""
+    return row.state is State.FETCHING or (row.state is State.QUEUED and bool(row.handles))
 
 
 def _resumed(row: TaskRow, run: int, now: float) -> Step:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from viseme.attempts import Intent, Seat, TaskRow
+from viseme.attempts import Handle, Intent, Seat, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.line import Line, seat_of, stage_of
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Taken, Turned
 from viseme.engine.world import World
-from viseme.errors import Kind
+from viseme.errors import Failure, Kind
 from viseme.ledger.base import Ledger, Rank
-from viseme.providers.base import Accepted, Refused, Request, Safety, Verdict
+from viseme.providers.base import Accepted, Flow, Refused, Request, Verdict
 from viseme.results import Reason, State
 
 __all__ = ["Creator"]
 
-_PAGE = 64
-_FIRST: Rank = (-(2**63), 0)
 _UNREACHABLE = 600.0
 """An account that cannot be reached for so many seconds is given up for this run."""
 
@@ -33,10 +31,23 @@ class _Withdrawn(Exception):
     """The task was called off, or the run stopped, before its create left."""
 
 
+class _Claimed(Exception):
+    """Another task, ``key``, has paid for the same: its ``handle``, or None where the fate of its create is unknown."""
+
+    def __init__(self, key: str, handle: Handle | None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.handle = handle
+
+
 @define(eq=False)
 class _Out:
-    """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on."""
+    """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on.
 
+    ``seat`` is the one to give back if nothing leaves.
+    """
+
+    seat: str | None
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     shield: anyio.CancelScope = field(factory=anyio.CancelScope)
 
@@ -70,35 +81,31 @@ class Creator:
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _out: dict[str, _Out] = field(factory=dict[str, _Out])
     _drained: asyncio.Event = field(factory=asyncio.Event)
-    _line: deque[TaskRow] = field(factory=deque[TaskRow])
-    _more: bool = True
-    _after: Rank | None = None
-    """How far the line was read."""
-    _unseen: Rank | None = None
-    """The first of those that arrived since the line was last read on."""
     _stopping: bool = False
     _unreached: float | None = None
     _greeted: bool = False
-    _opened: set[str] = field(factory=set[str])
-    """Seats that the ledger knows of; the others are given back when their create comes to nothing."""
+    line: Line = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.line = Line(self.ledger, self.desk, self.first_run, self._out.keys(), self._wake.set)
         self.desk.on_change(self._wake.set)
         self.desk.pool.seats.on_change(self._wake.set)
 
-    # -- the line --------------------------------------------------------------------------------------------------
+    # -- from outside ----------------------------------------------------------------------------------------------
 
     def arrived(self, rank: Rank | None = None) -> None:
         """A queued task was added, or came back, with this rank (None: any)."""
-        if rank is None or (self._after is not None and rank <= self._after):
-            self._after = None
-            self._line.clear()
-        first = _FIRST if rank is None else rank
-        self._unseen = first if self._unseen is None else min(self._unseen, first)
-        self._more = True
+        self.line.arrived(rank)
         if self.desk.worth_another_try():
             self.desk.reopen()
-        self._wake.set()
+
+    def goes_on(self, row: TaskRow) -> None:
+        """A task is done with one stage, and the next is to be created."""
+        self.line.goes_on(row)
+
+    def follow(self, row: TaskRow) -> None:
+        """A task has moved."""
+        self.line.follow(row)
 
     def stop(self) -> None:
         """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
@@ -136,8 +143,8 @@ class Creator:
                 self._wake.clear()
                 continue
             self.desk.creating += 1
-            self.desk.pool.seats.take(_seat_name(row))
-            self._out[row.id] = _Out()
+            seat = None if self.line.free(row) or not self.desk.pool.seats.take(seat_of(row)) else seat_of(row)
+            self._out[row.id] = _Out(seat)
             group.start_soon(self._create, row, self._out[row.id])
 
     async def _next(self) -> TaskRow | None:
@@ -146,13 +153,11 @@ class Creator:
         if stop is not None and not self.keep_waiting:
             await self._park_line(stop)
             return None
-        if not self.desk.may_create():
+        if not self.desk.may_begin():
             return None
-        if not self._line and self._more:
-            await self._read_line()
-        if self._line and not self._greeted:
+        if not self._greeted and await self.line.anyone():
             await self._greet()
-        return self._line.popleft() if self._line and self.desk.may_create() else None
+        return await self.line.next() if self.desk.may_begin() else None
 
     async def _greet(self) -> None:
         """The provider's harmless request before the first job, where it has one."""
@@ -166,22 +171,9 @@ class Creator:
             if told:
                 self.notice(told)
 
-    async def _read_line(self) -> None:
-        self._more, self._unseen, after = False, None, self._after
-        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
-        if rows:
-            after = rank_of(rows[-1])
-        if self._unseen is not None and after is not None and self._unseen <= after:
-            self._after = None  # it came into what was being read, perhaps too late to be seen there
-            return
-        self._after = after
-        self._more = self._more or len(rows) == _PAGE
-        self._line = deque(row for row in rows if row.id not in self._out)
-
     async def _park_line(self, stop: Stop) -> None:
-        self._line.clear()
-        while rows := await self.ledger.queued(self.desk.name, self.first_run, None, 500):
-            idle = [row.id for row in rows if row.id not in self._out]
+        while rows := await self.line.queued():
+            idle = [row.id for row in rows]
             parked, _ = await self.book.write_idle(idle, Parks(stop.reason, stop.failure), where=_in_line)
             if not parked:
                 return
@@ -189,33 +181,33 @@ class Creator:
     # -- one create ------------------------------------------------------------------------------------------------
 
     async def _create(self, row: TaskRow, out: _Out) -> None:
-        seat = _seat_name(row)
         try:
             with out.scope:
                 async with self.book.hold(row.id) as hold:
-                    if hold.row.state is State.QUEUED and not hold.row.parked and not self._stopping:
-                        await self._attempt(hold, out.shield)
+                    if _in_line(hold.row) and not self._stopping:
+                        await self._attempt(hold, out)
         finally:
             self.desk.creating -= 1
             del self._out[row.id]
             self._drained.set()
             self.called_off.discard(row.id)
-            if seat in self._opened:
-                self._opened.discard(seat)
-            else:
-                self.desk.pool.seats.give_back(seat)
+            if out.seat is not None:
+                self.desk.pool.seats.give_back(out.seat)
             self._wake.set()
 
-    async def _attempt(self, hold: Hold, shield: anyio.CancelScope) -> None:
-        stage = hold.row.stage or self.desk.provider.stages(hold.row.job)[0]
-        intent = _intent(self.desk, hold.row, stage, self.world.new_id())
+    async def _attempt(self, hold: Hold, out: _Out) -> None:
+        row = hold.row
+        intent = _intent(self.desk, row, self.world.new_id(), self.world.now())
+        saved: list[Handle] = []
 
-        async def leave(_: Request) -> None:
-            if self._stopping or hold.row.id in self.called_off:
+        async def leave(request: Request) -> None:
+            if self._stopping or row.id in self.called_off:
                 raise _Withdrawn
-            shield.shield = True
+            if request.claim:
+                await self._heed_claim(row, intent.stage, request.claim)
+            out.shield.shield = True
             now = self.world.now()
-            sent = evolve(intent, at=now)
+            sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
             seat = Seat(
                 id=f"{sent.task}:{sent.attempt}",
                 pool=self.desk.pool.name,
@@ -225,22 +217,55 @@ class Creator:
                 until=now + self.desk.seat_ttl,
             )
             await hold.take(Intended(sent, seat))
-            self._opened.add(seat.id)
+            out.seat = None  # the ledger's from now on
 
-        with shield:
-            await self._send(hold, intent, leave)
+        flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
+        with out.shield:
+            await self._send(hold, intent.stage, flow, leave, saved.append)
 
-    async def _send(self, hold: Hold, intent: Intent, leave: Callable[[Request], Awaitable[None]]) -> None:
-        flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
+    async def _heed_claim(self, row: TaskRow, stage: str, claim: str) -> None:
+        """Pay for nothing that another task has paid for, or may have."""
+        owner = await self.ledger.adopted(self.desk.name, claim)
+        if owner is None or owner == row.id:
+            return
+        other = await self.book.look(owner)
+        if other.intent is not None and other.intent.claim == claim:
+            if other.handle is not None:
+                raise _Claimed(other.key, other.handle)
+            if other.state in (State.CREATING, State.RECONCILING):
+                raise _Claimed(other.key, None)
+        elif stage in other.handles:
+            raise _Claimed(other.key, other.handles[stage])
+
+    async def _send(
+        self,
+        hold: Hold,
+        stage: str,
+        flow: Flow[Accepted],
+        leave: Callable[[Request], Awaitable[None]],
+        keep: Callable[[Handle], None],
+    ) -> None:
         try:
-            accepted = await self.desk.courier.run(flow, before=leave, priority=hold.row.job.priority)
+            accepted = await self.desk.courier.run(flow, before=leave, keep=keep, priority=hold.row.job.priority)
         except _Withdrawn:
             if hold.row.id in self.called_off:
                 await hold.take(Called(None))
+        except _Claimed as claimed:
+            await self._claimed(hold, stage, claimed)
         except Refused as refusal:
             await self._refused(hold, refusal.verdict)
         else:
-            await self._accepted(hold, accepted)
+            if hold.row.state is State.CREATING:
+                await self._accepted(hold, accepted)
+            else:
+                await hold.take(Taken(accepted, stage))
+
+    async def _claimed(self, hold: Hold, stage: str, claimed: _Claimed) -> None:
+        if claimed.handle is not None:
+            await hold.take(Taken(Accepted(handle=claimed.handle), stage))
+            return
+        message = f"the job {claimed.key!r} may have started the same already; settle that one (viseme reconcile) first"
+        await hold.take(Parks(Reason.FATE_UNKNOWN, Failure(kind=Kind.FATE_UNKNOWN, message=message)))
 
     async def _accepted(self, hold: Hold, accepted: Accepted) -> None:
         await hold.take(Taken(accepted))
@@ -284,17 +309,7 @@ def _in_line(row: TaskRow) -> bool:
     return row.state is State.QUEUED and not row.parked
 
 
-def rank_of(row: TaskRow) -> Rank:
-    """A task's place in its account's line."""
-    return -row.job.priority, row.order
-
-
-def _seat_name(row: TaskRow) -> str:
-    """The seat that the task's next create takes: a stage after the first goes on in the attempt's seat."""
-    return row.seat if row.stage and row.handles else f"{row.id}:{row.attempt + 1}"
-
-
-def _intent(desk: Desk, row: TaskRow, stage: str, name: str) -> Intent:
+def _intent(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
     model = desk.provider.model(row.job)
     return Intent(
         id=name,
@@ -302,15 +317,9 @@ def _intent(desk: Desk, row: TaskRow, stage: str, name: str) -> Intent:
         account=desk.name,
         model=model.name,
         endpoint=desk.provider.base,
-        attempt=row.attempt if row.stage and row.handles else row.attempt + 1,
-        stage=stage,
+        attempt=row.attempt if row.handles else row.attempt + 1,
+        stage=stage_of(desk, row),
         key=f"viseme-{name}",
-        at=0.0,
+        at=now,
         digest=row.digest,
     )
-
-
-def replays(desk: Desk, intent: Intent, now: float) -> bool:
-    """Whether the vendor still remembers the intent's key."""
-    sheet = desk.provider.sheet
-    return sheet.safety is Safety.REPLAY and now - intent.at < sheet.replay_lifetime

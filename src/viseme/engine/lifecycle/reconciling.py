@@ -29,8 +29,8 @@ from viseme.results import State
 
 __all__ = ["Reconciler"]
 
-_PATIENCE = 30.0
-"""How long a lost create is asked after before the user's rule decides, seconds."""
+_REPLY = 60.0
+"""How long the reply to a replayed create is waited for, seconds."""
 _APART = 10.0
 """Two looks that prove absence are at least so far apart, seconds."""
 _SLACK = 120.0
@@ -134,7 +134,7 @@ class Reconciler:
                 absent_since = now if absent_since is None else absent_since
                 if now - absent_since >= _APART:
                     await hold.take(Proved())
-            left = began + _PATIENCE - self.world.monotonic()
+            left = began + self.desk.provider.sheet.settle - self.world.monotonic()
             if hold.row.state is not State.RECONCILING or left <= 0:
                 return
             await self.world.sleep(min(left, wait * (1 + self.world.random() / 4)))
@@ -143,7 +143,7 @@ class Reconciler:
     async def _replay(self, hold: Hold, intent: Intent) -> None:
         """Send the same create with the same key: the vendor answers with the first one's job, or makes it now."""
         flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
-        shield = CancelScope(deadline=self.world.monotonic() + 2 * _PATIENCE)
+        shield = CancelScope(deadline=self.world.monotonic() + _REPLY)
 
         async def leave(_: Request) -> None:
             shield.shield = True
@@ -169,7 +169,8 @@ class Reconciler:
     async def _lookup(self, hold: Hold, intent: Intent) -> bool:
         """Look the create up; True if the vendor proves that it was never carried out."""
         try:
-            finding = await self.desk.courier.run(self.desk.provider.reconcile(hold.row.job, intent), tries=2)
+            flow = self.desk.provider.reconcile(hold.row.job, intent, self.world.now())
+            finding = await self.desk.courier.run(flow, tries=2)
         except Refused as refusal:
             finding = Undecided(message=refusal.verdict.message)
         if isinstance(finding, Found):
@@ -182,5 +183,6 @@ class Reconciler:
             return
         async with self._adopting:
             owner = await self.ledger.adopted(self.desk.name, str(found.handle.get("id")))
-            if owner is None or owner == hold.row.id:
+            shared = self.desk.provider.exclusive(hold.row.job) is not None  # one after the other, under one id
+            if owner in (None, hold.row.id) or shared:
                 await hold.take(Refound(found))

@@ -40,9 +40,10 @@ class Intended:
 
 @frozen
 class Taken:
-    """The vendor took the job."""
+    """The vendor took the job; ``free`` names the stage where it is one that costs nothing, and so had no intent."""
 
     accepted: Accepted
+    free: str | None = None
 
 
 @frozen

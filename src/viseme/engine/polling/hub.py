@@ -27,7 +27,7 @@ class Watch:
     """What the hub keeps of a waiting task.
 
     Attributes:
-        since: when the task's clock started, UTC seconds.
+        since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
         background: nobody waits for it; it is looked at for its seat's sake.
         ticket: names its entry in the heap; older ones are stale.
         shown: what was last told of its progress.
@@ -42,6 +42,7 @@ class Watch:
     seq: int
     handle: Handle
     since: float
+    began: float
     background: bool = False
     due: float = 0.0
     ticket: int = -1
@@ -95,10 +96,12 @@ class Hub:
         self.forget(row.id)
         if row.handle is None or self._stopping:
             return
-        since = row.since or self.world.now()
-        watch = self._watches[row.id] = Watch(row.id, row.key, row.run, row.seq, row.handle, since, background)
+        clock = self.world.now()
+        since = row.since or clock
+        began = row.began or since
+        watch = self._watches[row.id] = Watch(row.id, row.key, row.run, row.seq, row.handle, since, began, background)
         watch.running_since = row.timings.started
-        age = max(0.0, self.world.now() - since)
+        age = max(0.0, clock - began)
         self.again(watch, 0.0 if now else max(0.0, self.cadence.first() - age))
 
     def again(self, watch: Watch, wait: float) -> None:

@@ -51,8 +51,8 @@ class Looker:
 
     async def _one(self, watch: Watch) -> None:
         sent = self.world.now()
-        hold = self.cadence.hold(sent - watch.since)
-        flow = self.desk.provider.poll(watch.handle, hold) if hold else self.desk.provider.poll(watch.handle)
+        hold = self.cadence.hold(sent - watch.began)
+        flow = self.desk.provider.poll(watch.handle, hold, sent)
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
@@ -125,9 +125,17 @@ class Looker:
             watch.running_since = now
         if seen.seen.terminal:
             self.hub.forget(watch.task)
-            self.cadence.learn(now - watch.since)
+            self.cadence.learn(now - watch.began)
             await self._ended(watch, seen)
             return
+        if seen.park is not None and not watch.background:
+            self.hub.forget(watch.task)
+            await self._ended(watch, seen)
+            return
+        if seen.handle is not None and seen.handle != watch.handle:
+            watch.handle = seen.handle
+            async with self.book.hold(watch.task) as hold:
+                await hold.take(Observed(seen))
         self._show(watch, seen)
         await self._later(watch, seen)
 
@@ -154,7 +162,7 @@ class Looker:
             async with self.book.hold(watch.task) as hold:
                 if hold.row.state is State.WAITING:
                     await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
-        age = now - watch.since
+        age = now - watch.began
         wait = self.cadence.next(age, seen, background=watch.background, chance=self.world.random())
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))

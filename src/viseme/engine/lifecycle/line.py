@@ -1,0 +1,161 @@
+"""The line of one account's tasks: whose create comes next, as far as rank, seats and turns say."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Collection
+from itertools import count
+
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.admission.desk import Desk
+from viseme.engine.admission.turns import Turns
+from viseme.ledger.base import Ledger, Rank
+from viseme.results import ENDED, State
+
+__all__ = ["Line", "rank_of", "seat_of", "stage_of"]
+
+_PAGE = 64
+_FIRST: Rank = (-(2**63), 0)
+_Place = tuple[Rank, int, TaskRow]
+
+
+def rank_of(row: TaskRow) -> Rank:
+    """A task's place in its account's line."""
+    return -row.job.priority, row.order
+
+
+def stage_of(desk: Desk, row: TaskRow) -> str:
+    """The stage that the task's next create starts."""
+    return row.stage or desk.provider.stages(row.job)[0]
+
+
+def seat_of(row: TaskRow) -> str:
+    """The seat that the task's next create takes: a stage after the first goes on in the attempt's seat."""
+    return row.seat if row.handles else f"{row.id}:{row.attempt + 1}"
+
+
+@define(eq=False)
+class Line:
+    """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here.
+
+    Attributes:
+        first_run: tasks of older runs are left alone.
+        under_way: ids of the tasks whose create is under way.
+        changed: called when a create may have become possible.
+    """
+
+    ledger: Ledger
+    desk: Desk
+    first_run: int
+    under_way: Collection[str]
+    changed: Callable[[], None]
+    _front: deque[TaskRow] = field(factory=deque[TaskRow])
+    _more: bool = True
+    _after: Rank | None = None
+    """How far the line was read."""
+    _unseen: Rank | None = None
+    """The first of those that arrived since the line was last read on."""
+    _between: list[_Place] = field(factory=list["_Place"])
+    """Between two stages, and in need of no further seat."""
+    _unseated: list[_Place] = field(factory=list["_Place"])
+    """Between two stages, and waiting for a seat."""
+    _tickets: count[int] = field(factory=count)
+    _ahead: set[str] = field(factory=set[str])
+    """Begun with a stage that costs nothing, and without a seat so far."""
+    _turns: Turns = field(factory=Turns)
+
+    # -- who comes -------------------------------------------------------------------------------------------------
+
+    def arrived(self, rank: Rank | None = None) -> None:
+        """A queued task was added, or came back, with this rank (None: any)."""
+        if rank is None or (self._after is not None and rank <= self._after):
+            self._after = None
+            self._front.clear()
+        first = _FIRST if rank is None else rank
+        self._unseen = first if self._unseen is None else min(self._unseen, first)
+        self._more = True
+        self.changed()
+
+    def goes_on(self, row: TaskRow) -> None:
+        """A task is done with one stage, and the next is to be created."""
+        ready = self.free(row) or self.desk.pool.seats.holds(row.seat)
+        heapq.heappush(self._between if ready else self._unseated, (rank_of(row), next(self._tickets), row))
+        self.changed()
+
+    def follow(self, row: TaskRow) -> None:
+        """A task has moved: it may have got its seat, or its turn, or have let go of them."""
+        over = row.parked is not None or row.state in ENDED
+        if over or self.desk.pool.seats.holds(row.seat):
+            self._ahead.discard(row.id)
+        if over:
+            waiting = self._turns.leave(row.id)
+            if waiting is not None:
+                self._front.appendleft(waiting)
+            self.changed()
+        elif row.state is not State.QUEUED and (name := self.desk.provider.exclusive(row.job)) is not None:
+            self._turns.enter(name, row.id)
+
+    # -- who goes --------------------------------------------------------------------------------------------------
+
+    async def anyone(self) -> bool:
+        """Whether a task stands in line."""
+        if not self._front and self._more:
+            await self._read()
+        return bool(self._front or self._between or self._unseated)
+
+    async def next(self) -> TaskRow | None:
+        """The task whose create may begin now, taken out of the line; None if there is none."""
+        while True:
+            places = self._between or (self._unseated if self.desk.pool.seats.free > 0 else [])
+            if places:
+                row = heapq.heappop(places)[2]
+                if row.id in self.under_way:
+                    continue
+                return row
+            if not await self.anyone() or not self._front or not self._admits(self._front[0]):
+                return None
+            row = self._front.popleft()
+            name = self.desk.provider.exclusive(row.job)
+            if name is not None and not self._turns.enter(name, row.id):
+                self._turns.wait(name, row)
+                continue
+            if self.free(row):
+                self._ahead.add(row.id)
+            return row
+
+    def free(self, row: TaskRow) -> bool:
+        """Whether the task's next stage costs nothing, and so needs no seat."""
+        free = self.desk.provider.sheet.free_stages
+        return bool(free) and stage_of(self.desk, row) in free
+
+    def _admits(self, row: TaskRow) -> bool:
+        """Whether a task may begin: in a seat, or, with a stage that costs nothing, as one of so many as have seats."""
+        seats = self.desk.pool.seats
+        return len(self._ahead) < seats.limit if self.free(row) else seats.free > 0
+
+    async def _read(self) -> None:
+        self._more, self._unseen, after = False, None, self._after
+        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
+        if rows:
+            after = rank_of(rows[-1])
+        if self._unseen is not None and after is not None and self._unseen <= after:
+            self._after = None  # it came into what was being read, perhaps too late to be seen there
+            return
+        self._after = after
+        self._more = self._more or len(rows) == _PAGE
+        self._front = deque(row for row in rows if self._stands(row))
+
+    def _stands(self, row: TaskRow) -> bool:
+        return row.id not in self.under_way and not row.handles and not self._turns.waits(row.id)
+
+    async def queued(self) -> list[TaskRow]:
+        """A page of all that stand in line, by rank, for whoever takes them out of it."""
+        self._front.clear()
+        self._between.clear()
+        self._unseated.clear()
+        self._turns.clear()
+        rows = await self.ledger.queued(self.desk.name, self.first_run, None, 500)
+        return [row for row in rows if row.id not in self.under_way]
