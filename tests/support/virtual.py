@@ -112,12 +112,16 @@ class MemoryFiles:
         durable: what a crash leaves.
         log: what was done, as ``(verb, path)``.
         trouble: called before each write with its verb and path; what it raises, the write raises.
+        watch: called before each look at a file with its path and the offset (-1 where its stamp is taken).
+        changed: modification times of files, nanoseconds; 0 for those that are not named.
     """
 
     files: dict[str, bytes] = field(factory=dict[str, bytes])
     durable: dict[str, bytes] = field(factory=dict[str, bytes])
     log: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
     trouble: Callable[[str, str], None] = field(default=lambda verb, path: None)
+    watch: Callable[[str, int], None] = field(default=lambda path, offset: None)
+    changed: dict[str, int] = field(factory=dict[str, int])
 
     def crash(self) -> None:
         """Lose what was not synced."""
@@ -144,6 +148,8 @@ class MemoryFiles:
         yield from (content[start : start + 65536] for start in range(0, len(content), 65536))
 
     def peek(self, path: str, offset: int, count: int) -> bytes:
+        self.watch(path, offset)
+        self._need(path)
         return self.files[path][offset : offset + count]
 
     def remove(self, path: str) -> None:
@@ -155,9 +161,13 @@ class MemoryFiles:
         return path
 
     def stamp(self, path: str) -> FileStamp:
+        self.watch(path, -1)
+        self._need(path)
+        return FileStamp(path, len(self.files[path]), self.changed.get(path, 0))
+
+    def _need(self, path: str) -> None:
         if path not in self.files:
             raise FileNotFoundError(2, "No such file or directory", path)
-        return FileStamp(path, len(self.files[path]), 0)
 
     def _do(self, verb: str, path: str) -> None:
         self.trouble(verb, path)
@@ -201,6 +211,15 @@ class Served:
             raise self.breaks
 
 
+async def _taken(wire: Wire) -> bytes:
+    """A body's bytes, as a server reads them."""
+    if wire.body is None or isinstance(wire.body, bytes):
+        return wire.body or b""
+    whole = b"".join([piece async for piece in wire.body.pieces()])
+    assert len(whole) == wire.body.length
+    return whole
+
+
 async def _nothing(line: Line, wire: Wire) -> Outcome:
     return Reply(status=200, body=b"{}")
 
@@ -217,6 +236,7 @@ class MemoryNetwork:
         answer: what comes of a request.
         serve: what a download gives; may raise ``Broken``.
         sent: the requests so far.
+        bodies: the bodies of the requests so far that arrived whole.
         fetched: the downloads so far, with their headers.
         open: how many requests and downloads are under way.
     """
@@ -224,6 +244,7 @@ class MemoryNetwork:
     answer: Callable[[Line, Wire], Awaitable[Outcome]] = _nothing
     serve: Callable[[str, Mapping[str, str]], Served] = _no_file
     sent: list[tuple[Line, Wire]] = field(factory=list[tuple[Line, Wire]])
+    bodies: list[bytes] = field(factory=list[bytes])
     fetched: list[tuple[str, dict[str, str]]] = field(factory=list[tuple[str, dict[str, str]]])
     open: int = 0
 
@@ -232,6 +253,7 @@ class MemoryNetwork:
         self.open += 1
         try:
             await checkpoint()
+            self.bodies.append(await _taken(wire))
             return await self.answer(line, wire)
         finally:
             self.open -= 1

@@ -10,13 +10,15 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import attrs
 import pytest
 from blockbuster import blockbuster_ctx
 from tests.support.wire import Arrived, Counter, Visit, answer, serving
 
 from viseme.engine import transport as transport_module
-from viseme.engine.transport import AioTransport, Broken, Line, Wire
-from viseme.providers.base import Fault, Reply
+from viseme.engine.transport import AioTransport, Broken, Content, Line, Wire
+from viseme.errors import Kind
+from viseme.providers.base import Fault, Refused, Reply, Verdict
 
 HOME = Line("sync", private=True)
 FRESH = Line("sync", private=True, fresh=True)
@@ -656,3 +658,164 @@ async def finished(server: Counter) -> None:
     while server._visits:
         server.gone.clear()
         await asyncio.wait_for(server.gone.wait(), 5)
+
+
+# -- bodies that are read while they are sent ------------------------------------------------------------------------
+
+
+@attrs.define
+class Parts:
+    """A body of these pieces, whose ``spoil`` is raised before the last."""
+
+    parts: list[bytes]
+    spoil: Exception | None = None
+    reads: int = 0
+    gate: asyncio.Event | None = None
+
+    @property
+    def length(self) -> int:
+        return sum(map(len, self.parts))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        self.reads += 1
+        for number, piece in enumerate(self.parts, 1):
+            if number == len(self.parts):
+                if self.gate is not None:
+                    await self.gate.wait()
+                if self.spoil is not None:
+                    raise self.spoil
+            yield piece
+
+
+MEGABYTE = [bytes([n]) * 65536 for n in range(16)]
+
+
+def upload(url: str, body: Content, method: str = "PUT") -> Wire:
+    return Wire(method=method, url=url, headers={"Content-Type": "video/mp4"}, body=body)
+
+
+async def test_a_streamed_body_arrives_whole_with_its_length_and_type(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        body = Parts(MEGABYTE)
+        for _ in range(2):
+            assert reply(await net.send(HOME, upload(f"{server.base}/x", body))).status == 200
+        for arrived in server.arrived:
+            assert arrived.body == b"".join(MEGABYTE)
+            assert arrived.headers["content-length"] == str(body.length)
+            assert arrived.headers["content-type"] == "video/mp4"
+            assert "transfer-encoding" not in arrived.headers
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("line", [HOME, FRESH])
+async def test_an_upload_whose_connection_drops_is_sent_once(net: AioTransport, line: Line) -> None:
+    async with serving(drops) as server:
+        body = Parts(MEGABYTE)
+        fault(await net.send(line, upload(f"{server.base}/x", body)), sent=True)
+        assert (len(server.arrived), server.connections, body.reads) == (1, 1, 1)
+
+
+async def test_an_upload_that_drops_on_a_kept_connection_is_sent_once(net: AioTransport) -> None:
+    async def second_drops(visit: Visit, request: Arrived) -> None:
+        if len(server.arrived) == 1:
+            await visit.write(answer())
+        else:
+            visit.drop()
+
+    async with serving(second_drops) as server:
+        body = Parts(MEGABYTE)
+        reply(await net.send(HOME, wire(f"{server.base}/1")))
+        fault(await net.send(HOME, upload(f"{server.base}/2", body)), sent=True)
+        assert (len(server.arrived), body.reads) == (2, 1)
+
+
+async def test_a_body_that_spoils_is_broken_off_and_says_why(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        spoilt = Refused(Verdict(kind=Kind.INVALID, message="it changed"))
+        with pytest.raises(Refused, match="it changed"):
+            await net.send(HOME, upload(f"{server.base}/x", Parts(MEGABYTE, spoil=spoilt)))
+        await server.gone.wait()
+        assert server.arrived == []  # none arrived whole
+        reply(await net.send(HOME, wire(f"{server.base}/next")))
+        assert server.connections == 2
+
+
+async def test_an_upload_may_take_longer_than_any_reply_but_not_stand_still(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+    monkeypatch.setattr(transport_module, "_STALL", 0.3)
+
+    @attrs.define
+    class Slow(Parts):
+        async def pieces(self) -> AsyncIterator[bytes]:
+            for piece in self.parts:
+                await asyncio.sleep(0.1)
+                yield piece
+
+    async with serving(says_ok) as server:
+        assert reply(await net.send(HOME, upload(f"{server.base}/x", Slow(MEGABYTE[:8])))).status == 200
+        stuck = Parts(MEGABYTE, gate=asyncio.Event())
+        fault(await net.send(HOME, upload(f"{server.base}/x", stuck)), sent=True)
+        assert len(server.arrived) == 1
+
+
+async def test_a_refusal_that_comes_before_the_body_is_through_is_heard(net: AioTransport) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        await writer.drain()
+        ended.set()
+        while await reader.read(65536):
+            pass
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    ended, closed = asyncio.Event(), asyncio.Event()
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        body = Parts(MEGABYTE * 4, gate=ended)
+        outcome = await net.send(HOME, upload(f"http://127.0.0.1:{port}/x", body))
+        assert reply(outcome).status == 403
+        await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_uploads_go_to_no_private_address_unless_the_account_may(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]"):
+            link = f"http://{host}:{server.port}/slot"
+            told = fault(await net.send(Line("sync"), upload(link, Parts(MEGABYTE))), sent=False)
+            assert "private address" in told.message
+        assert server.connections == 0
+
+
+async def test_an_upload_follows_no_redirect(net: AioTransport) -> None:
+    async def elsewhere(visit: Visit, _: Arrived) -> None:
+        await visit.write(answer(status="307 Temporary Redirect", location=f"{server.base}/other"))
+
+    async with serving(elsewhere) as server:
+        assert reply(await net.send(HOME, upload(f"{server.base}/x", Parts(MEGABYTE)))).status == 307
+        assert len(server.arrived) == 1
+
+
+async def test_a_cancelled_upload_ends_its_connection(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        begun = asyncio.Event()
+
+        @attrs.define
+        class Begun(Parts):
+            async def pieces(self) -> AsyncIterator[bytes]:
+                yield self.parts[0]
+                begun.set()
+                await asyncio.Event().wait()
+
+        sending = asyncio.create_task(net.send(HOME, upload(f"{server.base}/x", Begun(MEGABYTE))))
+        await begun.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        await asyncio.wait_for(server.gone.wait(), 5)
+        assert server.arrived == []

@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import quote
@@ -24,11 +24,13 @@ from viseme.config import private_host
 from viseme.errors import quote as shown
 from viseme.providers.base import Fault, Outcome, Reply
 
-__all__ = ["AioTransport", "Broken", "Line", "Stream", "Transport", "Wire"]
+__all__ = ["AioTransport", "Broken", "Content", "Line", "Stream", "Transport", "Wire"]
 
 _MAX_REPLY = 32 * 1024 * 1024
 _CONNECT = 20.0
 _REPLY = 60.0
+_STALL = 60.0
+"""A body of which nothing more is taken for so many seconds is broken off."""
 _HOPS = 5
 _UNFIT = re.compile(r"[^!-~]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -44,6 +46,15 @@ class Line:
     fresh: bool = False
 
 
+class Content(Protocol):
+    """A body that is read piece by piece while it is sent; ``length`` is known before, in bytes."""
+
+    @property
+    def length(self) -> int: ...
+
+    def pieces(self) -> AsyncIterator[bytes]: ...
+
+
 @frozen(kw_only=True)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
@@ -51,7 +62,7 @@ class Wire:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes | Content | None = None
     hold: float = 0.0
 
 
@@ -79,7 +90,10 @@ class Transport(Protocol):
     """What the engine needs of a network."""
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        """Send a request once, whatever happens, and say what came of it."""
+        """Send a request once, whatever happens, and say what came of it.
+
+        What the pieces of its body raise is raised here; the request was broken off then, and never arrived whole.
+        """
         ...
 
     def fetch(
@@ -113,6 +127,30 @@ def _public_socket(info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
+@define(eq=False)
+class _Feed:
+    """Feeds a body to aiohttp: each piece that is taken puts the time-out off, and what goes wrong here is kept."""
+
+    _content: Content
+    _clock: asyncio.Timeout
+    _reply: float
+    error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._content.pieces():
+                self._wait(_STALL)
+                yield piece
+        except Exception as error:
+            self.error = error
+            raise
+        self._wait(self._reply)
+
+    def _wait(self, seconds: float) -> None:
+        with suppress(RuntimeError):  # it has run out already
+            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
 @define
 class AioTransport:
     """The network over aiohttp: a session per line, and two for downloads. An async context manager."""
@@ -137,23 +175,28 @@ class AioTransport:
             target = _address(wire.url)
         except ValueError as error:
             return Fault(sent=False, message=str(error))
+        feed: _Feed | None = None
         try:
-            async with (
-                asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold),
-                self._line(line).request(
+            async with asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold) as clock:
+                headers, data = dict(wire.headers), wire.body
+                if data is not None and not isinstance(data, bytes):
+                    feed = _Feed(data, clock, _REPLY + wire.hold)
+                    headers["Content-Length"] = str(data.length)
+                async with self._line(line).request(
                     wire.method,
                     target,
-                    headers=wire.headers,
-                    data=wire.body,
+                    headers=headers,
+                    data=feed or data,
                     timeout=timeout,
                     allow_redirects=False,
-                ) as response,
-            ):
-                body = await _bounded(response)
-                return Reply(status=response.status, headers=_lower(response.headers), body=body)
+                ) as response:
+                    body = await _bounded(response)
+                    return Reply(status=response.status, headers=_lower(response.headers), body=body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Fault(sent=False, message=_say(error))
         except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+            if feed is not None and feed.error is not None:
+                raise feed.error from None
             return Fault(sent=True, message=_say(error))
 
     @asynccontextmanager

@@ -6,8 +6,10 @@ Everything else takes a :class:`World`, so the whole engine runs in a simulation
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
+import stat
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -67,7 +69,7 @@ class Disk(Protocol):
         ...
 
     def stamp(self, path: str) -> FileStamp:
-        """What identifies a local file. Raises OSError where there is none."""
+        """What identifies a local file. Raises OSError where there is none that can be read: no folder, no pipe."""
         ...
 
 
@@ -161,6 +163,12 @@ class RealDisk:
 
     def stamp(self, path: str) -> FileStamp:
         found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", path)
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
 
 
