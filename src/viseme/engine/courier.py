@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from attrs import define, evolve, field
 
 from viseme.attempts import Handle
-from viseme.codec import dumps
 from viseme.engine.admission.limits import Place, Rates
+from viseme.engine.bodies import Sent, render
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, Kind
@@ -37,7 +37,6 @@ __all__ = ["Courier"]
 
 T = TypeVar("T")
 _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
-_JSON = {"Content-Type": "application/json"}
 _TELLING = 6
 """Keys shorter than this many characters are no secrets, and would be found in ordinary words."""
 _CAP = 300.0
@@ -72,6 +71,7 @@ class Courier:
         keep: Keep | None = None,
         tries: int = 4,
         priority: int = 0,
+        sent: Sent | None = None,
     ) -> T:
         """Run a flow to its end.
 
@@ -80,6 +80,7 @@ class Courier:
                 here.
             keep: takes a handle that the flow wants saved.
             tries: how often a safe request is sent while it fails in passing.
+            sent: told of the bytes of files as they leave.
 
         Raises:
             Refused: a request was refused for good and the flow did not catch it.
@@ -94,7 +95,7 @@ class Courier:
                     step = _send(flow, Reply(status=204), paid)
                     continue
                 try:
-                    reply = await self._exchange(step, before, tries, priority)
+                    reply = await self._exchange(step, before, tries, priority, sent)
                 except Refused as refusal:
                     step = _throw(flow, refusal)
                 else:
@@ -105,11 +106,13 @@ class Courier:
         finally:
             flow.close()
 
-    async def _exchange(self, request: Request, before: Before | None, tries: int, priority: int) -> Reply:
+    async def _exchange(
+        self, request: Request, before: Before | None, tries: int, priority: int, sent: Sent | None
+    ) -> Reply:
         if request.role is Role.PAID:
-            return self._judged(request, await self._proved(request, before, priority))
+            return self._judged(request, await self._proved(request, before, priority, sent))
         for number in range(1, tries + 1):
-            outcome = await self._proved(request, None, priority)
+            outcome = await self._proved(request, None, priority, sent)
             verdict = self._verdict(request, outcome)
             if verdict is None and isinstance(outcome, Reply):
                 return outcome
@@ -120,35 +123,41 @@ class Courier:
                 await self.world.sleep(wait * (1 + self.world.random() / 4))
         raise AssertionError("tries is at least 1")
 
-    async def _proved(self, request: Request, before: Before | None, priority: int) -> Outcome:
+    async def _proved(
+        self, request: Request, before: Before | None, priority: int, sent: Sent | None
+    ) -> Outcome:
         """Send a request, and, where a credential that can be had anew was refused (a 401), once more with another.
 
         What was refused so was not carried out, so this repeats no paid request.
         """
         signs = request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin
-        outcome, used = await self._once(request, before, priority, signs=signs)
+        outcome, used = await self._once(request, before, priority, sent, signs=signs)
         if not isinstance(outcome, Reply) or outcome.status != 401 or used is None or used.expires is None:
             return outcome
         if self._credential is used:
             self._credential = None
-        outcome, _ = await self._once(request, None, priority, signs=signs)
+        outcome, _ = await self._once(request, None, priority, sent, signs=signs)
         return outcome
 
     async def _once(
-        self, request: Request, before: Before | None, priority: int, *, signs: bool
+        self, request: Request, before: Before | None, priority: int, sent: Sent | None, *, signs: bool
     ) -> tuple[Outcome, Credential | None]:
         """Send a request once, in its place, which is held until its outcome is seen; with the credential it bore."""
         place = await self._place(request.classes, priority, signs=signs)
         try:
+            rendered = await render(self.world, request, sent)
             if before is not None:
                 await before(request)
             used = self._credential if signs else None
-            headers = self._headers(request, used)
+            headers = {**request.headers, **rendered.headers, **self._proof(request, used)}
+            wire = Wire(
+                method=request.method, url=request.url, headers=headers, body=rendered.body, hold=request.hold
+            )
         except BaseException:
             place.cancel()
             raise
         try:
-            outcome = await self.transport.send(self._line(request), _wire(request, headers))
+            outcome = await self.transport.send(self._line(request), wire)
         except BaseException:
             place.end()
             raise
@@ -212,13 +221,8 @@ class Courier:
         fresh = request.role is Role.PAID and self.provider.sheet.safety is not Safety.REPLAY
         return Line(account.name, private=account.allow_private_hosts, fresh=fresh)
 
-    def _headers(self, request: Request, credential: Credential | None) -> Mapping[str, str]:
-        headers: dict[str, str] = dict(request.headers)
-        if request.json is not None:
-            headers.update(_JSON)
-        if credential is not None:
-            headers.update(self.provider.sign(request, credential, self.world.now()))
-        return headers
+    def _proof(self, request: Request, credential: Credential | None) -> Mapping[str, str]:
+        return {} if credential is None else self.provider.sign(request, credential, self.world.now())
 
     async def _prove(self) -> None:
         """Have a credential: one request obtains it for all that wait, and what it is refused they all are."""
@@ -277,11 +281,6 @@ def _throw(flow: Flow[Any], refusal: Refused) -> Step:
 def _broken(error: Exception, *, paid: bool) -> Verdict:
     kind = Kind.FATE_UNKNOWN if paid else Kind.PROTOCOL
     return Verdict(kind=kind, message=f"the adapter cannot read the reply: {error!r}", charged=paid)
-
-
-def _wire(request: Request, headers: Mapping[str, str]) -> Wire:
-    body: Any = None if request.json is None else dumps(request.json)
-    return Wire(method=request.method, url=request.url, headers=headers, body=body, hold=request.hold)
 
 
 def _origin(url: str) -> str:

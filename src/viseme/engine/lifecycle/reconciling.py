@@ -142,7 +142,7 @@ class Reconciler:
 
     async def _replay(self, hold: Hold, intent: Intent) -> None:
         """Send the same create with the same key: the vendor answers with the first one's job, or makes it now."""
-        flow = self.desk.provider.create(hold.row.job, intent, hold.row.handles)
+        flow = self.desk.provider.create(hold.row.job, intent, {**hold.row.inputs, **hold.row.handles})
         shield = CancelScope(deadline=self.world.monotonic() + _REPLY)
 
         async def leave(_: Request) -> None:
