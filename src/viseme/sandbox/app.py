@@ -111,9 +111,9 @@ class Sandbox:
         pieces = unquote(urlsplit(url).path).split("/")
         if len(pieces) == 3 and pieces[1] == "media":
             return await self._library.path(pieces[2])
-        if len(pieces) == 5 and pieces[2] == "files" and pieces[3] in self._house.uploads:
-            slot = self._house.uploads[pieces[3]]
-            return self._studio.folder / f"upload-{pieces[3]}" if slot.blob is not None else None
+        if len(pieces) == 5 and pieces[2] == "files":
+            slot = self._house.upload(pieces[3])
+            return self._house.upload_path(pieces[3]) if slot is not None and slot.blob is not None else None
         return None
 
     @property

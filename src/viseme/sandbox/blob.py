@@ -38,10 +38,16 @@ class Blob:
 
     @classmethod
     def read(cls, path: Path) -> "Blob":
-        """Maps a file into memory (blocks)."""
+        """Maps a file into memory and takes its digest (blocks)."""
+        blob = cls.mapped(path, "")
+        return attrs.evolve(blob, sha256=hashlib.sha256(blob.body).hexdigest())
+
+    @classmethod
+    def mapped(cls, path: Path, sha256: str) -> "Blob":
+        """Maps a file whose digest is known into memory, without reading it."""
         with path.open("rb") as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if path.stat().st_size else b""
-        return cls(memoryview(data), sha256=hashlib.sha256(data).hexdigest())
+        return cls(memoryview(data), sha256=sha256)
 
     @property
     def size(self) -> int:

@@ -15,7 +15,9 @@ _KEPT_HEADERS = ("Range", "If-Range", "If-None-Match", "Content-Type", "User-Age
 class Row:
     """One request and what became of it. `at` and `took` are vendor seconds; `status` is None when no reply left.
 
-    `received` is the body as it came, where a vendor's tests need it (Rask: JSON types matter there).
+    `uploaded` counts the bytes of files that came, whole or not; `sha256` is the digest of one that came or left whole.
+    `received` is what came, where tests need it: Rask's body (JSON types matter there), and the files within a create,
+    each with its bytes and sha256.
     """
 
     at: float
@@ -32,6 +34,7 @@ class Row:
     fault: str | None = None
     status: int | None = None
     bytes: int = 0
+    uploaded: int = 0
     sha256: str | None = None
     took: float = 0.0
     received: dict[str, Any] | None = None

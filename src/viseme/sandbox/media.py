@@ -33,7 +33,7 @@ class MediaFault(Exception):
     """An input that the vendor could not use: which one, and whether it was out of reach or not media."""
 
     kind: Kind
-    reason: Literal["inaccessible", "invalid", "too_long"]
+    reason: Literal["inaccessible", "invalid", "too_long", "input_too_long"]
     detail: str = ""
 
 

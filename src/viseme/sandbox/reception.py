@@ -8,10 +8,12 @@ from .faults import Fault, FaultDesk, Struck
 from .links import BUSY_XML, HTML_PAGE
 from .log import key_digest
 from .vendors.base import Vendor
-from .vendors.wire import Call, Endpoint, Refusal, Throttled
+from .vendors.wire import Call, Dropped, Endpoint, Refusal, Throttled
 
 _SERVER_ERRORS = (500, 502, 503)
-_STORES = ("result", "asset", "store")
+_SERVED = ("result", "asset", "batch_file")
+_STORES = (*_SERVED, "store")
+_CREATES = ("create", "batch")
 
 
 def receive(vendor: Vendor, endpoint: Endpoint, desk: FaultDesk) -> HttpHandler:
@@ -44,13 +46,15 @@ async def _answer(vendor: Vendor, endpoint: Endpoint, call: Call) -> web.StreamR
     struck = call.struck
     if struck is not None and struck.fault is Fault.RESET_BEFORE:
         return _dropped(call, reset=True)
-    if struck is not None and struck.fault is Fault.LOST_REPLY and call.row.route in _STORES:
+    if struck is not None and struck.fault is Fault.LOST_REPLY and call.row.route in _SERVED:
         return _dropped(call, reset=False)
     try:
         vendor.admit(call, endpoint)
         if struck is not None and (early := _before(vendor, call, struck)) is not None:
             return early
         reply = await endpoint.handler(call)
+    except Dropped:
+        return _dropped(call, reset=True)
     except Refusal as refusal:
         reply = refusal.reply
         if call.row.account is not None and not isinstance(refusal, Throttled):
@@ -63,7 +67,7 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
         return _storage_fault(struck)
     match struck.fault:
         case Fault.TOO_MANY:
-            if struck.get("flavour", "rate" if struck.luck < 0.5 else "seats") == "rate" or call.row.route != "create":
+            if struck.get("flavour", "rate" if struck.luck < 0.5 else "seats") == "rate" or not _creates(call):
                 return vendor.too_fast(call, struck.get("seconds", 10.0))
             return vendor.too_many_jobs(call)
         case Fault.SERVER_ERROR:
@@ -72,6 +76,10 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
             return vendor.broken(call, struck.get("status", 400))
         case _:
             return None
+
+
+def _creates(call: Call) -> bool:
+    return call.row.route in _CREATES and call.request.method != "GET"
 
 
 def _storage_fault(struck: Struck) -> web.Response | None:
@@ -90,7 +98,7 @@ async def _after(vendor: Vendor, call: Call, struck: Struck, reply: web.StreamRe
     if reply.prepared:
         return reply
     match struck.fault:
-        case Fault.SLOW:
+        case Fault.SLOW if not struck.get("body", False):
             await vendor.house.clock.sleep(struck.get("seconds", 5.0))
         case Fault.LOST_REPLY:
             return _dropped(call, reset=struck.get("reset", False))

@@ -1,6 +1,7 @@
 """Where results are made: inputs fetched, media rendered off the event loop, each rendering done once."""
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -31,7 +32,7 @@ class Link:
 
 @attrs.frozen
 class Held:
-    """An input that the vendor already has: a multipart part, a data URI, an upload."""
+    """An input that the vendor already has: a data URI."""
 
     blob: Blob
 
@@ -84,6 +85,7 @@ class Work:
 
     Attributes:
         max_seconds: Longer inputs and outputs are a fault.
+        input_seconds: Longer inputs are a fault, whatever the output's length.
         cut_seconds: A longer output is cut there.
     """
 
@@ -93,6 +95,7 @@ class Work:
     image: bool = False
     max_seconds: float | None = None
     cut_seconds: float | None = None
+    input_seconds: float | None = None
     origin: str = ""
 
 
@@ -149,6 +152,11 @@ class Studio:
         """Runs a function that waits for files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._clerks, partial(work, *args, **kwargs))
 
+    def afterwards(self, work: Callable[..., object], *args: Any) -> None:
+        """Has a function run in a thread that nobody waits for."""
+        with contextlib.suppress(RuntimeError):  # the studio is closed, and its folder gone
+            self._clerks.submit(work, *args)
+
     async def making(self, work: Callable[..., T], *args: Any) -> T:
         """Runs a function that makes media in a thread; two at once, so that requests keep their share."""
         return await asyncio.get_running_loop().run_in_executor(self._makers, partial(work, *args))
@@ -171,7 +179,8 @@ class Studio:
         picture, picture_digest = await self.obtain(work.picture, kind, work.origin)
         voice, voice_digest = await self._sound(work.voice, work.origin, picture)
         reel = await self._reel(picture, picture_digest, kind)
-        key = ("film", picture_digest, kind, voice_digest, work.fit, work.max_seconds, work.cut_seconds)
+        limits = (work.max_seconds, work.cut_seconds, work.input_seconds)
+        key = ("film", picture_digest, kind, voice_digest, work.fit, *limits)
         return await self.once(key, lambda: self.making(self._film, reel, voice, work))
 
     async def _reel(self, path: Path, digest: str, kind: Kind) -> Reel:
@@ -201,6 +210,7 @@ class Studio:
 
     def _film(self, reel: Reel, voice: Sound, work: Work) -> Rendered:
         track = voice(reel)
+        _check_inputs(work, reel, track)
         timeline = plan(work.fit, len(reel.frames), float(reel.fps), track.seconds)
         if work.max_seconds is not None and max(timeline.seconds, track.seconds) > work.max_seconds:
             raise MediaFault("video", "too_long", f"{timeline.seconds:.1f} s")
@@ -256,6 +266,16 @@ class Studio:
         body += free_box(b"\0" * max(0, size - len(body) - 8))
         cover = media.jpeg(samples.draw_face(320, 180, 0.2).reformat(format="yuvj420p"))
         return Rendered(Edition.of(memoryview(body)), self._fixed_seconds, 25.0, cover)
+
+
+def _check_inputs(work: Work, reel: Reel, track: Track) -> None:
+    most = work.input_seconds
+    if most is None:
+        return
+    if not work.image and reel.seconds > most:
+        raise MediaFault("video", "input_too_long", f"{reel.seconds:.1f} s")
+    if not isinstance(work.voice, Segments) and track.seconds > most:
+        raise MediaFault("audio", "input_too_long", f"{track.seconds:.1f} s")
 
 
 def _overlaid(picture: Path, parts: tuple[Segment, ...], sounds: list[Sound], reel: Reel) -> Track:

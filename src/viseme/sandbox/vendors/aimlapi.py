@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import re
 import secrets
 import string
@@ -94,6 +95,7 @@ class AimlApi(Vendor):
             Endpoint("GET", "/v2/video/generations", "poll", self.poll, read),
             *self.books.endpoints(),
             *self.storage.endpoints(),
+            *self.uploads.endpoints(),
         )
 
     # Refusals
@@ -139,10 +141,7 @@ class AimlApi(Vendor):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """POST /v2/video/generations."""
-        try:
-            body = await call.request.json()
-        except ValueError:
-            body = None
+        body = await self._read(call)
         if not isinstance(body, dict):
             raise Refusal(self.no(call.request, 400, "The body must be a JSON object"))
         inputs = cast("dict[str, Any]", body)
@@ -163,6 +162,16 @@ class AimlApi(Vendor):
         )
         usage = {"credits_used": job.body["price"]}
         return reply({"id": job.id, "status": "queued", "meta": {"usage": usage}}, 200, self._headers(job))
+
+    async def _read(self, call: Call) -> Any:
+        """The body as JSON, or None. Its size counts as it is, told beforehand or not."""
+        data, most = await call.request.read(), self.settings.max_body
+        if most is not None and len(data) > most:
+            raise Refusal(self.broken(call, 413))
+        try:
+            return json.loads(data)
+        except ValueError:
+            return None
 
     def _headers(self, job: Job) -> dict[str, str]:
         headers = {
@@ -208,7 +217,10 @@ class AimlApi(Vendor):
             data = base64.b64decode(found[1] if found else url, validate=True)
         except (binascii.Error, ValueError):
             raise Refusal(self.no(call.request, 400, f"{name}: expected a URL or Base64")) from None
-        return Held(await self.house.studio.blocking(Blob.of, data))
+        blob = await self.house.studio.blocking(Blob.of, data)
+        call.row.uploaded += blob.size
+        call.row.received = {**(call.row.received or {}), name: {"bytes": blob.size, "sha256": blob.sha256}}
+        return Held(blob)
 
     def _new_id(self, number: int) -> str:
         shape = self.settings.id_shape

@@ -16,6 +16,7 @@ from ..studio import Work
 from .house import House
 from .settings import VendorSettings
 from .storage import Storage
+from .uploads import Uploads
 from .wire import Call, Endpoint, Refusal, Throttled
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Vendor(ABC):
         self.jobs: dict[str, Job] = {}
         self.tokens: dict[str, Job] = {}
         self.storage = Storage(self)
+        self.uploads = Uploads(self)
 
     @abstractmethod
     def endpoints(self) -> Sequence[Endpoint]:

@@ -1,7 +1,9 @@
 """What the vendors of one sandbox share."""
 
 import asyncio
+import math
 from collections.abc import Coroutine
+from pathlib import Path
 
 import attrs
 
@@ -32,6 +34,15 @@ class House:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
+    def upload(self, id: str) -> "Slot | None":
+        """An upload slot by its id, unless its file was kept long enough."""
+        slot = self.uploads.get(id)
+        return slot if slot is not None and self.clock.now() < slot.kept_until else None
+
+    def upload_path(self, id: str) -> Path:
+        """Where an upload's bytes lie."""
+        return self.studio.folder / f"upload-{id}"
+
     async def close(self) -> None:
         """Ends everything that runs beside the requests."""
         for task in list(self.tasks):
@@ -41,8 +52,11 @@ class House:
 
 @attrs.define(eq=False)
 class Slot:
-    """A presigned upload: what was announced, and what arrived."""
+    """A presigned upload: what was announced, until when it may come, what arrived, and until when that is kept."""
 
     name: str
     content_type: str
     blob: Blob | None = None
+    until: float = math.inf
+    expired: bool = False
+    kept_until: float = math.inf

@@ -85,7 +85,7 @@ class Jogg(Vendor):
 
     def endpoints(self) -> Sequence[Endpoint]:
         found = [endpoint for prefix in _PREFIXES for endpoint in self._under(prefix)]
-        return (*found, *self.storage.endpoints())
+        return (*found, *self.storage.endpoints(), *self.uploads.endpoints())
 
     def _under(self, prefix: str) -> Sequence[Endpoint]:
         post = ("post",)
@@ -242,7 +242,7 @@ class Jogg(Vendor):
         name, kind = body.get("filename"), body.get("content_type")
         if not isinstance(name, str) or not name or not isinstance(kind, str) or not kind:
             raise Refusal(self.no(40000, "filename and content_type are needed"))
-        sign_url, asset_url = self.storage.open_slot(name, kind, call.origin)
+        sign_url, asset_url = self.uploads.open_slot(name, kind, call.origin)
         return yes({"sign_url": sign_url, "asset_url": asset_url})
 
     async def quota(self, call: Call) -> web.StreamResponse:

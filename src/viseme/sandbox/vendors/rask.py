@@ -48,7 +48,7 @@ class Rask(Vendor):
         self.lipsync = RaskLipsync(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        rooms = (self.auth, self.media, self.projects, self.transcripts, self.lipsync, self.storage)
+        rooms = (self.auth, self.media, self.projects, self.transcripts, self.lipsync, self.storage, self.uploads)
         credits = Endpoint("GET", "/v2/credits", "credits", self._credits, ("all", "read"))
         return (credits, *(endpoint for room in rooms for endpoint in room.endpoints()))
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .rask import Rask
 
 _KINDS = ("video", "audio", "image")
-_PIECE = 1 << 20
 
 
 class RaskMedia:
@@ -60,8 +59,8 @@ class RaskMedia:
     async def _kept(self, call: Call, part: BodyPartReader, kind: Kind | None) -> Media:
         name = (part.filename or "upload").replace("\\", "/").rpartition("/")[2] or "upload"
         mime = part.headers.get("Content-Type") or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        url, blob = await self._vendor.storage.keep(name, mime, _pieces(part), call.origin)
-        call.row.bytes, call.row.sha256 = blob.size, blob.sha256
+        url, blob = await self._vendor.uploads.keep_part(call, part, name, mime)
+        call.row.sha256 = blob.sha256
         return Media(
             name=name, at=call.now, url=url, origin=call.origin, owner=call.account.name, identity=blob.sha256,
             local=True, mime=mime, kind=kind,
@@ -118,7 +117,7 @@ class RaskMedia:
             yield cover
 
         name = f"{media.name}.jpg"
-        url, blob = await self._vendor.storage.keep(name, "image/jpeg", once(), media.origin)
+        url, blob = await self._vendor.uploads.keep(name, "image/jpeg", once(), media.origin)
         media.preview = Media(
             name=name, at=media.at, url=url, origin=media.origin, owner=media.owner, identity=blob.sha256,
             local=True, mime="image/jpeg", kind="image", settled_at=media.at,
@@ -159,8 +158,3 @@ def _kind(text: str | None) -> Kind | None:
     if text is not None and text not in _KINDS:
         raise invalid(complaint("kind", "Input should be 'video', 'audio' or 'image'", "enum", "query"))
     return text
-
-
-async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(_PIECE):
-        yield bytes(chunk)

@@ -26,6 +26,8 @@ class VendorSettings:
         link_seconds: How long a result link lives.
         max_seconds: The longest input or output; longer jobs fail.
         max_body: The largest request body in bytes; a larger one is a 413.
+        upload_seconds: How long a presigned upload link lives.
+        asset_seconds: How long an uploaded file is kept.
         visible_seconds: How long a booked job cannot be read or listed yet (0; eventual consistency is not documented).
     """
 
@@ -42,4 +44,6 @@ class VendorSettings:
     link_seconds: float | None = None
     max_seconds: float | None = None
     max_body: int | None = None
+    upload_seconds: float | None = None
+    asset_seconds: float | None = None
     visible_seconds: float = 0.0

@@ -1,10 +1,9 @@
-"""Where a vendor keeps files: results behind links that may end, and slots for presigned uploads."""
+"""Where a vendor keeps results: behind links that may end."""
 
 import math
-import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import web
@@ -13,35 +12,30 @@ from ..blob import Blob, Spoil, send
 from ..faults import Fault
 from ..jobs import Job
 from ..links import EXPIRED_XML, FORGED_XML
-from .house import Slot
 from .wire import Call, Endpoint
 
 if TYPE_CHECKING:
     from .base import Vendor
 
-_SPOILS: dict[Fault, Spoil] = {
+SPOILS: dict[Fault, Spoil] = {
     Fault.RESET_BODY: "reset_body",
     Fault.TRUNCATED: "truncated",
     Fault.SHORT: "short",
 }
+"""What can happen to a file on its way out."""
 
 
 class Storage:
-    """The object store of one vendor. Its links need no key."""
+    """The results of one vendor. Their links need no key."""
 
     def __init__(self, vendor: "Vendor") -> None:
         self._vendor = vendor
         self._house = vendor.house
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Results, upload slots and what was uploaded."""
+        """Where results lie."""
         result = self._vendor.result_path.format(grant="{grant}", token="{token}", file="{file}")
-        slot = "/files/{id}/{file}"
-        return (
-            Endpoint("GET", result, "result", self._result, key=False),
-            Endpoint("PUT", slot, "store", self._store, key=False),
-            Endpoint("GET", slot, "asset", self._asset, key=False),
-        )
+        return (Endpoint("GET", result, "result", self._result, key=False),)
 
     def result_url(self, job: Job, origin: str, file: str = "result.mp4", *, fresh: bool = False) -> str:
         """A link to the job's file; the same one until it ends, then a fresh one (or a fresh one every time)."""
@@ -90,7 +84,7 @@ class Storage:
             job.blob,
             "video/mp4",
             ignore_range=call.faulty(Fault.RANGE_IGNORED) is not None,
-            spoil=_SPOILS.get(call.struck.fault) if call.struck else None,
+            spoil=SPOILS.get(call.struck.fault) if call.struck else None,
             pause=partial(self._house.clock.sleep, slow.get("seconds", 5.0)) if slow else None,
         )
         if sent is not None:
@@ -100,44 +94,3 @@ class Storage:
             if job.deliver(sent.start, sent.end) and job.deliveries == 1:
                 self._vendor.delivered(job)
         return response
-
-    def open_slot(self, name: str, content_type: str, origin: str) -> tuple[str, str]:
-        """Makes a presigned upload; returns the link to PUT to and the link that the file will have."""
-        id = uuid.uuid4().hex
-        self._house.uploads[id] = Slot(name, content_type)
-        asset = f"{origin}/{self._vendor.name}/files/{id}/{quote(name)}"
-        return f"{asset}?X-Amz-Signature={self._house.signer.sign(id, math.inf)}", asset
-
-    async def _store(self, call: Call) -> web.StreamResponse:
-        id = call.request.match_info["id"]
-        slot = self._house.uploads.get(id)
-        signature = call.request.query.get("X-Amz-Signature", "")
-        signed = slot is not None and self._house.signer.valid(id, math.inf, signature)
-        if slot is None or not signed or call.request.headers.get("Content-Type") != slot.content_type:
-            return web.Response(status=403, text=FORGED_XML, content_type="application/xml")
-        slot.blob = await self._written(id, call.request.content.iter_chunked(1 << 20))
-        call.row.bytes, call.row.sha256 = slot.blob.size, slot.blob.sha256
-        return web.Response(status=200, headers={"ETag": slot.blob.etag})
-
-    async def keep(self, name: str, content_type: str, chunks: AsyncIterator[bytes], origin: str) -> tuple[str, Blob]:
-        """Keeps a file that the vendor's API was sent; returns its link and its bytes."""
-        id = uuid.uuid4().hex
-        blob = await self._written(id, chunks)
-        self._house.uploads[id] = Slot(name, content_type, blob)
-        return f"{origin}/{self._vendor.name}/files/{id}/{quote(name, safe='')}", blob
-
-    async def _written(self, id: str, chunks: AsyncIterator[bytes]) -> Blob:
-        path, blocking = self._house.studio.folder / f"upload-{id}", self._house.studio.blocking
-        file: Any = await blocking(path.open, "wb")
-        try:
-            async for chunk in chunks:
-                await blocking(file.write, chunk)
-        finally:
-            await blocking(file.close)
-        return await blocking(Blob.read, path)
-
-    async def _asset(self, call: Call) -> web.StreamResponse:
-        slot = self._house.uploads.get(call.request.match_info["id"])
-        if slot is None or slot.blob is None:
-            return web.Response(status=404, text="Not Found")
-        return (await send(call.request, slot.blob, slot.content_type))[0]

@@ -14,7 +14,7 @@ from ..faults import Fault, Struck
 from ..jobs import Failure, Job
 from ..limits import Rate
 from ..media import MediaFault
-from ..studio import Dub, Held, Link, Script, Segment, Segments, Source, Work
+from ..studio import Dub, Link, Script, Segment, Segments, Source, Work
 from .base import Vendor
 from .house import House
 from .settings import VendorSettings, rate
@@ -105,6 +105,7 @@ class Sync(Vendor):
             *self.reading.endpoints(),
             *self.assets.endpoints(),
             *self.storage.endpoints(),
+            *self.uploads.endpoints(),
         )
 
     def forget(self) -> None:
@@ -152,7 +153,7 @@ class Sync(Vendor):
 
     async def create(self, call: Call) -> web.StreamResponse:
         """POST /v2/generate, JSON or multipart."""
-        body = await read_body(call.request, self.house.studio)
+        body = await read_body(call, self.uploads)
         key = idempotency_key(call)
         inputs = digestible(body)
         digest = digest_of(inputs)
@@ -203,14 +204,12 @@ class Sync(Vendor):
         assert order.voice is not None
         return self._spoken(call, order.voice)
 
-    def _spoken(self, call: Call, item: Mapping[str, Any]) -> Link | Held | Script:
+    def _spoken(self, call: Call, item: Mapping[str, Any]) -> Link | Script:
         if item["type"] == "text":
             return Script(item["provider"]["script"], item["provider"]["voiceId"])
         return self._file(call, item)
 
-    def _file(self, call: Call, item: Mapping[str, Any]) -> Link | Held:
-        if item.get("_held") is not None:
-            return Held(item["_held"])
+    def _file(self, call: Call, item: Mapping[str, Any]) -> Link:
         if item.get("url") is not None:
             return Link(item["url"])
         return Link(self.assets.url_for(call.account, item["assetId"], item["type"]))
@@ -227,7 +226,7 @@ class Sync(Vendor):
 
     async def estimate(self, call: Call) -> web.StreamResponse:
         """POST /v2/generations/estimate: from a duration, no media read."""
-        body = await read_body(call.request, self.house.studio)
+        body = await read_body(call, self.uploads)
         duration, fps = body.get("duration"), body.get("fps", 30)
         if body.get("model") not in MODELS:
             raise Refusal(error(400, "generation_unsupported_model", "This model is not supported", field="model"))
@@ -238,7 +237,7 @@ class Sync(Vendor):
     async def analyze(self, call: Call) -> web.StreamResponse:
         """POST /v2/analyze/cost: the older estimate from a create body; an array. Assumes 10 s at 25 fps, unread."""
         try:
-            order = check(await read_body(call.request, self.house.studio))
+            order = check(await read_body(call, self.uploads))
         except Invalid as invalid:
             raise Refusal(error(invalid.status, invalid.code, invalid.message, field=invalid.field)) from None
         return reply([_estimate(order.model, 250)])

@@ -68,7 +68,7 @@ class SyncAssets:
             raise Refusal(_refused(400, "generation_input_validation_failed", said))
         if size > _UPLOAD_LIMIT:
             raise Refusal(_refused(422, "file_size_exceeds_plan_limit", "The file is too large"))
-        upload, url = self._vendor.storage.open_slot(name, kind, call.origin)
+        upload, url = self._vendor.uploads.open_slot(name, kind, call.origin)
         return reply({"uploadUrl": upload, "url": url, "expiresIn": 604_800}, 201)
 
     async def _register(self, call: Call) -> web.StreamResponse:

@@ -5,10 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
-from ..blob import Blob
-from ..studio import Studio
+from .uploads import Uploads
 from .wire import Call, Refusal, reply
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
@@ -31,16 +30,16 @@ def error(
     return reply(body, status, headers)
 
 
-async def read_body(request: web.Request, studio: Studio) -> dict[str, Any]:
-    """The body as one object; uploaded files become input items with a `_held` blob.
+async def read_body(call: Call, uploads: Uploads) -> dict[str, Any]:
+    """The body as one object; files become input items with the URL where they are kept, and a `_held` blob.
 
     Raises:
         Refusal: The body cannot be read.
     """
-    if request.content_type == "multipart/form-data":
-        return await _form(request, studio)
+    if call.request.content_type == "multipart/form-data":
+        return await _form(call, uploads)
     try:
-        body = json.loads(await request.read())
+        body = json.loads(await call.request.read())
     except ValueError:
         said = {"message": "Unexpected token in JSON", "error": "Bad Request", "statusCode": 400}
         raise Refusal(reply(said, 400)) from None
@@ -49,25 +48,37 @@ async def read_body(request: web.Request, studio: Studio) -> dict[str, Any]:
     return cast("dict[str, Any]", body)
 
 
-async def _form(request: web.Request, studio: Studio) -> dict[str, Any]:
+async def _form(call: Call, uploads: Uploads) -> dict[str, Any]:
     """Nested values of a form must be JSON strings (sheet, 2.2)."""
     body: dict[str, Any] = {}
     files: list[dict[str, Any]] = []
-    for name, value in (await request.post()).items():
-        if isinstance(value, web.FileField):
-            data = await studio.blocking(value.file.read)
-            files.append({"type": name, "_held": await studio.blocking(Blob.of, data)})
-        elif name in _NESTED:
-            try:
-                body[name] = json.loads(str(value))
-            except ValueError:
-                said = [f"{name} must be JSON"]
-                raise Refusal(error(400, "generation_input_validation_failed", said)) from None
+    async for part in await call.request.multipart():
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            continue
+        if part.filename is not None:
+            files.append(await _file(call, part, uploads))
         else:
-            body[name] = str(value)
+            body[part.name] = _value(part.name, await part.text())
     items: Any = body.get("input", [])
     body["input"] = [*items, *files] if isinstance(items, list) else items
     return body
+
+
+async def _file(call: Call, part: BodyPartReader, uploads: Uploads) -> dict[str, Any]:
+    mime = part.headers.get("Content-Type") or "application/octet-stream"
+    url, blob = await uploads.keep_part(call, part, part.filename or "file", mime)
+    call.row.received = {**(call.row.received or {}), str(part.name): {"bytes": blob.size, "sha256": blob.sha256}}
+    return {"type": part.name, "url": url, "_held": blob}
+
+
+def _value(name: str, text: str) -> Any:
+    if name not in _NESTED:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        said = [f"{name} must be JSON"]
+        raise Refusal(error(400, "generation_input_validation_failed", said)) from None
 
 
 def idempotency_key(call: Call) -> str | None:

@@ -65,6 +65,10 @@ class Refusal(Exception):
         self.reply = reply
 
 
+class Dropped(Exception):
+    """The connection is to be reset here and now."""
+
+
 class Throttled(Refusal):
     """A request is turned away by a limit."""
 
