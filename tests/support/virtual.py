@@ -260,7 +260,7 @@ class MemoryNetwork:
 
     @asynccontextmanager
     async def fetch(
-        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
+        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
     ) -> AsyncIterator[Stream]:
         self.fetched.append((url, dict(headers)))
         self.open += 1

@@ -97,9 +97,12 @@ class Transport(Protocol):
         ...
 
     def fetch(
-        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
+        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
     ) -> AbstractAsyncContextManager[Stream]:
-        """Open a download, redirects followed, each address checked; ``stall`` seconds without a byte break it off."""
+        """Open a download, redirects followed, each address checked; ``stall`` seconds without a byte break it off.
+
+        The method is ``GET``, or ``HEAD`` for the headers alone.
+        """
         ...
 
 
@@ -201,11 +204,11 @@ class AioTransport:
 
     @asynccontextmanager
     async def fetch(
-        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float
+        self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
     ) -> AsyncGenerator[Stream]:
         timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
         session = self._download(private)
-        response = await _follow(session, url, headers, timeout, private)
+        response = await _follow(session, url, headers, timeout, private, method)
         try:
             yield _AioStream(response)
         finally:
@@ -257,13 +260,15 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _follow(
-    session: ClientSession, url: str, headers: Mapping[str, str], timeout: ClientTimeout, private: bool
+    session: ClientSession, url: str, headers: Mapping[str, str], timeout: ClientTimeout, private: bool, method: str
 ) -> ClientResponse:
     try:
         target = _address(url)
         for _ in range(_HOPS + 1):
             try:
-                response = await session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
+                response = await session.request(
+                    method, target, headers=headers, timeout=timeout, allow_redirects=False
+                )
             except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
                 raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
             if response.status not in _REDIRECTS:
