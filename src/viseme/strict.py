@@ -19,7 +19,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn
 
 from viseme.errors import quote
-from viseme.units import Seconds, duration
+from viseme.units import Seconds, Size, duration, size
 
 __all__ = ["known_names", "snake_names", "structure"]
 
@@ -47,6 +47,10 @@ def _number(value: object, _: object) -> float:
 
 def _seconds(value: Any, _: object) -> float:
     return duration(value)
+
+
+def _size(value: Any, _: object) -> int:
+    return size(value)
 
 
 def _literal(value: object, kind: Any) -> object:
@@ -109,6 +113,7 @@ def _build() -> Converter:
     converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
     converter.register_structure_hook_func(_is_optional, _optional)
     converter.register_structure_hook_func(lambda kind: kind == Seconds, _seconds)
+    converter.register_structure_hook_func(lambda kind: kind == Size, _size)
     converter.register_structure_hook_func(_is_series, _series)
     converter.register_structure_hook_factory(attrs.has, _table)
     return converter

@@ -1,4 +1,4 @@
-"""Durations and rates as people write them: ``"10s"``, ``"100/min"``."""
+"""Durations, rates and sizes as people write them: ``"10s"``, ``"100/min"``, ``"4MiB"``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from attrs import frozen
 
 from viseme.errors import quote
 
-__all__ = ["Rate", "Seconds", "duration", "rates"]
+__all__ = ["Rate", "Seconds", "Size", "duration", "rates", "size"]
 
 Seconds = Annotated[float, "seconds"]
 """A duration in a table of settings, where it may be spelled ``"10s"``."""
 
+Size = Annotated[int, "bytes"]
+"""A size in a table of settings, where it may be spelled ``"4MiB"``."""
+
+_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SIZE = re.compile(r"\s*(\d{1,15})\s*([A-Za-z]{0,3})\s*", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|day|d)", re.ASCII)
 _RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d*)\s*(s|sec|m|min|h|d|day)\s*", re.ASCII)
@@ -73,6 +78,20 @@ def _spelled(text: str) -> float:
     if not parts or _PART.sub("", compact).strip():
         raise ValueError(f"{quote(text)} is not a duration; write it as '10s', '5min', '2h' or '1h30m'")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def size(value: str | int) -> int:
+    """Bytes from ``"4MiB"``, ``"512 kB"`` or a whole number.
+
+    Raises:
+        ValueError: the value is no size, or a negative one.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[2].lower() not in _SIZES:
+        raise ValueError(f"{quote(value)} is not a size; write it as '512KiB', '4MiB' or a number of bytes")
+    return int(match[1]) * _SIZES[match[2].lower()]
 
 
 def rates(value: str | Rate | Iterable[str | Rate]) -> tuple[Rate, ...]:

@@ -79,7 +79,6 @@ def test_every_documented_voice_is_taken() -> None:
         (Job(audio=AUDIO), "video", "no picture"),
         (dubbed(model="pixverse/v5"), "model", "known are pixverse/lip-sync"),
         (dubbed(options={"seed": 1}), "options", "unknown name 'seed'; known are none"),
-        (dubbed(video="talk.mp4"), "video", "local file"),
         (dubbed(audio="http://192.168.1.4/a.wav"), "audio", "cannot reach"),
     ],
 )

@@ -79,7 +79,6 @@ def test_a_create_may_be_done_at_once() -> None:
         ({"audio": None}, "audio", "no speech"),
         ({"video": None, "image": VIDEO}, "image", "takes no image"),
         ({"model": "other"}, "model", "known are lip-sync"),
-        ({"audio": "speech.wav"}, "audio", "local file"),
         ({"video": "http://localhost/x.mp4"}, "video", "cannot reach"),
     ],
 )

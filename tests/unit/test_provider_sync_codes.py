@@ -59,11 +59,11 @@ controller_dependency_error                         transient           vendor  
 internal_error                                      transient           vendor   job_failed         vendor
 usage_dependency_unavailable                        transient           vendor   job_failed         vendor
 project_not_found                                   invalid             job      invalid            job
-asset_not_found                                     invalid             job      invalid            job
-asset_forbidden                                     invalid             job      invalid            job
-invalid_asset_id_format                             invalid             job      invalid            job
+asset_not_found                                     media_unreachable   job      media_unreachable  job
+asset_forbidden                                     media_unreachable   job      media_unreachable  job
+invalid_asset_id_format                             media_unreachable   job      media_unreachable  job
 uploaded_file_not_found                             media_unreachable   job      media_unreachable  job
-file_not_in_org_storage                             invalid             job      invalid            job
+file_not_in_org_storage                             media_unreachable   job      media_unreachable  job
 file_size_exceeds_plan_limit                        invalid             job      invalid            job
 voice_not_found                                     invalid             job      invalid            job
 voice_sample_not_accessible                         media_unreachable   job      media_unreachable  job

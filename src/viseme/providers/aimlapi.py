@@ -14,10 +14,13 @@ from viseme.attempts import Handle, Intent
 from viseme.config import Account
 from viseme.errors import JobInvalid, Kind, quote
 from viseme.jobs import Job
+from viseme.keys import FileStamp
 from viseme.providers.base import (
     Accepted,
+    Base64Of,
     Blame,
     Credential,
+    FilePart,
     Finding,
     Flow,
     Found,
@@ -33,13 +36,15 @@ from viseme.providers.base import (
     Seen,
     Sheet,
     Undecided,
+    Uploaded,
     Verdict,
     http_kind,
     retry_after,
 )
+from viseme.providers.media import file_handle, file_of
 from viseme.providers.reading import artifacts, encode, entry, identifier, listing, moment, number, said, word
 from viseme.results import Cost
-from viseme.units import Rate
+from viseme.units import Rate, Size, size
 
 __all__ = ["VOICES", "AimlApi", "AimlOptions", "AimlSettings"]
 
@@ -100,10 +105,14 @@ class AimlSettings:
         max_text: the longest text in characters; PixVerse itself takes 200, whether the gateway takes more is not
             documented. 0 for no check.
         log_pages: how many pages of the request log are read for a create whose reply was lost; 0 for none.
+        max_inline: the largest local file, in bytes or as ``"4MiB"``. The vendor has no place to put files (sheet
+            section 3), so one goes into the create itself as a data URI, and how long a create may be is not
+            documented. 0 for no local files.
     """
 
     max_text: int = field(default=200, validator=_not_negative)
     log_pages: int = field(default=3, validator=_not_negative)
+    max_inline: Size = field(default=4 * 2**20, converter=size)
 
 
 class AimlApi(Provider):
@@ -141,12 +150,15 @@ class AimlApi(Provider):
         complete=False,
         first=10.0,
         every=15.0,
+        local_files=True,
     )
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         if not self.settings.log_pages:
             self.sheet = evolve(self.sheet, safety=Safety.NONE)
+        if not self.settings.max_inline:
+            self.sheet = evolve(self.sheet, local_files=False)
 
     def check(self, job: Job) -> None:
         super().check(job)
@@ -163,15 +175,31 @@ class AimlApi(Provider):
                 field="text",
             )
 
+    def check_file(self, job: Job, name: str, stamp: FileStamp) -> None:
+        super().check_file(job, name, stamp)
+        if stamp.size > self.settings.max_inline:
+            raise JobInvalid(
+                f"{name} {quote(getattr(job, name))!r} has {stamp.size} bytes; {self.name} takes local files of up to"
+                f" {self.settings.max_inline} inside the request (max_inline); host it and give its URL",
+                field=name,
+            )
+
     def sign(self, request: Request, credential: Credential, now: float) -> Mapping[str, str]:
         return {"authorization": f"Bearer {credential.value}"}
 
     # -- flows ---------------------------------------------------------------------------------------------------
 
+    def upload(self, job: Job, name: str, source: FilePart | str) -> Flow[Uploaded]:
+        """Nothing is sent: the file goes with the create (sheet section 3: a URL or a data URI)."""
+        yield from ()
+        handle = {"url": source} if isinstance(source, str) else file_handle(source)
+        return Uploaded(handle=handle, lifetime=0.0)
+
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
-        body: dict[str, Any] = {"model": intent.model or self.model(job).name, "video_url": job.video}
+        video = _medium(job.video, handles.get("video"))
+        body: dict[str, Any] = {"model": intent.model or self.model(job).name, "video_url": video}
         if job.audio:
-            body["audio_url"] = job.audio
+            body["audio_url"] = _medium(job.audio, handles.get("audio"))
         else:
             body["lip_sync_tts_content"] = job.text
             body["lip_sync_tts_speaker"] = job.voice
@@ -244,6 +272,11 @@ class AimlApi(Provider):
             blame=_BLAME.get(kind, "vendor"),
             charged=kind is Kind.FATE_UNKNOWN,
         )
+
+
+def _medium(source: str | None, handle: Handle | None) -> str | Base64Of | None:
+    file = file_of(handle)
+    return source if file is None else Base64Of(file)
 
 
 def _observe(found: Mapping[str, Any]) -> Observation:

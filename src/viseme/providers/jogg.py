@@ -19,11 +19,13 @@ from viseme.providers.base import (
     Accepted,
     Blame,
     Credential,
+    FilePart,
     Finding,
     Flow,
     Found,
     Model,
     Observation,
+    Outcome,
     Price,
     Provider,
     Refused,
@@ -31,13 +33,16 @@ from viseme.providers.base import (
     Request,
     Role,
     Safety,
+    Save,
     Seen,
     Sheet,
     Undecided,
+    Uploaded,
     Verdict,
     http_kind,
     retry_after,
 )
+from viseme.providers.media import Slot, deliver, slot, stored
 from viseme.providers.reading import artifacts, encode, entry, identifier, moment, number, said, word
 from viseme.results import Cost
 from viseme.units import Rate
@@ -118,7 +123,7 @@ class JoggSettings:
 
 
 class JoggAI(Provider):
-    """JoggAI's lip sync: a video and an audio, both by URL."""
+    """JoggAI's lip sync: a video and an audio, both by URL; local files are put into its storage first (section 7)."""
 
     name = "jogg"
     Options: ClassVar[type[Any]] = JoggOptions
@@ -135,6 +140,7 @@ class JoggAI(Provider):
         first=8.0,
         every=10.0,
         result_lifetime=24 * 3600.0,
+        local_files=True,
     )
 
     def __init__(self, account: Account) -> None:
@@ -171,13 +177,40 @@ class JoggAI(Provider):
             f' set path_prefix = "{other}" in accounts.{self.account.name}, or check base_url'
         )
 
+    def upload(self, job: Job, name: str, source: FilePart | str) -> Flow[Uploaded]:
+        """Put a local file into the vendor's storage, which is said to keep it for good (sheet section 7)."""
+        if isinstance(source, str):
+            return Uploaded(handle={"url": source})
+        file = source
+
+        def grant() -> Flow[Slot]:
+            reply = yield Request(
+                method="POST",
+                url=f"{self.root}/upload/asset",
+                role=Role.UPLOAD,
+                classes=("upload", "post", "all"),
+                json={"filename": file.name, "content_type": file.content_type, "file_size": file.size},
+            )
+            data = reply.object().get("data")
+            return slot(self.name, entry(data, "sign_url"), entry(data, "asset_url"))
+
+        granted = yield from deliver(grant, file)
+        return Uploaded(handle={"url": granted.url})
+
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
+        sent = {name: handles[name]["url"] if name in handles else getattr(job, name) for name in ("video", "audio")}
+        if handles:
+            yield Save(sent)
         reply = yield Request(
             method="POST",
             url=f"{self.root}/create_lip_sync_video",
             role=Role.PAID,
             classes=("create", "post", "all"),
-            json={"video_url": job.video, "audio_url": job.audio, "playback_type": self._playback(job)},
+            json={
+                "video_url": sent["video"],
+                "audio_url": sent["audio"],
+                "playback_type": self._playback(job),
+            },
         )
         data = reply.object().get("data")
         name = identifier(entry(data, "task_id"))
@@ -204,7 +237,8 @@ class JoggAI(Provider):
         if not self.settings.lookup:
             return Undecided(message=f"{self.name} documents no way to ask for a job without its id")
         # The lookup compares texts: the URLs have to be the very ones that were sent (sheet section 6).
-        query = f"video_url={encode(job.video or '')}&audio_url={encode(job.audio or '')}"
+        sent = intent.saved or {"video": job.video, "audio": job.audio}
+        query = f"video_url={encode(sent['video'] or '')}&audio_url={encode(sent['audio'] or '')}"
         try:
             reply = yield self._get(f"/lip_sync_video?{query}&playback_type={self._playback(job)}")
         except Refused as refusal:
@@ -225,6 +259,10 @@ class JoggAI(Provider):
         return Request(method="GET", url=self.root + path, classes=("read", "all"))
 
     # -- reading replies -----------------------------------------------------------------------------------------
+
+    def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
+        foreign = request.role is Role.FOREIGN
+        return stored(self.name, outcome) if foreign else super().verdict(request, outcome)
 
     def unreadable(self, request: Request, reply: Reply) -> Verdict | None:
         code = _code(reply)

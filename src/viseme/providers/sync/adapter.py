@@ -14,9 +14,11 @@ from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,
     Credential,
+    FilePart,
     Flow,
     Model,
     Observation,
+    Outcome,
     Price,
     Provider,
     Refused,
@@ -25,19 +27,23 @@ from viseme.providers.base import (
     Role,
     Safety,
     Sheet,
+    Uploaded,
     Verdict,
 )
+from viseme.providers.media import Slot, deliver, file_handle, slot, stored
 from viseme.providers.reading import encode, entry, identifier, listing, number, said
 from viseme.providers.sync.checks import check
 from viseme.providers.sync.options import SyncOptions
 from viseme.providers.sync.replies import observe, refusal
-from viseme.providers.sync.wire import create_body
+from viseme.providers.sync.wire import create_body, create_form
 from viseme.results import Cost
-from viseme.units import Rate, Seconds, duration
+from viseme.units import Rate, Seconds, Size, duration, size
 
 __all__ = ["Sync", "SyncSettings"]
 
 _READ = ("read", "all")
+_KEPT = 7 * 24 * 3600.0
+"""How long an upload is taken to be good where the vendor does not say (section 2.9: 604800 seen)."""
 _DATED = "2026-10-10"
 _VIDEO = frozenset({"video"})
 _SPEECH = frozenset({"audio", "text", "language"})
@@ -71,9 +77,13 @@ class SyncSettings:
 
     Attributes:
         replay_lifetime: how long the vendor is trusted to remember an idempotency key (sheet section 5 has no figure).
+        multipart_below: local files smaller than this, in bytes or as ``"512KiB"``, go with the create itself instead
+            of being uploaded before (sheet section 2.2). 0, the default, for none: an upload is shared by all jobs that
+            use the file, and a create that is sent again does not carry it again.
     """
 
     replay_lifetime: Seconds = field(default=24 * 3600.0, converter=duration, validator=_positive)
+    multipart_below: Size = field(default=0, converter=size)
 
 
 class Sync(Provider):
@@ -90,7 +100,7 @@ class Sync(Provider):
     sheet = Sheet(
         base_url="https://api.sync.so",
         models={model.name: model for model in _MODELS},
-        rates={"create": (Rate(100, 60.0),), "read": (Rate(600, 60.0),)},
+        rates={"create": (Rate(100, 60.0),), "read": (Rate(600, 60.0),), "upload": (Rate(120, 60.0),)},
         concurrency=3,
         seat_ttl=6 * 3600.0,
         safety=Safety.REPLAY,
@@ -99,6 +109,7 @@ class Sync(Provider):
         first=10.0,
         every=10.0,
         result_lifetime=7 * 24 * 3600.0,
+        local_files=True,
     )
 
     def __init__(self, account: Account) -> None:
@@ -125,14 +136,60 @@ class Sync(Provider):
 
     # -- flows ---------------------------------------------------------------------------------------------------
 
+    def upload(self, job: Job, name: str, source: FilePart | str) -> Flow[Uploaded]:
+        """Put a local file into the vendor's storage and register it as an asset (section 2.9)."""
+        if isinstance(source, str):
+            return Uploaded(handle={"url": source})
+        file = source
+        if file.size < self.settings.multipart_below and not self.options(job).segments:
+            return Uploaded(handle=file_handle(file), lifetime=0.0)
+        for last in (False, True):
+            granted = yield from deliver(lambda: self._grant(file), file)
+            try:
+                asset = yield from self._register(name, granted.url)
+            except Refused as refusal:
+                # Its storage may say that it took what it did not (code uploaded_file_not_found).
+                if last or refusal.verdict.kind is not Kind.MEDIA_UNREACHABLE:
+                    raise
+            else:
+                return Uploaded(handle={"url": granted.url, "asset": asset}, lifetime=granted.lifetime)
+        raise AssertionError("the second time decides")
+
+    def _grant(self, file: FilePart) -> Flow[Slot]:
+        reply = yield Request(
+            method="POST",
+            url=f"{self.base}/v2/assets/upload",
+            role=Role.UPLOAD,
+            classes=("upload", "post", "all"),
+            json={"fileName": file.name, "contentType": file.content_type, "size": file.size},
+        )
+        found = reply.object()
+        seconds = number(found.get("expiresIn"))
+        lifetime = seconds if seconds is not None and seconds > 0 else _KEPT
+        return slot(self.name, found.get("uploadUrl"), found.get("url"), lifetime)
+
+    def _register(self, name: str, url: str) -> Flow[str | None]:
+        """The asset's id; None where the vendor names none: then the link alone has to do, which it takes as well."""
+        reply = yield Request(
+            method="POST",
+            url=f"{self.base}/v2/assets",
+            role=Role.UPLOAD,
+            classes=("post", "all"),
+            json={"url": url, "type": name.upper()},
+        )
+        return identifier(reply.object().get("id"))
+
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
+        body = create_body(job, intent.model or self.model(job).name, self.options(job), handles)
+        form = create_form(body, handles)
         reply = yield Request(
             method="POST",
             url=f"{self.base}/v2/generate",
             role=Role.PAID,
             classes=("create", "post", "all"),
             headers={"idempotency-key": intent.key},
-            json=create_body(job, intent.model or self.model(job).name, self.options(job)),
+            json=body if form is None else None,
+            body=form,
         )
         found = reply.object()
         name = identifier(found.get("id"))
@@ -192,6 +249,10 @@ class Sync(Provider):
         return None if model.price is None else model.price.cost(seconds)
 
     # -- reading replies -----------------------------------------------------------------------------------------
+
+    def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
+        foreign = request.role is Role.FOREIGN
+        return stored(self.name, outcome) if foreign else super().verdict(request, outcome)
 
     def refusal(self, request: Request, reply: Reply) -> Verdict:
         return refusal(request, reply)

@@ -33,7 +33,8 @@ _MONEY = Meaning(Kind.NO_CREDIT, "account", "settle the account's billing at syn
 _VOICE = Meaning(Kind.INVALID, "job", "choose a voice that the account has")
 _SPEECH = Meaning(Kind.INVALID, "account", "the account's connection to ElevenLabs has to be repaired at sync.so")
 _TASK = Meaning(Kind.NOT_FOUND, "account", "the job belongs to another organisation, or was deleted")
-_ASSET = Meaning(Kind.INVALID, "job", "check the project or asset that the job names")
+_PROJECT = Meaning(Kind.INVALID, "job", "check the project that the job names")
+_ASSET = Meaning(Kind.MEDIA_UNREACHABLE, "job", "the asset is gone, or another organisation's; hand the file over anew")
 _VENDOR = Meaning(Kind.JOB_FAILED, "vendor", "no output, so presumably no charge; the job may be tried again")
 _PASSING = Meaning(Kind.TRANSIENT, "vendor", "viseme tries again")
 _KEY = Meaning(Kind.INVALID, "job", "the idempotency key must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
@@ -68,7 +69,8 @@ _GROUPS: Mapping[Meaning, str] = {
     """,
     _SPEECH: "elevenlabs_api_key_invalid",
     _TASK: "invalid_generation_id unsupported_generation_id_format generation_not_found",
-    _ASSET: "project_not_found asset_not_found asset_forbidden invalid_asset_id_format file_not_in_org_storage",
+    _PROJECT: "project_not_found",
+    _ASSET: "asset_not_found asset_forbidden invalid_asset_id_format file_not_in_org_storage",
     _VENDOR: """
         generation_pipeline_failed generation_unknown_error generation_infra_storage_error
         generation_infra_resource_exhausted generation_infra_service_unavailable generation_conflict

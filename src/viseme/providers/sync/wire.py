@@ -1,15 +1,23 @@
-"""A job as Sync's JSON: camelCase around, snake_case inside options. Source: fact sheet sections 1 and 2.1."""
+"""A job as Sync's JSON: camelCase around, snake_case inside options; or as a form, where files go with it.
+
+Source: fact sheet sections 1, 2.1 and 2.2.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from viseme.attempts import Handle
+from viseme.codec import dumps
 from viseme.jobs import Job
+from viseme.providers.base import FilePart, Multipart
+from viseme.providers.media import file_of
 from viseme.providers.sync.options import SyncOptions, SyncSegment, SyncVoice
 
-__all__ = ["create_body"]
+__all__ = ["create_body", "create_form"]
 
 _SPEAKS = "elevenlabs"
 _IN_OPTIONS = (
@@ -22,11 +30,21 @@ _IN_OPTIONS = (
 )
 
 
-def create_body(job: Job, model: str, options: SyncOptions) -> dict[str, Any]:
-    """The body of a create; fields that the job leaves out are left out."""
+_MEDIA = ("video", "image", "audio")
+_NO_MEDIA: Mapping[str, Handle] = {}
+
+
+def create_body(
+    job: Job, model: str, options: SyncOptions, media: Mapping[str, Handle] = _NO_MEDIA
+) -> dict[str, Any]:
+    """The body of a create; fields that the job leaves out are left out.
+
+    Args:
+        media: what was handed over before, by the job's field; a file among it is left out, and goes beside the body.
+    """
     return _given(
         model=model,
-        input=_inputs(job, options),
+        input=_inputs(job, options, media),
         options=_given(**{name: _plain(getattr(options, name)) for name in _IN_OPTIONS}) or None,
         segments=[_segment(segment) for segment in options.segments] or None,
         webhookUrl=options.webhook_url,
@@ -40,16 +58,41 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _inputs(job: Job, options: SyncOptions) -> list[dict[str, Any]]:
-    picture = {"type": "image", "url": job.image} if job.image else {"type": "video", "url": job.video}
+def create_form(body: Mapping[str, Any], media: Mapping[str, Handle]) -> Multipart | None:
+    """The body as a form with the files beside it; None where no file goes with it."""
+    files = [(name, file) for name in _MEDIA if (file := file_of(media.get(name))) is not None]
+    if not files:
+        return None
+    texts = {name: value if isinstance(value, str) else dumps(value).decode() for name, value in body.items() if value}
+    parts: list[tuple[str, str | FilePart]] = [*texts.items(), *files]
+    return Multipart(tuple(parts))
+
+
+def _inputs(job: Job, options: SyncOptions, media: Mapping[str, Handle]) -> list[dict[str, Any]]:
+    pictures = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
     if job.language:
-        return [picture]
+        return _sent(pictures)
     own = options.ref_id if options.segments else None
     if job.audio:
-        speech = _given(type="audio", url=job.audio, refId=own)
+        speech = _medium("audio", job.audio, media, refId=own)
     else:
         speech = _spoken(job.text, job.voice, options.stability, options.similarity_boost, own)
-    return [picture, speech, *(_voice(voice) for voice in options.audios)]
+    return _sent([*pictures[:1], speech, *(_voice(voice) for voice in options.audios)])
+
+
+def _medium(name: str, source: str, media: Mapping[str, Handle], **more: Any) -> dict[str, Any]:
+    """A medium by its link, or by the asset that it was registered as; empty for one that goes beside the body."""
+    handle = media.get(name)
+    if handle is None:
+        return _given(type=name, url=source, **more)
+    if file_of(handle) is not None:
+        return {}
+    asset = handle.get("asset")
+    return _given(type=name, assetId=asset, url=None if asset else handle.get("url"), **more)
+
+
+def _sent(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item for item in items if item]
 
 
 def _voice(voice: SyncVoice) -> dict[str, Any]:
