@@ -103,6 +103,7 @@ class TaskRow:
         tries: how often its result was fetched in vain.
         preview: path of the preview on disk, for a job that makes one first.
         price: what an attempt costs at most, as far as known.
+        leg: which of the job's accounts has it, from 0; ``behind`` how many attempts were made at those before.
         charge: of the present attempt.
     """
 
@@ -134,6 +135,8 @@ class TaskRow:
     vendor_says: str | None = None
     since: float | None = None
     tries: int = 0
+    leg: int = 0
+    behind: int = 0
     preview: str | None = None
     price: Cost | None = None
     charge: Charge | None = None

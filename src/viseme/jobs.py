@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +39,19 @@ def _text(value: object) -> str | None:
     if not _UNICODE.fullmatch(value):
         raise JobInvalid(f"{quote(value)!r} is not Unicode (it holds a lone surrogate)")
     return value or None
+
+
+def _route(value: object) -> str | tuple[str, ...] | None:
+    """An account's name, or several in the order in which they are tried; text may name them with commas."""
+    several = value.split(",") if isinstance(value, str) else value
+    if several is None or not isinstance(several, (list, tuple)):
+        return _text(several)
+    given: list[object] = list(several)  # pyright: ignore[reportUnknownArgumentType]
+    names = [_text(name.strip() if isinstance(name, str) else name) for name in given]
+    if not all(names) or len(set(names)) < len(names):
+        wrong = "names an account twice" if all(names) else "names nothing"
+        raise JobInvalid(f'account {quote(value)} {wrong}; write it as "sync", or ["sync", "jogg"]', field="account")
+    return str(names[0]) if len(names) == 1 else tuple(map(str, names)) or None
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
@@ -75,7 +88,8 @@ class Job:
     with ``voice``, or a ``language`` that the vendor dubs into. Media are http(s) URLs or local paths.
 
     Attributes:
-        account: the configured account that runs it; default: the scheduler's.
+        account: the configured account that runs it, or several: the next one is tried when one is out of credit,
+            refuses the input, or fails the job by its own fault. Default: the scheduler's.
         model: the vendor's model; default: the provider's.
         options: the provider's options, as a mapping or one of ``SyncOptions``, ``JoggOptions``, ``AimlOptions``.
         key: the job's stable name; equal key and equal inputs are the same job, for ever. Default: a digest of the
@@ -92,7 +106,7 @@ class Job:
     voice: str | None = field(default=None, converter=_text)
     language: str | None = field(default=None, converter=_text)
     source_language: str | None = field(default=None, converter=_text)
-    account: str | None = field(default=None, converter=_text)
+    account: str | Sequence[str] | None = field(default=None, converter=_route)
     model: str | None = field(default=None, converter=_text)
     options: Mapping[str, Any] = field(factory=dict[str, Any], converter=_options)
     key: str | None = field(default=None, converter=_text)
@@ -121,6 +135,13 @@ class Job:
             raise JobInvalid(
                 "source_language goes with language; add language, or leave it out", field="source_language"
             )
+
+    @property
+    def route(self) -> tuple[str, ...]:
+        """The accounts that the job names, in order."""
+        if self.account is None:
+            return ()
+        return (self.account,) if isinstance(self.account, str) else tuple(self.account)
 
     @property
     def sources(self) -> tuple[str, ...]:

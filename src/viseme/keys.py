@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,10 +26,11 @@ class FileStamp:
     mtime: int
 
 
-def default_key(job: Job, account: str, files: Mapping[str, FileStamp] | None = None) -> str:
+def default_key(job: Job, account: str | Sequence[str], files: Mapping[str, FileStamp] | None = None) -> str:
     """The first 32 hexadecimal digits of SHA-256 over the canonical JSON of account, model, media, speech and options.
 
     Args:
+        account: the account's name; several in a list for a job that may be routed.
         files: the stamps of the job's local paths, by the path as the job gives it.
 
     Fields that the job does not give are left out. A local file stands as ``{path, size, mtime}``.
@@ -37,7 +38,7 @@ def default_key(job: Job, account: str, files: Mapping[str, FileStamp] | None = 
     return inputs_digest(job, account, files)[:32]
 
 
-def inputs_digest(job: Job, account: str, files: Mapping[str, FileStamp] | None = None) -> str:
+def inputs_digest(job: Job, account: str | Sequence[str], files: Mapping[str, FileStamp] | None = None) -> str:
     """SHA-256 (hexadecimal) of what makes two jobs the same job."""
     stamps = files or {}
 

@@ -241,7 +241,8 @@ def test_a_look_may_teach_a_handle_and_may_park() -> None:
         look = Observation(seen=Seen.RUNNING, status="s", at=NOW, park=reason, verdict=verdict(Kind.JOB_FAILED))
         found = step(waiting, Observed(look))
         assert (found.row.state, found.row.parked, found.closes) == (State.WAITING, reason, seat_)
-        assert (told(found), found.row.failure) == (["parked"], Failure(kind=Kind.JOB_FAILED, message="so it is: job_failed", code="c1"))
+        assert told(found) == ["parked"]
+        assert found.row.failure == Failure(kind=Kind.JOB_FAILED, message="so it is: job_failed", code="c1")
         assert step(evolve(waiting, parked=Reason.STOPPED), Observed(look)).row.parked is Reason.STOPPED
 
 
@@ -761,3 +762,85 @@ def test_no_story_breaks_the_rules(policy: Policy, story: list[Maker]) -> None:
             assert signal.observation.at > row.observed
         assert evolve(found.row, seq=0).id == row.id
         row = found.row
+
+
+# -- several accounts ----------------------------------------------------------------------------------------------
+
+ROUTED = evolve(JOB, account=("house", "next"))
+OTHERS = Policy(others=("next",))
+
+
+def routed(state: State = State.CREATING, **more: Any) -> TaskRow:
+    return evolve(task(state), **{"job": ROUTED, "account": "house", "inputs": {"video": {"url": "u"}}, **more})
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_CREDIT, Kind.INVALID, Kind.CONTENT_REJECTED, Kind.MEDIA_UNREACHABLE])
+def test_a_create_that_is_refused_goes_to_the_next_account(kind: Kind) -> None:
+    found = step(routed(), Turned(verdict(kind)), OTHERS)
+    assert (found.row.account, found.row.leg, found.row.state, found.left) == ("next", 1, State.QUEUED, "house")
+    assert (found.row.attempt, found.row.behind, found.row.inputs, found.closes) == (0, 0, {}, "t:1")
+    assert (found.next, told(found)) == (Next.CREATE, ["retrying"])
+    assert found.events[0][1]["account"] == "next"
+    assert step(routed(), Turned(verdict(kind)), Policy()).left is None
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.PROTOCOL, Kind.NO_SEAT, Kind.TRANSIENT])
+def test_trouble_that_says_nothing_of_the_job_sends_it_nowhere(kind: Kind) -> None:
+    found = step(routed(), Turned(verdict(kind)), OTHERS)
+    assert (found.row.account, found.left) == ("house", None)
+
+
+def test_a_line_without_credit_goes_to_the_next_account_and_what_has_begun_stays() -> None:
+    no_credit = Parks(Reason.NO_CREDIT, failure())
+    assert step(routed(State.QUEUED), no_credit, OTHERS).row.account == "next"
+    assert step(routed(State.QUEUED), Parks(Reason.STOPPED), OTHERS).row.account == "house"
+    begun = routed(State.QUEUED, stage="lipsync", handles={"dub": {"id": "1"}})
+    for signal in (no_credit, Turned(verdict(Kind.NO_CREDIT)), Turned(verdict(Kind.INVALID))):
+        assert step(begun, signal, OTHERS).left is None
+    for state in (State.RECONCILING, State.WAITING):
+        assert step(routed(state), no_credit, OTHERS).row.parked is Reason.NO_CREDIT
+    for signal in (Lost(verdict(Kind.FATE_UNKNOWN)), Unsettled("?")):
+        assert step(routed(), signal, OTHERS).left is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "blame", "charged", "pay_again", "leaves"),
+    [
+        (Kind.JOB_FAILED, "vendor", False, False, True),
+        (Kind.JOB_FAILED, "vendor", True, False, False),
+        (Kind.JOB_FAILED, "vendor", True, True, True),
+        (Kind.JOB_FAILED, "job", False, False, False),
+        (Kind.CONTENT_REJECTED, "job", False, False, True),
+        (Kind.MEDIA_UNREACHABLE, "job", True, False, False),
+    ],
+)
+def test_a_job_that_failed_goes_to_the_next_account_where_that_pays_nothing_twice(
+    kind: Kind, blame: str, charged: bool, pay_again: bool, leaves: bool
+) -> None:
+    why = verdict(kind, blame=blame, charged=charged)
+    look = Observed(Observation(seen=Seen.FAILED, status="failed", at=NOW, verdict=why))
+    found = step(routed(State.WAITING), look, evolve(OTHERS, pay_again=pay_again))
+    assert (found.left == "house", found.row.state is State.FAILED) == (leaves, not leaves)
+    assert found.closes == "t:1"
+
+
+def test_each_account_has_its_own_attempts() -> None:
+    policy = evolve(OTHERS, attempts=2)
+    why = verdict(Kind.JOB_FAILED, charged=False)
+    look = Observed(Observation(seen=Seen.FAILED, status="failed", at=NOW, verdict=why))
+    first = step(routed(State.WAITING), look, policy)
+    assert (first.row.account, first.row.attempt) == ("house", 1)
+    second = step(routed(State.WAITING, attempt=2), look, policy)
+    assert (second.row.account, second.row.behind) == ("next", 2)
+    at_the_next = evolve(second.row, state=State.WAITING, attempt=3)
+    again = step(at_the_next, look, evolve(policy, others=()))
+    assert (again.row.state, again.row.account) == (State.QUEUED, "next")
+    assert step(evolve(at_the_next, attempt=4), look, evolve(policy, others=())).row.state is State.FAILED
+
+
+def test_a_later_run_begins_with_the_first_account_again_where_credit_was_what_it_wanted() -> None:
+    last = routed(State.QUEUED, account="next", leg=1, parked=Reason.NO_CREDIT, attempt=0)
+    found = step(last, Resumed(2), Policy())
+    assert (found.row.account, found.row.leg, found.left, found.row.parked) == ("house", 0, "next", None)
+    stopped = step(evolve(last, parked=Reason.STOPPED), Resumed(2), Policy())
+    assert (stopped.row.account, stopped.left) == ("next", None)

@@ -47,6 +47,10 @@ class RunBook(Protocol):
         """One of its tasks that had parked goes on."""
         ...
 
+    def moved(self, row: TaskRow, left: str) -> None:
+        """One of its tasks goes on at another account than ``left``."""
+        ...
+
 
 @define(frozen=True)
 class Again:
@@ -93,6 +97,7 @@ class Core:
             pay_again=account.pay_again,
             on_unknown_fate=account.on_unknown_fate,
             stages=provider.stages(row.job),
+            others=tuple(name for name in row.job.route[row.leg + 1 :] if name in self.offices),
         )
 
     # -- after each step -------------------------------------------------------------------------------------------
@@ -101,15 +106,25 @@ class Core:
         """Send a task where its step says."""
         row = step.row
         office = self.offices.get(row.account)
+        was_at = office if step.left is None else self.offices.get(step.left)
+        if was_at is not None and step.closes:
+            was_at.desk.pool.seats.give_back(step.closes)
+        if step.left is not None:
+            self._moved(row, step.left)
         if office is not None:
-            if step.closes:
-                office.desk.pool.seats.give_back(step.closes)
             self._forward(office, step)
             office.creator.follow(row)
         if ends(step):
             self.results.add(row.result())
             self.on_result()
             self._tell_runs(row)
+
+    def _moved(self, row: TaskRow, left: str) -> None:
+        """A task goes on at another account."""
+        self.offices[left].creator.lost(row)
+        run = self._runs.get(row.run)
+        if run is not None:
+            run.moved(row, left)
 
     def _forward(self, office: Office, step: Step) -> None:
         row = step.row

@@ -39,10 +39,12 @@ class Intake:
         Raises:
             JobInvalid: the job cannot be run as it stands; nothing was sent.
         """
-        account = self.account(job)
-        self.providers[account].check(job)
+        route = self.route(job)
+        for name in route:
+            self._check(name, job, alone=len(route) == 1)
+        account = route[0]
         stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
-        digest = inputs_digest(job, account, stamps)
+        digest = inputs_digest(job, account if len(route) == 1 else route, stamps)
         key = job.key or digest[:32]
         if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
             raise JobInvalid(
@@ -58,17 +60,29 @@ class Intake:
             timings=Timings(queued=self.world.now()),
         )
 
-    def account(self, job: Job) -> str:
-        """The name of the account that runs a job: its own, else the default, else the only one."""
-        name = job.account or self.default or (next(iter(self.providers)) if len(self.providers) == 1 else None)
+    def route(self, job: Job) -> tuple[str, ...]:
+        """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
+        only = tuple(self.providers) if len(self.providers) == 1 else ()
+        names = job.route or ((self.default,) if self.default else only)
         known = ", ".join(self.providers)
-        if name is None:
+        if not names:
             raise JobInvalid(
                 f"the job names no account and there is no default; configured are {known}", field="account"
             )
-        if name not in self.providers:
-            raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
-        return name
+        for name in names:
+            if name not in self.providers:
+                raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
+        return names
+
+    def _check(self, account: str, job: Job, *, alone: bool) -> None:
+        try:
+            self.providers[account].check(job)
+        except JobInvalid as error:
+            if alone:
+                raise
+            raise JobInvalid(
+                f"at {account}: {error} (or leave {account} out of the job's accounts)", field=error.field
+            ) from None
 
     async def _stamps(self, job: Job) -> dict[str, FileStamp]:
         stamps: dict[str, FileStamp] = {}

@@ -157,6 +157,11 @@ class Run:
         self._account(row.account).count(State.PARKED, -1)
         self._note(row, -1)
 
+    def moved(self, row: TaskRow, left: str) -> None:
+        """One of its tasks goes on at another account."""
+        self._account(left).total -= 1
+        self._account(row.account).total += 1
+
     def _count(self, row: TaskRow) -> None:
         self.tally.count(row.shown)
         self._account(row.account).count(row.shown)
@@ -268,7 +273,7 @@ class Run:
             elif kept.digest != given.digest:
                 self._refuse(other_inputs(given), line)
             else:
-                known.append((given.account, kept.id))
+                known.append((kept.account, kept.id))
         if self._whole:
             self._known += known
         else:

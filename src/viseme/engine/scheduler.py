@@ -364,6 +364,9 @@ class _Session:
     def reopened(self, row: object) -> None:
         """Nobody counts them."""
 
+    def moved(self, row: object, left: str) -> None:
+        """Nobody counts them."""
+
 
 def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
     providers: dict[str, Provider] = {}

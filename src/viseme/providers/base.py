@@ -18,6 +18,7 @@ from viseme.config import Account, private_host
 from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job, is_url
 from viseme.keys import FileStamp
+from viseme.providers.meanings import in_words_of
 from viseme.providers.sheet import Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
 from viseme.providers.steps import (
     Base64Of,
@@ -167,11 +168,16 @@ class Provider(ABC):
     def options(self, job: Job) -> Any:
         """The job's options as this provider's typed options, camelCase names understood.
 
+        Of a job with several accounts, those that other vendors call something else are translated.
+
         Raises:
             JobInvalid: an option is unknown or has a wrong value.
         """
         try:
-            return structure(snake_names(job.options), self.Options)
+            given = snake_names(job.options)
+            if len(job.route) > 1:
+                given = in_words_of(self.name, given, known_names(self.Options))
+            return structure(given, self.Options)
         except ValueError as error:
             raise JobInvalid(f"options: {error}", field="options") from None
         except RecursionError:

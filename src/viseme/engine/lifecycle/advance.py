@@ -46,6 +46,10 @@ ACCOUNT_TROUBLE = {
 }
 """Refusals of a create that are the account's trouble and not the job's: the job is kept."""
 
+_TO_THE_NEXT = frozenset({Kind.NO_CREDIT, Kind.INVALID, Kind.CONTENT_REJECTED, Kind.MEDIA_UNREACHABLE})
+"""Refusals of a create after which the job's next account is tried."""
+_REFUSED_INPUT = _TO_THE_NEXT - {Kind.NO_CREDIT}
+
 _MAX_REFETCH = 3
 
 
@@ -64,9 +68,14 @@ class Next(Enum):
 
 @frozen(kw_only=True)
 class Policy:
-    """What the user allows: how many attempts, paying again, what to do about a fate that stays unknown."""
+    """What the user allows: how many attempts, paying again, what to do about a fate that stays unknown.
+
+    Attributes:
+        others: the accounts that are tried after the present one, in order.
+    """
 
     attempts: int = 1
+    others: tuple[str, ...] = ()
     pay_again: bool = False
     on_unknown_fate: str = "ask"
     stages: tuple[str, ...] = ("lipsync",)
@@ -74,7 +83,11 @@ class Policy:
 
 @frozen(kw_only=True)
 class Step:
-    """The row that follows, the events that tell of it, the seat it takes or gives back, and what comes next."""
+    """The row that follows, the events that tell of it, the seat it takes or gives back, and what comes next.
+
+    Attributes:
+        left: the account that the task was at, where it goes on at another one.
+    """
 
     row: TaskRow
     events: tuple[tuple[EventType, Mapping[str, Any]], ...] = ()
@@ -82,6 +95,7 @@ class Step:
     opens: Seat | None = None
     closes: str | None = None
     next: Next = Next.NOTHING
+    left: str | None = None
 
 
 _OPEN = frozenset(State) - ENDED
@@ -125,7 +139,7 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
         case Refound(found):
             return _taken(row, found.handle, found.observation, policy, now)
         case Turned():
-            return _turned(row, signal, now)
+            return _turned(row, signal, policy, now)
         case Lost(verdict):
             return _lost(row, verdict, now)
         case Reconciles(method):
@@ -147,6 +161,8 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
             return _unfetched(row, signal)
         case Called(answer):
             return _called(row, answer, now)
+        case Parks(Reason.NO_CREDIT, failure) if _may_leave(row, policy):
+            return _to_the_next(row, policy, failure or row.failure)
         case Parks(reason, failure):
             return _parks(row, reason, failure)
         case Resumed(run):
@@ -208,7 +224,7 @@ def _taken(
     return Step(row=taken, events=(created,), intent=intent, next=Next.WATCH)
 
 
-def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
+def _turned(row: TaskRow, signal: Turned, policy: Policy, now: float) -> Step:
     verdict, intent = signal.verdict, _closed(row, now)
     failure, seat = _failure(verdict), _seat_of_this_create(row)
     back = evolve(
@@ -219,12 +235,29 @@ def _turned(row: TaskRow, signal: Turned, now: float) -> Step:
         data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
         over = None if row.handles else seat  # between its stages a job keeps its seat
         return Step(row=back, events=((kind, data),), intent=intent, closes=over, next=Next.CREATE)
+    if verdict.kind in _TO_THE_NEXT and policy.others and not row.handles and not row.parked:
+        return evolve(_to_the_next(back, policy, failure), intent=intent, closes=seat)
     reason = ACCOUNT_TROUBLE.get(verdict.kind)
     if reason is None:
         return evolve(_fails(evolve(row, intent=intent or row.intent), failure, now), intent=intent, closes=seat)
     if signal.keep_waiting:
         return Step(row=back, intent=intent, closes=seat, next=Next.CREATE)
     return evolve(_parks(back, reason, failure), intent=intent, closes=seat)
+
+
+def _may_leave(row: TaskRow, policy: Policy) -> bool:
+    """Whether a task may go to its next account: nothing of it is under way, or was made, at this one."""
+    return bool(policy.others) and row.state is State.QUEUED and not row.handles and not row.parked
+
+
+def _to_the_next(row: TaskRow, policy: Policy, failure: Failure | None) -> Step:
+    """The job's next account is tried, as if it were the first."""
+    account = policy.others[0]
+    moved = evolve(
+        _anew(row), account=account, leg=row.leg + 1, behind=row.attempt, inputs={}, price=None, failure=failure
+    )
+    data = {"attempt": row.attempt + 1, "account": account, "error": None if failure is None else failure_data(failure)}
+    return Step(row=moved, events=((EventType.RETRYING, data),), next=Next.CREATE, left=row.account)
 
 
 def _seat_of_this_create(row: TaskRow) -> str | None:
@@ -318,10 +351,13 @@ def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) 
         return Step(row=row, closes=row.seat)
     verdict = seen.verdict or Verdict(kind=Kind.JOB_FAILED, message="the vendor failed the job without saying why")
     failure = _failure(verdict)
-    again = verdict.blame == "vendor" and (policy.pay_again or not verdict.charged) and row.file is None
-    if row.attempt < policy.attempts and again:
+    free = policy.pay_again or not verdict.charged
+    again = verdict.blame == "vendor" and free and row.file is None
+    if row.attempt - row.behind < policy.attempts and again:
         told = (EventType.RETRYING, {"attempt": row.attempt + 1, "error": failure_data(failure)})
         return Step(row=evolve(_anew(row), failure=failure), events=(told,), closes=row.seat, next=Next.CREATE)
+    if policy.others and row.file is None and (again or (free and verdict.kind in _REFUSED_INPUT)):
+        return evolve(_to_the_next(row, policy, failure), closes=row.seat)
     return evolve(_fails(row, failure, now), closes=row.seat)
 
 
@@ -405,6 +441,9 @@ def _idle(row: TaskRow) -> bool:
 
 def _resumed(row: TaskRow, run: int, now: float) -> Step:
     since = now if row.parked is Reason.DEADLINE else row.since
+    if row.parked is Reason.NO_CREDIT and row.leg and row.state is State.QUEUED and not row.handles:
+        first = evolve(_anew(row), account=row.job.route[0], leg=0, behind=row.attempt, inputs={}, price=None)
+        return Step(row=evolve(first, run=run, parked=None), next=Next.CREATE, left=row.account)
     row = evolve(row, run=run, parked=None, since=since, observed=0.0 if row.state is State.WAITING else row.observed)
     follows = {
         State.QUEUED: Next.CREATE,

@@ -84,6 +84,8 @@ class Creator:
     _stopping: bool = False
     _unreached: float | None = None
     _greeted: bool = False
+    _shown_out: Stop | None = None
+    """The last stop for which the tasks with other accounts were sent there."""
     line: Line = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -106,6 +108,10 @@ class Creator:
     def follow(self, row: TaskRow) -> None:
         """A task has moved."""
         self.line.follow(row)
+
+    def lost(self, row: TaskRow) -> None:
+        """A task has gone to another account."""
+        self.line.let_go(row.id)
 
     def stop(self) -> None:
         """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
@@ -151,8 +157,12 @@ class Creator:
         """The next task that may be created now. Parks the line where the account is stopped."""
         stop = self.desk.stopped
         if stop is not None and not self.keep_waiting:
-            await self._park_line(stop)
+            self.line.clear()
+            await self._park_line(stop, _in_line)
             return None
+        if stop is not None and stop.reason is Reason.NO_CREDIT and stop is not self._shown_out:
+            self._shown_out = stop
+            await self._park_line(stop, _has_others)  # which sends them there
         if not self.desk.may_begin():
             return None
         if not self._greeted and await self.line.anyone():
@@ -171,10 +181,10 @@ class Creator:
             if told:
                 self.notice(told)
 
-    async def _park_line(self, stop: Stop) -> None:
+    async def _park_line(self, stop: Stop, where: Callable[[TaskRow], bool]) -> None:
         while rows := await self.line.queued():
             idle = [row.id for row in rows]
-            parked, _ = await self.book.write_idle(idle, Parks(stop.reason, stop.failure), where=_in_line)
+            parked, _ = await self.book.write_idle(idle, Parks(stop.reason, stop.failure), where=where)
             if not parked:
                 return
 
@@ -307,6 +317,11 @@ class Creator:
 
 def _in_line(row: TaskRow) -> bool:
     return row.state is State.QUEUED and not row.parked
+
+
+def _has_others(row: TaskRow) -> bool:
+    """Whether a task without credit here has another account to go to."""
+    return _in_line(row) and not row.handles and row.leg + 1 < len(row.job.route)
 
 
 def _intent(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:

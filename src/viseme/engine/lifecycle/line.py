@@ -87,16 +87,20 @@ class Line:
 
     def follow(self, row: TaskRow) -> None:
         """A task has moved: it may have got its seat, or its turn, or have let go of them."""
-        over = row.parked is not None or row.state in ENDED
-        if over or self.desk.pool.seats.holds(row.seat):
+        if self.desk.pool.seats.holds(row.seat):
             self._ahead.discard(row.id)
-        if over:
-            waiting = self._turns.leave(row.id)
-            if waiting is not None:
-                self._front.appendleft(waiting)
-            self.changed()
+        if row.parked is not None or row.state in ENDED:
+            self.let_go(row.id)
         elif row.state is not State.QUEUED and (name := self.desk.provider.exclusive(row.job)) is not None:
             self._turns.enter(name, row.id)
+
+    def let_go(self, task: str) -> None:
+        """A task has ended, parked, or left for another account."""
+        self._ahead.discard(task)
+        waiting = self._turns.leave(task)
+        if waiting is not None:
+            self._front.appendleft(waiting)
+        self.changed()
 
     # -- who goes --------------------------------------------------------------------------------------------------
 
@@ -151,11 +155,14 @@ class Line:
     def _stands(self, row: TaskRow) -> bool:
         return row.id not in self.under_way and not row.handles and not self._turns.waits(row.id)
 
-    async def queued(self) -> list[TaskRow]:
-        """A page of all that stand in line, by rank, for whoever takes them out of it."""
+    def clear(self) -> None:
+        """Forget all that stand in line; who still does arrives anew."""
         self._front.clear()
         self._between.clear()
         self._unseated.clear()
         self._turns.clear()
+
+    async def queued(self) -> list[TaskRow]:
+        """A page of all that stand in line, by rank."""
         rows = await self.ledger.queued(self.desk.name, self.first_run, None, 500)
         return [row for row in rows if row.id not in self.under_way]
