@@ -88,6 +88,7 @@ class Sheet:
         cancel: whether a job under way can be called off.
         result_lifetime: seconds that a result's link lives, as far as known.
         local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
+        page_hosts: hosts whose pages the vendor finds the medium on (``youtube.com``); elsewhere a page is no medium.
         free_stages: stages that cost nothing: no seat, no intent, and a lost reply is no matter.
         settle: seconds for which a lost create is asked after before the user's rule decides.
         deadline: seconds that a task may take in all before it is parked, used where the account states none.
@@ -108,6 +109,7 @@ class Sheet:
     cancel: bool = False
     result_lifetime: float | None = None
     local_files: bool = False
+    page_hosts: frozenset[str] = frozenset()
     free_stages: frozenset[str] = frozenset()
     settle: float = 30.0
     deadline: float = 7200.0
