@@ -31,15 +31,19 @@ class Fault(Enum):
     TRUNCATED = "truncated"
     """The request was carried out; half of the body is sent, then the connection closes."""
     SLOW = "slow"
-    """The reply comes late, by `seconds` vendor seconds."""
+    """The reply comes late, by `seconds` vendor seconds; `body=True`: an upload is read no further for so long."""
     UNKNOWN_STATUS = "unknown_status"
     """A poll shows a status that no document names (`value`)."""
     JOB_FAILED = "job_failed"
-    """The created job will fail with a documented code (`code`, and for Sync and Rask's dub `status`)."""
+    """The created job will fail with a documented code (`code`, and for Sync and Rask's dub `status`).
+
+    In a batch: the first record, the first `records`, or those whose ids `records` lists; `whole=True`: the batch fails
+    before it has made anything.
+    """
     EXPIRED_LINK = "expired_link"
-    """The result link has ended early; the next poll gives a fresh one."""
+    """The link has ended early: to a result (the next poll gives a fresh one), or to upload to (`store`)."""
     RESET_BODY = "reset_body"
-    """The download is reset half way."""
+    """The download is reset half way; an upload (`store`, Rask's `upload`, a form or file in `create`), too."""
     SHORT = "short"
     """Half of the file is sent as if it were all, with a matching Content-Length. Scripted only."""
     RANGE_IGNORED = "range_ignored"
@@ -54,8 +58,18 @@ BEFORE = frozenset({Fault.RESET_BEFORE, Fault.TOO_MANY, Fault.SERVER_ERROR, Faul
 """Faults that strike before the vendor has done anything."""
 
 _ANYWHERE = (Fault.RESET_BEFORE, Fault.SERVER_ERROR, Fault.SLOW, Fault.HTML, Fault.TRUNCATED)
+_OTHERWISE = (Fault.RESET_BEFORE, Fault.SERVER_ERROR, Fault.SLOW)
 _BY_ROUTE: dict[str, tuple[Fault, ...]] = {
     "create": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED, Fault.JOB_FAILED),
+    "batch": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED, Fault.JOB_FAILED),
+    "batch_poll": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
+    "batch_list": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
+    "batch_result": _ANYWHERE,
+    "batch_file": (*_ANYWHERE, Fault.EXPIRED_LINK, Fault.RESET_BODY),
+    "upload": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY),
+    "store": (*_OTHERWISE, Fault.LOST_REPLY, Fault.EXPIRED_LINK, Fault.RESET_BODY),
+    "assets": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY),
+    "link": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY),
     "poll": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
     "list": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
     "project": (*_ANYWHERE, Fault.TOO_MANY, Fault.LOST_REPLY, Fault.SERVER_ERROR_BOOKED, Fault.JOB_FAILED),
@@ -64,7 +78,6 @@ _BY_ROUTE: dict[str, tuple[Fault, ...]] = {
     "dub": (*_ANYWHERE, Fault.TOO_MANY, Fault.UNKNOWN_STATUS),
     "result": (*_ANYWHERE, Fault.EXPIRED_LINK, Fault.RESET_BODY, Fault.RANGE_IGNORED),
 }
-_OTHERWISE = (Fault.RESET_BEFORE, Fault.SERVER_ERROR, Fault.SLOW)
 
 
 @attrs.frozen(kw_only=True)

@@ -67,19 +67,16 @@ def _before(vendor: Vendor, call: Call, struck: Struck) -> web.Response | None:
         return _storage_fault(struck)
     match struck.fault:
         case Fault.TOO_MANY:
-            if struck.get("flavour", "rate" if struck.luck < 0.5 else "seats") == "rate" or not _creates(call):
-                return vendor.too_fast(call, struck.get("seconds", 10.0))
-            return vendor.too_many_jobs(call)
+            flavour = struck.get("flavour", "rate" if struck.luck < 0.5 else "seats")
+            if flavour == "seats" and call.row.route in _CREATES:
+                return vendor.too_many_jobs(call)
+            return vendor.too_fast(call, struck.get("seconds", 10.0))
         case Fault.SERVER_ERROR:
             return vendor.broken(call, struck.get("status", struck.choose(_SERVER_ERRORS)))
         case Fault.REFUSED:
             return vendor.broken(call, struck.get("status", 400))
         case _:
             return None
-
-
-def _creates(call: Call) -> bool:
-    return call.row.route in _CREATES and call.request.method != "GET"
 
 
 def _storage_fault(struck: Struck) -> web.Response | None:

@@ -160,15 +160,19 @@ class Vendor(ABC):
         struck = call.faulty(Fault.JOB_FAILED)
         job.doom = None if struck is None else self.doom(struck)
         account.seats.take(call.now, job.id)
+        call.row.job = job.id
+        self.begin(account, job, work)
+        return job
+
+    def begin(self, account: Account, job: Job, work: Work) -> None:
+        """Puts a job on the bill and starts its making."""
         self.enter(account, job)
         account.jobs[job.id] = self.jobs[job.id] = self.tokens[job.token] = job
-        call.row.job = job.id
         if self.house.studio.fixed is not None:
             job.film = self.house.studio.fixed
             self._measured(job, account)
         else:
             self.house.spawn(self._make(job, account, work), making=True)
-        return job
 
     async def _make(self, job: Job, account: Account, work: Work) -> None:
         try:

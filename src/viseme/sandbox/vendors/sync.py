@@ -1,65 +1,29 @@
-"""Sync's lip-sync API v2, as its sheet has it. What the sheet marks as not found is a setting of `SyncSettings`."""
+"""Sync's lip-sync API v2, as its sheet has it. What the sheet leaves open is in `SyncSettings`."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import attrs
 from aiohttp import web
 
 from ..accounts import Account
 from ..bill import digest_of
 from ..faults import Fault, Struck
 from ..jobs import Failure, Job
-from ..limits import Rate
 from ..media import MediaFault
 from ..studio import Dub, Link, Script, Segment, Segments, Source, Work
 from .base import Vendor
 from .house import House
-from .settings import VendorSettings, rate
+from .settings import VendorSettings
 from .sync_assets import SyncAssets
+from .sync_batch import SyncBatches
 from .sync_body import digestible, error, idempotency_key, read_body
-from .sync_hooks import announce
+from .sync_hooks import announce_job
 from .sync_reading import SyncReading
 from .sync_rules import CATALOGUE, MODELS, Invalid, Order, check
+from .sync_settings import SyncSettings
 from .wire import Call, Endpoint, Refusal, Throttled, reply
-
-
-@attrs.frozen(kw_only=True)
-class SyncSettings(VendorSettings):
-    """Sync's settings.
-
-    Known and adjustable: the last published rates and the Scale plan's 15 seats. Processing is 1x real time after a
-    10 s queue. Assumptions (the sheet found no text on them):
-
-    Attributes:
-        replay_status: The status of an idempotent replay (201, as the original).
-        conflict_status: The status when a key comes back with another body (409).
-        conflict_code: Its error code.
-        idempotency_seconds: How long a key is remembered (24 h).
-        retry_after: Whether a 429 carries a Retry-After header (no source says so: off).
-        max_ids: How many ids one list call takes (no limit is documented: None); more is a 400.
-        batch_status: The answer to batch calls, which this stand-in does not serve (402, as for smaller plans).
-        http_webhooks: Webhooks may go to plain http (the vendor wants https).
-    """
-
-    create: Rate | None = attrs.field(default=Rate(100), converter=rate)
-    read: Rate | None = attrs.field(default=Rate(600), converter=rate)
-    upload: Rate | None = attrs.field(default=Rate(120), converter=rate)
-    concurrency: int | None = 15
-    link_seconds: float | None = 7 * 86_400.0
-    max_seconds: float | None = 1800.0
-    replay_status: int = 201
-    conflict_status: int = 409
-    conflict_code: str = "IDEMPOTENCY_KEY_REUSED"
-    idempotency_seconds: float = 86_400.0
-    retry_after: bool = False
-    max_ids: int | None = None
-    batch_status: int = 402
-    http_webhooks: bool = True
-    webhook_secret: str = "whsec_sandbox"
-
 
 _CODES = {
     413: "file_size_exceeds_plan_limit",
@@ -89,21 +53,21 @@ class Sync(Vendor):
         super().__init__(house, settings)
         self.assets = SyncAssets(self)
         self.reading = SyncReading(self)
+        self.batches = SyncBatches(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
         read = ("read",)
         return (
             Endpoint("POST", "/v2/generate", "create", self.create, ("create",)),
-            Endpoint("POST", "/v2/generations/estimate", "estimate", self.estimate, read),
-            Endpoint("POST", "/v2/generate/estimate-cost", "estimate", self.estimate, read),
-            Endpoint("POST", "/v2/analyze/cost", "estimate", self.analyze, read),
+            Endpoint("POST", "/v2/generations/estimate", "estimate", self.estimate),
+            Endpoint("POST", "/v2/generate/estimate-cost", "estimate", self.estimate),
+            Endpoint("POST", "/v2/analyze/cost", "estimate", self.analyze),
             Endpoint("GET", "/v2/models", "models", self.models, read),
             Endpoint("GET", "/v2/errors", "errors", self.errors, key=False),
-            Endpoint("POST", "/v2/batch", "batch", self.batch, read),
-            Endpoint("GET", "/v2/batch", "batch", self.batch, read),
             Endpoint("GET", "/v2/organizations/webhook/secret", "secret", self.secret, read),
             *self.reading.endpoints(),
             *self.assets.endpoints(),
+            *self.batches.endpoints(),
             *self.storage.endpoints(),
             *self.uploads.endpoints(),
         )
@@ -111,6 +75,7 @@ class Sync(Vendor):
     def forget(self) -> None:
         super().forget()
         self.assets.forget()
+        self.batches.forget()
 
     # Refusals
 
@@ -129,6 +94,8 @@ class Sync(Vendor):
         return error(429, "rate_limit_exceeded", "Too many requests for this key", headers=headers, **body)
 
     def too_many_jobs(self, call: Call) -> web.Response:
+        if call.row.route == "batch":
+            return self.batches.too_many()
         count = call.account.seats.count(call.now)
         details: dict[str, Any] = {
             "activeGenerations": count,
@@ -159,7 +126,10 @@ class Sync(Vendor):
         digest = digest_of(inputs)
         if key is not None and (known := self._known(call.account, key)) is not None:
             return self._replayed(call, known, digest)
-        work = self._work(call, body)
+        try:
+            work = self.work(call, body)
+        except Invalid as invalid:
+            raise Refusal(error(invalid.status, invalid.code, invalid.message, field=invalid.field)) from None
         if self.short_of_credit(call.account):
             raise Refusal(error(402, "account_payment_required", "The account needs a payment"))
         if call.account.seats.full(call.now, self.settings.concurrency):
@@ -186,14 +156,14 @@ class Sync(Vendor):
         call.row.job = known[1].id
         return reply(self.reading.shown(known[1], call), self.settings.replay_status)
 
-    def _work(self, call: Call, body: Mapping[str, Any]) -> Work:
-        try:
-            order = check(body)
-            picture = self._file(call, order.visual)
-            voice = self._voice(call, order)
-        except Invalid as invalid:
-            raise Refusal(error(invalid.status, invalid.code, invalid.message, field=invalid.field)) from None
-        return Work(picture, voice, order.fit, image=order.image)
+    def work(self, call: Call, body: Mapping[str, Any]) -> Work:
+        """What a create body asks for.
+
+        Raises:
+            Invalid: The body is refused.
+        """
+        order = check(body)
+        return Work(self._file(call, order.visual), self._voice(call, order), order.fit, image=order.image)
 
     def _voice(self, call: Call, order: Order) -> Source:
         if order.dub is not None:
@@ -222,7 +192,8 @@ class Sync(Vendor):
         return round(job.film.seconds * job.film.fps) * MODELS[job.body["model"]][1]
 
     def money(self, account: Account) -> dict[str, Any]:
-        return {"credits": round(account.spent, 6), "usd": round(account.spent, 6), "currency": self.currency}
+        spent, batches = round(account.spent, 6), self.batches.statement(account, self.house.clock.now())
+        return {"credits": spent, "usd": spent, "currency": self.currency, "batches": batches}
 
     async def estimate(self, call: Call) -> web.StreamResponse:
         """POST /v2/generations/estimate: from a duration, no media read."""
@@ -255,10 +226,6 @@ class Sync(Vendor):
         """GET /v2/errors, public."""
         return reply([{"code": code, "message": text, "suggestion": ""} for code, text in CATALOGUE.items()])
 
-    async def batch(self, call: Call) -> web.StreamResponse:
-        """Batches are not served; the answer is that of a plan which lacks them."""
-        raise Refusal(error(self.settings.batch_status, "plan_feature_unavailable", "This plan has no batches"))
-
     async def secret(self, call: Call) -> web.StreamResponse:
         """GET /v2/organizations/webhook/secret."""
         return reply({"secret": self.settings.webhook_secret})
@@ -266,6 +233,9 @@ class Sync(Vendor):
     # Ends
 
     def failure_of(self, fault: MediaFault) -> Failure:
+        if fault.reason == "input_too_long":
+            code = "generation_input_duration_greater_than_max_duration"
+            return Failure(code, f"The {fault.kind} input is too long ({fault.detail})")
         if fault.reason == "too_long":
             return Failure("generation_plan_duration_exceeded", f"The media is too long ({fault.detail})", "REJECTED")
         return Failure(f"generation_input_{fault.kind}_{fault.reason}", f"The {fault.kind} input: {fault.detail}")
@@ -279,7 +249,7 @@ class Sync(Vendor):
         url = str(job.body.get("webhookUrl") or "")
         if not url.startswith(("https://", "http://") if self.settings.http_webhooks else "https://"):
             return None
-        return partial(announce, self, job, url)
+        return partial(announce_job, self, job, url)
 
 
 def _estimate(model: str, frames: float) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from .wire import Call, Endpoint, Refusal, reply
 if TYPE_CHECKING:
     from .sync import Sync
 
-_UPLOAD_LIMIT = 5 * 1024**3
 _TYPES = ("VIDEO", "AUDIO", "IMAGE")
 
 
@@ -37,7 +36,7 @@ class SyncAssets:
         return (
             Endpoint("POST", "/v2/assets/upload", "upload", self._upload, ("upload",)),
             Endpoint("POST", "/v2/assets/batch", "assets", self._batch, read),
-            Endpoint("POST", "/v2/assets", "assets", self._register, read),
+            Endpoint("POST", "/v2/assets", "assets", self._register),
             Endpoint("GET", "/v2/assets", "assets", self._list, read),
             Endpoint("GET", "/v2/assets/{id}", "assets", self._get, read),
             Endpoint("GET", "/v2/assets/{id}/download", "assets", self._download, read),
@@ -66,7 +65,7 @@ class SyncAssets:
         if not isinstance(name, str) or not name or not isinstance(kind, str) or not isinstance(size, int) or size < 1:
             said = "fileName, contentType and size are needed"
             raise Refusal(_refused(400, "generation_input_validation_failed", said))
-        if size > _UPLOAD_LIMIT:
+        if size > self._vendor.settings.max_upload:
             raise Refusal(_refused(422, "file_size_exceeds_plan_limit", "The file is too large"))
         upload, url = self._vendor.uploads.open_slot(name, kind, call.origin)
         return reply({"uploadUrl": upload, "url": url, "expiresIn": 604_800}, 201)
@@ -79,6 +78,8 @@ class SyncAssets:
         slot = self._slot(url)
         if slot is not None and slot.blob is None:
             raise Refusal(_refused(422, "uploaded_file_not_found", "Nothing was uploaded there yet"))
+        if slot is not None and slot.blob is not None and slot.blob.size > self._vendor.settings.max_upload:
+            raise Refusal(_refused(422, "file_size_exceeds_plan_limit", "The file is too large"))
         asset = self._asset(call, url, kind, slot)
         asset |= {name: body[name] for name in ("name", "visibility", "projectId") if body.get(name)}
         self._of(call.account)[asset["id"]] = asset
@@ -88,7 +89,7 @@ class SyncAssets:
         parts = urlsplit(url).path.split("/")
         if len(parts) < 4 or parts[1:3] != ["sync", "files"]:
             return None
-        return self._vendor.house.uploads.get(parts[3])
+        return self._vendor.house.upload(parts[3])
 
     def _asset(self, call: Call, url: str, kind: str, slot: Slot | None) -> dict[str, Any]:
         name = unquote(urlsplit(url).path.rpartition("/")[2])

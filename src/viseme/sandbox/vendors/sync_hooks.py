@@ -1,11 +1,12 @@
-"""Sync's webhooks: one signed POST when a job has ended; no retry is documented, so none is made."""
+"""Sync's webhooks: one signed POST when a job or a batch has ended; no retry is documented, so none is made."""
 
 import asyncio
 import hashlib
 import hmac
 import json
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -23,11 +24,14 @@ def signature(secret: str, stamp: int, body: bytes) -> str:
     return f"t={stamp},v1={mac.hexdigest()}"
 
 
-async def announce(vendor: "Sync", job: Job, url: str) -> None:
+async def announce_job(vendor: "Sync", job: Job, url: str) -> None:
     """Posts the ended job to its webhook."""
     told = vendor.reading.told(job, vendor.house.clock.now(), job.origin)
-    for name in _ABSENT:
-        told.pop(name, None)
+    await announce(vendor, url, {name: value for name, value in told.items() if name not in _ABSENT})
+
+
+async def announce(vendor: "Sync", url: str, told: Mapping[str, Any]) -> None:
+    """Posts something to a webhook, signed."""
     body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
     sign = signature(vendor.settings.webhook_secret, int(time.time()), body)
     headers = {"Content-Type": "application/json", "Sync-Signature": sign}

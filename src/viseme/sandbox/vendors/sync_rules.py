@@ -116,6 +116,7 @@ def _complaints(body: Mapping[str, Any]) -> Sequence[str]:
     webhook = body.get("webhookUrl")
     if webhook is not None and not (isinstance(webhook, str) and _URL.fullmatch(webhook)):
         found.append("webhookUrl must be a URL address")
+    found += _dub_complaints(body.get("dubParams"))
     if body.get("segments") is not None and not isinstance(body["segments"], list):
         found.append("segments must be an array")
     return found
@@ -128,7 +129,7 @@ def _item_complaints(item: object) -> list[str]:
     kind = entry.get("type")
     if kind in ("video", "image", "audio"):
         url = entry.get("url")
-        if url is None and entry.get("assetId") is None and entry.get("_held") is None:
+        if url is None and entry.get("assetId") is None:
             return [f"input of type {kind} needs url or assetId"]
         if url is not None and not (isinstance(url, str) and _URL.fullmatch(url)):
             return [f"input of type {kind}: url must be a URL address"]
@@ -168,6 +169,22 @@ def _option_complaints(options: object) -> list[str]:
     temperature = entry.get("temperature", 0.5)
     if temperature is not None and not (isinstance(temperature, int | float) and 0 <= temperature <= 1):
         found.append("options.temperature must be between 0 and 1")
+    return found
+
+
+def _dub_complaints(dub: object) -> list[str]:
+    if dub is None:
+        return []
+    if not isinstance(dub, dict):
+        return ["dubParams must be an object"]
+    entry = cast(Item, dub)
+    found: list[str] = []
+    if entry.get("providerName", "elevenlabs") != "elevenlabs":
+        found.append("dubParams.providerName must be one of the following values: elevenlabs")
+    if not isinstance(entry.get("targetLang"), str) or not entry["targetLang"]:
+        found.append("dubParams.targetLang must be a string")
+    if not isinstance(entry.get("sourceLang", "auto"), str):
+        found.append("dubParams.sourceLang must be a string")
     return found
 
 
