@@ -158,7 +158,8 @@ class Provider(ABC):
             return known
         if job.model in self.account.extra_models:
             first = next(iter(self.sheet.models.values()))
-            return attrs.evolve(first, name=job.model, speech=frozenset({"audio", "text", "language"}), price=None)
+            speech = frozenset({"audio", "text", "language"})
+            return attrs.evolve(first, name=job.model, speech=speech, price=None, limits={})
         raise JobInvalid(
             f"{self.account.name} has no model {quote(job.model)!r}; known are {', '.join(self.sheet.models)}"
             " (a newer one can be allowed with extra_models)",
@@ -259,6 +260,10 @@ class Provider(ABC):
             return ()
         named = ((name, getattr(job, name)) for name in ("video", "image", "audio"))
         return tuple(name for name, source in named if source and not is_url(source))
+
+    def cuts_speech(self, job: Job) -> str | None:
+        """What becomes of speech that is longer than the video, in words, where the job's options may lose its end."""
+        return None
 
     def stages(self, job: Job) -> tuple[str, ...]:
         """The create-and-watch steps of this job, in order."""

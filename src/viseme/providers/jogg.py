@@ -23,6 +23,7 @@ from viseme.providers.base import (
     Finding,
     Flow,
     Found,
+    Limits,
     Model,
     Observation,
     Outcome,
@@ -51,6 +52,19 @@ __all__ = ["JoggAI", "JoggOptions", "JoggSettings"]
 
 _PRICE = Price(amount=0.008, unit="credits", per="second", dated="2026-11-20", step=0.01)
 """One credit per 125 s of output, shown rounded up to two decimals (seeds 001 and 002)."""
+
+_MEGA = 1024**2
+_LIMITS: Mapping[str, Limits] = {
+    "video": Limits(
+        bytes=100 * _MEGA,
+        seconds=300.0,
+        containers=frozenset({"mp4", "webm", "mov"}),
+        codecs=frozenset({"h264", "hevc"}),
+        sure=False,
+    ),
+    "audio": Limits(bytes=20 * _MEGA, seconds=600.0, containers=frozenset({"mp3", "wav", "m4a"}), sure=False),
+}
+"""Stated for uploads in 2025; whether they bind lip sync's links is not known (sheet sections 7 and 8)."""
 
 _NO_SUCH_TASK = frozenset({10104, 17003})
 _CODES = {
@@ -131,7 +145,7 @@ class JoggAI(Provider):
     settings: JoggSettings
     sheet = Sheet(
         base_url="https://api.jogg.ai",
-        models={"lip-sync": Model(name="lip-sync", price=_PRICE, lag=10.0, pace=1.5)},
+        models={"lip-sync": Model(name="lip-sync", price=_PRICE, lag=10.0, pace=1.5, limits=_LIMITS)},
         rates={"post": (Rate(20, 60.0),), "read": (Rate(5, 1.0),)},
         concurrency=2,
         seat_ttl=1800.0,  # over 15 minutes is stuck, says the vendor (sheet section 5)
@@ -148,6 +162,15 @@ class JoggAI(Provider):
         self.root = self.base + self.settings.path_prefix
         if self.settings.lookup:
             self.sheet = evolve(self.sheet, safety=Safety.CORRELATE)
+
+    def cuts_speech(self, job: Job) -> str | None:
+        if self.options(job).playback_type in (None, "normal"):
+            # What "normal" does with longer speech is not stated (sheet section 2.1).
+            return (
+                "what becomes of the rest with playback_type normal is not documented; normal_reverse plays the video"
+                " back and forth"
+            )
+        return None
 
     def sign(self, request: Request, credential: Credential, now: float) -> Mapping[str, str]:
         return {"x-api-key": credential.value}

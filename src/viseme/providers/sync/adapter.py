@@ -16,6 +16,7 @@ from viseme.providers.base import (
     Credential,
     FilePart,
     Flow,
+    Limits,
     Model,
     Observation,
     Outcome,
@@ -49,10 +50,42 @@ _VIDEO = frozenset({"video"})
 _SPEECH = frozenset({"audio", "text", "language"})
 
 
-def _model(name: str, frame: float, pace: float, pictures: frozenset[str] = _VIDEO) -> Model:
-    """A model by its base price per output frame, which section 7 counts at 25 frames per second."""
+_LARGEST = 5 * 1024**3
+"""Bytes of one file (sections 2.2 and 2.9); a plan may take less."""
+_LONGEST = 1800.0
+"""Seconds that the widest published plan takes (section 4); which plan an account has is not known."""
+_LIMITS: Mapping[str, Limits] = {
+    "video": Limits(
+        bytes=_LARGEST, seconds=_LONGEST, containers=frozenset({"mp4", "mov", "webm", "avi"}), sure=False
+    ),
+    "audio": Limits(
+        bytes=_LARGEST,
+        seconds=_LONGEST,
+        containers=frozenset({"wav", "mp3", "ogg", "flac", "mp4", "m4a", "aac", "asf"}),
+        sure=False,
+    ),
+    "image": Limits(bytes=_LARGEST, containers=frozenset({"jpg", "png", "webp"})),
+}
+"""Formats that section 7 lists (pictures: section 2.1); it does not say that others are refused."""
+_SHORT: Mapping[str, Limits] = {"video": Limits(bytes=_LARGEST, seconds=15.0), "audio": Limits(bytes=_LARGEST)}
+"""react-1 takes 15 s of input (section 7)."""
+
+
+def _model(
+    name: str,
+    frame: float,
+    pace: float,
+    pictures: frozenset[str] = _VIDEO,
+    limits: Mapping[str, Limits] = _LIMITS,
+) -> Model:
+    """A model by its base price per output frame, which section 7 counts at 25 frames per second.
+
+    The text is what ElevenLabs takes (section 2.1).
+    """
     price = Price(amount=round(frame * 25, 6), unit="usd", per="second", usd_per_unit=1.0, dated=_DATED)
-    return Model(name=name, pictures=pictures, speech=_SPEECH, price=price, lag=10.0, pace=pace)
+    return Model(
+        name=name, pictures=pictures, speech=_SPEECH, price=price, lag=10.0, pace=pace, limits=limits, text=5000
+    )
 
 
 _MODELS = (
@@ -62,7 +95,7 @@ _MODELS = (
     _model("lipsync-2-pro", 0.00333, 1.5),
     _model("sync-3", 0.00534, 4.0, frozenset({"video", "image"})),
     _model("lipsync-1.9.0-beta", 0.001, 1 / 3),
-    _model("react-1", 0.00667, 2.0),
+    _model("react-1", 0.00667, 2.0, limits=_SHORT),
 )
 
 
@@ -119,12 +152,17 @@ class Sync(Provider):
     def check(self, job: Job) -> None:
         super().check(job)
         model, options = self.model(job), self.options(job)
-        check(job, model.name, options, known=model.name in self.sheet.models)
+        check(job, model, options, known=model.name in self.sheet.models)
         for voice in options.audios:
             self.check_source("options.audios", voice.url)
         if options.active_speaker_detection is not None:
             self.check_source("options.bounding_boxes_url", options.active_speaker_detection.bounding_boxes_url)
         self._check_webhook(options.webhook_url)
+
+    def cuts_speech(self, job: Job) -> str | None:
+        if self.options(job).sync_mode == "cut_off":  # section 2.1
+            return "sync_mode cut_off cuts the rest off; choose bounce, loop or remap to keep it"
+        return None
 
     def _check_webhook(self, url: str | None) -> None:
         self.check_source("options.webhook_url", url)

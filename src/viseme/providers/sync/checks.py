@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 from viseme.errors import JobInvalid
 from viseme.jobs import Job
+from viseme.providers.sheet import Model
 from viseme.providers.sync.options import IGNORED_ELSEWHERE, SegmentOptions, SyncOptions
 
 __all__ = ["check"]
 
-_LONGEST_TEXT = 5000
 
-
-def check(job: Job, model: str, options: SyncOptions, *, known: bool) -> None:
+def check(job: Job, model: Model, options: SyncOptions, *, known: bool) -> None:
     """Refuse what Sync refuses, and what it would pass over silently on this model.
 
     Args:
@@ -22,12 +21,12 @@ def check(job: Job, model: str, options: SyncOptions, *, known: bool) -> None:
     Raises:
         JobInvalid: the message says what to change.
     """
-    _check_text(job, options)
+    _check_text(job, options, model.text)
     if known:
-        _check_ignored(model, options, "options")
+        _check_ignored(model.name, options, "options")
         for index, segment in enumerate(options.segments):
             if segment.options_override is not None:
-                _check_ignored(model, segment.options_override, f"options.segments[{index}].options_override")
+                _check_ignored(model.name, segment.options_override, f"options.segments[{index}].options_override")
     if job.image:
         _check_image(job, options)
     if job.language and options.segments:
@@ -56,18 +55,19 @@ def _check_image(job: Job, options: SyncOptions) -> None:
         raise JobInvalid(f"{wrong}; leave it out, or give a video", field="options")
 
 
-def _check_text(job: Job, options: SyncOptions) -> None:
+def _check_text(job: Job, options: SyncOptions, limit: int | None) -> None:
     if job.text and not job.voice:
         raise JobInvalid("text needs a voice: the id of an ElevenLabs voice", field="voice")
     if not job.text and (options.stability is not None or options.similarity_boost is not None):
         raise JobInvalid("stability and similarity_boost go with text; leave them out, or give text", field="options")
-    _check_lengths([job.text or "", *(voice.text or "" for voice in options.audios)])
+    if limit is not None:
+        _check_lengths([job.text or "", *(voice.text or "" for voice in options.audios)], limit)
 
 
-def _check_lengths(texts: Iterable[str]) -> None:
+def _check_lengths(texts: Iterable[str], limit: int) -> None:
     longest = max(map(len, texts))
-    if longest > _LONGEST_TEXT:
+    if longest > limit:
         raise JobInvalid(
-            f"text has {longest} characters, sync takes {_LONGEST_TEXT}; shorten it, or split it over segments",
+            f"text has {longest} characters, sync takes {limit}; shorten it, or split it over segments",
             field="text",
         )
