@@ -80,11 +80,19 @@ class Failure:
 
 @frozen(kw_only=True)
 class Problem:
-    """One thing wrong with one place of an input."""
+    """One thing wrong with one place of an input.
+
+    Attributes:
+        kind: what the vendor would have made of it, where it was found by looking at the media.
+        certain: whether it keeps the row from being run; else it is a warning.
+    """
 
     message: str
     line: int | None = None
     field: str | None = None
+    key: str | None = None
+    kind: Kind = Kind.INVALID
+    certain: bool = True
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line is not None else ""
@@ -104,11 +112,13 @@ class JobInvalid(VisemeError):
 
     Attributes:
         field: the job's field that is wrong, where one can be named.
+        kind: ``media_unreachable`` for a medium that cannot be read, else ``invalid``.
     """
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, kind: Kind = Kind.INVALID) -> None:
         super().__init__(message)
         self.field = field
+        self.kind = kind
 
 
 class ManifestError(VisemeError):

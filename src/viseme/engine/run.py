@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio import CancelScope
+from anyio import CancelScope, Semaphore, create_task_group
 from anyio.lowlevel import checkpoint
 from attrs import define, evolve, field, frozen
 
@@ -17,6 +17,8 @@ from viseme.engine.core import Again, Core
 from viseme.engine.intake import Intake
 from viseme.engine.journal import RunCursor
 from viseme.engine.lifecycle.advance import last_event
+from viseme.engine.preflight.screening import refusal
+from viseme.engine.preflight.sieve import Sieve
 from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
 from viseme.events import Event
 from viseme.jobs import Job
@@ -27,6 +29,8 @@ from viseme.results import Result, State
 __all__ = ["Jobs", "Run", "Tally", "Trouble", "other_inputs"]
 
 _BATCH = 256
+_LOOKED_AT = 32
+"""How many jobs are added at a time, or of a live source at once, where their media are looked at first."""
 _AHEAD = 10_000
 """How many jobs are taken from the source before some of them have ended."""
 
@@ -93,6 +97,7 @@ class Run:
     _whole: bool = field(default=False, kw_only=True, alias="whole")
     _skip_invalid: bool = field(default=False, kw_only=True, alias="skip_invalid")
     _raise_on_error: bool = field(default=False, kw_only=True, alias="raise_on_error")
+    _sieve: Sieve | None = field(default=None, kw_only=True, alias="sieve")
     number: int = 0
     tally: Tally = field(factory=Tally)
     by_account: dict[str, Tally] = field(factory=dict[str, Tally])
@@ -187,6 +192,21 @@ class Run:
         """Why tasks failed or parked, by account."""
         return [trouble for trouble in self._troubles.values() if trouble.tasks > 0]
 
+    @property
+    def warnings(self) -> list[Problem]:
+        """What the preflight found that may be wrong with media, the first thousand of it; it stops no job."""
+        return [] if self._sieve is None else self._sieve.warnings
+
+    @property
+    def warned(self) -> int:
+        """How many warnings there were in all."""
+        return 0 if self._sieve is None else self._sieve.warned
+
+    @property
+    def looked_at(self) -> tuple[int, int]:
+        """Of how many jobs the preflight has looked at the media, and of how many it shall, as far as known."""
+        return (0, 0) if self._sieve is None else (self._sieve.checked, self._sieve.total)
+
     async def counts(self) -> list[Count]:
         """How many of its tasks stand where, by account, as the ledger has it; a question to the ledger, not free.
 
@@ -234,12 +254,16 @@ class Run:
 
     async def _feed_jobs(self, jobs: Jobs) -> None:
         eager = not self._whole and isinstance(jobs, AsyncIterable)
+        if eager and self._sieve is not None:
+            await self._feed_eagerly(jobs)
+            return
+        size = _LOOKED_AT if self._sieve is not None and not self._whole else _BATCH
         batch: list[tuple[TaskRow, int | None]] = []
         async for given in _each(jobs):
             line, row = await self._row(given)
             if row is not None:
                 batch.append((row, line))
-            if len(batch) >= _BATCH or (batch and eager):
+            if len(batch) >= size or (batch and eager):
                 await self._add(batch)
                 batch = []
                 await self._keep_back()
@@ -247,6 +271,27 @@ class Run:
             await self._add(batch)
         if self._whole:
             await self._begin()
+
+    async def _feed_eagerly(self, jobs: Jobs) -> None:
+        """Add each job of a live source as soon as its media were looked at, some of them at once."""
+        places = Semaphore(_LOOKED_AT)
+
+        async def add(row: TaskRow, line: int | None) -> None:
+            try:
+                await self._add([(row, line)])
+            finally:
+                places.release()
+
+        try:
+            async with create_task_group() as group:
+                async for given in _each(jobs):
+                    line, row = await self._row(given)
+                    if row is not None:
+                        await places.acquire()
+                        group.start_soon(add, row, line)
+                        await self._keep_back()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def _row(self, given: Job | Row) -> tuple[int | None, TaskRow | None]:
         job, line = (given, None) if isinstance(given, Job) else (given.job, given.line)
@@ -262,9 +307,21 @@ class Run:
         """Note a bad row, or, where nobody asked for bad rows to be noted, raise."""
         if not (self._skip_invalid or self._whole):
             raise error
-        self.problems.append(Problem(message=str(error), line=line, field=error.field))
+        self.problems.append(Problem(message=str(error), line=line, field=error.field, kind=error.kind))
+
+    async def _sifted(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
+        """The batch without the jobs that would certainly fail for their media."""
+        if self._sieve is None or (self._whole and not self._skip_invalid):
+            return batch
+        certain = await self._sieve.certain(batch)
+        for row, line in batch:
+            error = refusal(certain.get(row.id, ()))
+            if error is not None:
+                self._refuse(error, line)
+        return [(row, line) for row, line in batch if row.id not in certain]
 
     async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
+        batch = await self._sifted(batch)
         stored = await self.core.ledger.add([row for row, _ in batch], held=self._whole)
         known: list[tuple[str, str]] = []
         for (given, line), kept in zip(batch, stored, strict=True):
@@ -276,12 +333,16 @@ class Run:
                 known.append((kept.account, kept.id))
         if self._whole:
             self._known += known
+            if self._sieve is not None and not self._skip_invalid:
+                self._sieve.put_off([(kept, line) for (_, line), kept in zip(batch, stored, strict=True)])
         else:
             self.core.queued(kept for (given, _), kept in zip(batch, stored, strict=True) if kept.id == given.id)
             await self._take_up(known)
 
     async def _begin(self) -> None:
         """The whole source was read: let its tasks be seen, or refuse it all."""
+        if self._sieve is not None and not self.problems:
+            self.problems += await self._sieve.rest()
         if self.problems and not self._skip_invalid:
             problems = sorted(self.problems, key=lambda problem: problem.line or 0)
             raise ManifestError(f"{len(problems)} rows cannot be run", problems)

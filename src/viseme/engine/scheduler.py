@@ -22,6 +22,9 @@ from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal
 from viseme.engine.office import Office, open_office
+from viseme.engine.preflight.inspector import Inspector
+from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
+from viseme.engine.preflight.sieve import Sieve
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.run import Jobs, Run, other_inputs
 from viseme.engine.task import Task
@@ -47,6 +50,7 @@ class _Open:
     intake: Intake
     group: TaskGroup
     run: int
+    inspector: Inspector
 
 
 class Scheduler:
@@ -61,6 +65,9 @@ class Scheduler:
         grace: how long a create whose request may have left is waited for when the scheduler stops, seconds.
         wait: keep jobs in line while their account has no credit or its key is refused, instead of parking them.
         notice: called with sentences that the user should read once.
+        preflight: look at the media of each job before it is first created: what is certainly wrong (a link that leads
+            nowhere, a page instead of a medium, no sound, beyond a documented limit) makes the job invalid, what may
+            be wrong is a warning.
         world: clocks, files and network; a simulation passes its own.
 
     Raises:
@@ -78,6 +85,7 @@ class Scheduler:
         grace: float = 10.0,
         wait: bool = False,
         notice: Callable[[str], None] | None = None,
+        preflight: bool = False,
         world: World | None = None,
     ) -> None:
         self._providers = _providers(tuple(accounts))
@@ -91,6 +99,8 @@ class Scheduler:
         self._grace = grace
         self._wait = wait
         self._notice: Callable[[str], None] = notice or _ignore
+        self._preflight = preflight
+        self._told_of_pyav = False
         self._world = world
         self._open: _Open | None = None
         self._root: asyncio.Task[None] | None = None
@@ -186,7 +196,7 @@ class Scheduler:
             errands = anyio.CancelScope()
             group.start_soon(_within, errands, lambda: _errands(house))
             intake = Intake(world, self._providers, self._default)
-            self._open = _Open(world, core, intake, group, number)
+            self._open = _Open(world, core, intake, group, number, Inspector(world, transport))
             core.open_run(_Session(number))
             ready.set_result(None)
             await self._stop.wait()
@@ -259,12 +269,29 @@ class Scheduler:
         """
         engine = self._engine()
         row = await engine.intake.row(job, engine.run)
+        if self._preflight:
+            await self._inspect(engine, row)
         kept = await uncut(_add(engine.core, row))
         if kept.digest != row.digest:
             raise other_inputs(row)
         if kept.id != row.id:
             await engine.core.take_up(kept.id, engine.run, Again())
         return Task(kept.id, kept.key, engine.core)
+
+    async def _inspect(self, engine: _Open, row: TaskRow) -> None:
+        """Refuse a new task whose media are certainly no good, and tell what may be wrong with them."""
+        sieve = self._sieve(engine)
+        wrong = refusal((await sieve.certain([(row, None)])).get(row.id, ()))
+        if wrong is not None:
+            raise wrong
+        for problem in sieve.warnings:
+            self._notice(problem.message)
+
+    def _sieve(self, engine: _Open) -> Sieve:
+        if not engine.inspector.measuring and not self._told_of_pyav:
+            self._told_of_pyav = True
+            self._notice(NO_PYAV)
+        return Sieve(engine.core.ledger, Screening(engine.inspector, self._providers))
 
     async def task(self, key: str) -> Task | None:
         """The task of a key, if the ledger has one."""
@@ -312,6 +339,7 @@ class Scheduler:
         retry_failed: bool = False,
         redo: Sequence[str] = (),
         raise_on_error: bool = False,
+        preflight: bool | None = None,
     ) -> Run:
         """A batch of jobs, from any iterable or async iterable, which is read as fast as jobs can be written down.
 
@@ -321,8 +349,11 @@ class Scheduler:
             retry_failed: create jobs anew that an earlier run saw fail.
             redo: keys to create, and pay for, anew whatever became of them.
             raise_on_error: raise the failures of jobs as an ExceptionGroup at the end.
+            preflight: look at the media first, as the scheduler's ``preflight`` says (the default: what it says). The
+                warnings are in ``run.warnings``.
         """
         engine = self._engine()
+        looking = self._preflight if preflight is None else preflight
         return Run(
             engine.core,
             engine.intake,
@@ -333,6 +364,7 @@ class Scheduler:
             whole=whole,
             skip_invalid=skip_invalid,
             raise_on_error=raise_on_error,
+            sieve=self._sieve(engine) if looking else None,
         )
 
     def resume(self) -> Run:

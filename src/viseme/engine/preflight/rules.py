@@ -71,16 +71,16 @@ class _Medium:
         return repr(quote(self.source.split("?", 1)[0].split("#", 1)[0] if is_url(self.source) else self.source, 120))
 
 
-def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: float, queue: float = 0.0) -> list[Flaw]:
+def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: float, turns: int = 0) -> list[Flaw]:
     """Everything that speaks against a job, by what is known of its media.
 
     Args:
         facts: by the job's field.
         now: UTC seconds.
-        queue: how long the job may wait before it is created, seconds.
+        turns: how many jobs like it have to end before it gets its seat.
     """
     media = [_Medium(job, name, getattr(job, name), known, provider) for name, known in facts.items()]
-    took = _took(job, provider, facts) + queue
+    took = _took(job, provider, facts) * (1 + turns)
     found: list[Flaw] = []
     for medium in media:
         if _is_page(medium):
