@@ -41,6 +41,7 @@ from viseme.providers.base import (
     retry_after,
 )
 from viseme.providers.jogg import JoggAI
+from viseme.providers.rask import Rask
 from viseme.providers.sync import Sync
 from viseme.results import Cost
 
@@ -88,18 +89,18 @@ def job(**given: Any) -> Job:
 # -- finding ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sync", Sync), ("jogg", JoggAI), ("aimlapi", AimlApi)])
+@pytest.mark.parametrize(("name", "kind"), [("sync", Sync), ("jogg", JoggAI), ("aimlapi", AimlApi), ("rask", Rask)])
 def test_the_built_in_providers_are_found_without_metadata(
     monkeypatch: pytest.MonkeyPatch, name: str, kind: type[Provider]
 ) -> None:
     monkeypatch.setattr(providers, "entry_points", lambda **_: ())
     assert find(name) is kind
     assert kind.name == name
-    assert names() == ("sync", "jogg", "aimlapi")
+    assert names() == ("sync", "jogg", "aimlapi", "rask")
 
 
 def test_the_package_declares_them_as_entry_points_too() -> None:
-    assert set(names()) >= {"sync", "jogg", "aimlapi"}
+    assert set(names()) >= {"sync", "jogg", "aimlapi", "rask"}
 
 
 def plug(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
@@ -115,12 +116,12 @@ def test_a_plug_in_brings_a_provider_and_replaces_none(monkeypatch: pytest.Monke
     plug(monkeypatch, ("acme", "viseme.providers.jogg:JoggAI"), ("sync", "viseme.providers.jogg:JoggAI"))
     assert find("acme") is JoggAI
     assert find("sync") is Sync
-    assert names() == ("sync", "jogg", "aimlapi", "acme")
+    assert names() == ("sync", "jogg", "aimlapi", "rask", "acme")
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     plug(monkeypatch, ("acme", "x:Y"))
-    with pytest.raises(ConfigError, match="no provider 'sink'; known are sync, jogg, aimlapi, acme"):
+    with pytest.raises(ConfigError, match="no provider 'sink'; known are sync, jogg, aimlapi, rask, acme"):
         find("sink")
 
 

@@ -19,6 +19,7 @@ _BUILT_IN = {
     "sync": "viseme.providers.sync:Sync",
     "jogg": "viseme.providers.jogg:JoggAI",
     "aimlapi": "viseme.providers.aimlapi:AimlApi",
+    "rask": "viseme.providers.rask:Rask",
 }
 
 

@@ -1,0 +1,136 @@
+"""What a look at a lip-sync means, when the one before may still be in sight. Source: sheet section 4, traps 2 to 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from viseme.attempts import Handle
+from viseme.errors import Kind, quote
+from viseme.providers.base import Observation, Seen, Verdict
+from viseme.providers.rask.infos import Info
+from viseme.providers.rask.values import bare
+from viseme.providers.reading import artifacts
+from viseme.results import Artifact, Cost, Reason
+
+__all__ = ["is_new", "judge"]
+
+_ENDED = frozenset({"done", "outdated"})
+_EMPTY_LOOKS = 5
+
+
+def is_new(info: Info, handle: Handle) -> bool:
+    """Whether what is done is not what was in sight before the order."""
+    if info.status != "done":
+        return False
+    before: dict[str, Any] = handle.get("before") or {}
+    if handle.get("begun") or before.get("status") not in _ENDED:
+        return True
+    old = bare(before.get("path"))
+    return old is not None and info.path is not None and bare(info.path) != old
+
+
+def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
+    """What a look says of the lip-sync that the handle stands for.
+
+    Args:
+        handle: ``before`` is what was in sight before the order, ``at`` when that was given, ``begun`` whether work on
+            it was seen, ``moved`` whether its progress was.
+        grace: seconds for which the one before may stay in sight.
+    """
+    if info.working:
+        return _working(info, handle)
+    waited = now - float(handle["at"])
+    if info.status == "failed" and (_changed(info, handle) or waited >= grace):
+        return Observation(seen=Seen.FAILED, status="failed", verdict=_failed(handle), cost=_cost(handle))
+    if is_new(info, handle):
+        return _done(info, handle, waited, grace)
+    if waited < grace or (info.status is None and handle.get("begun")):
+        return Observation(seen=Seen.RUNNING, status=info.status or "none", handle=handle, hint=5.0)
+    return Observation(
+        seen=Seen.RUNNING,
+        status=info.status or "none",
+        handle=handle,
+        park=Reason.UNCONFIRMED,
+        verdict=_unconfirmed(info, handle, grace),
+    )
+
+
+def _working(info: Info, handle: Handle) -> Observation:
+    """Queued as long as no progress was ever shown; a pause in the telling is no return to the queue."""
+    moved = bool(handle.get("moved")) or info.progress is not None
+    return Observation(
+        seen=Seen.RUNNING if moved else Seen.QUEUED,
+        status=info.status or "",
+        progress=info.progress,
+        queue_position=None if moved else info.ahead,
+        handle={**handle, "begun": True, "moved": moved},
+        hint=15.0 if moved else 30.0,
+    )
+
+
+def _changed(info: Info, handle: Handle) -> bool:
+    before: dict[str, Any] = handle.get("before") or {}
+    return bool(handle.get("begun")) or before.get("status") != info.status
+
+
+def _done(info: Info, handle: Handle, waited: float, grace: float) -> Observation:
+    if info.path is None:
+        return _empty(handle, waited, grace)
+    outputs = artifacts(info.path)
+    if not outputs:
+        message = (
+            f"rask's link to the lip-sync of project {quote(handle['id'])} is no http(s) link: {quote(info.path)};"
+            " the result can be had at rask.ai"
+        )
+        verdict = Verdict(kind=Kind.PROTOCOL, message=message, charged=True)
+        return Observation(seen=Seen.FAILED, status="done", verdict=verdict, cost=_cost(handle))
+    role = "preview" if handle.get("keep") else "video"
+    made = tuple(Artifact(url=one.url, role=role, expires_at=one.expires_at) for one in outputs)
+    # What was ordered has been seen: when its link runs out, the next look is not asked for proof again.
+    return Observation(
+        seen=Seen.SUCCEEDED,
+        status="done",
+        progress=100.0,
+        outputs=made,
+        cost=_cost(handle),
+        handle={**handle, "begun": True},
+    )
+
+
+def _empty(handle: Handle, waited: float, grace: float) -> Observation:
+    """Done, with the link still to come: a few more looks, then an error (trap 4)."""
+    looks, since = int(handle.get("empty", 0)) + 1, float(handle.get("empty_since", waited))
+    noted = {**handle, "empty": looks, "empty_since": since}
+    if looks < _EMPTY_LOOKS or waited - since < grace:
+        return Observation(seen=Seen.RUNNING, status="done", progress=100.0, handle=noted, hint=5.0)
+    message = (
+        f"rask calls the lip-sync of project {quote(handle['id'])} done and gives no link to it;"
+        " write to support@rask.ai and name the project"
+    )
+    verdict = Verdict(kind=Kind.PROTOCOL, message=message, charged=True)
+    return Observation(seen=Seen.FAILED, status="done", verdict=verdict, cost=_cost(handle))
+
+
+def _failed(handle: Handle) -> Verdict:
+    """When minutes are taken, and whether they are given back, is not documented (sheet section 7)."""
+    return Verdict(
+        kind=Kind.JOB_FAILED,
+        message=f"the lip-sync of project {quote(handle['id'])} failed; write to support@rask.ai and name the project",
+        charged=handle.get("mode") == "full",
+    )
+
+
+def _unconfirmed(info: Info, handle: Handle, grace: float) -> Verdict:
+    shown = {None: "no lip-sync", "outdated": "a lip-sync of an older dub"}.get(info.status, "the lip-sync before")
+    return Verdict(
+        kind=Kind.PROTOCOL,
+        message=f"the lip-sync of project {quote(handle['id'])} was ordered, but rask still shows {shown}"
+        f" after {grace:g} s (stale_grace); nothing is ordered again, and the next run looks again",
+    )
+
+
+def _cost(handle: Handle) -> Cost | None:
+    known: dict[str, Any] | None = handle.get("cost")
+    return None if known is None else evolve(Cost(**known), estimated=True)
