@@ -19,7 +19,7 @@ class Fault(Enum):
     SERVER_ERROR = "server_error"
     """A 5xx before anything was booked; `status` chooses which."""
     REFUSED = "refused"
-    """A refusal with the given `status` (400 unless said otherwise) before anything was booked. Scripted only."""
+    """A refusal with the given `status` (400; for Sync also `code`) before anything was booked. Scripted only."""
     LOST_REPLY = "lost_reply"
     """The request was carried out, then the connection closes without a byte of reply."""
     SERVER_ERROR_BOOKED = "server_error_booked"

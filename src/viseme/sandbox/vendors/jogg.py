@@ -242,6 +242,9 @@ class Jogg(Vendor):
         name, kind = body.get("filename"), body.get("content_type")
         if not isinstance(name, str) or not name or not isinstance(kind, str) or not kind:
             raise Refusal(self.no(40000, "filename and content_type are needed"))
+        size = body.get("file_size", 1)
+        if not isinstance(size, int) or size < 1:
+            raise Refusal(self.no(40000, "file_size must be a positive integer"))
         sign_url, asset_url = self.uploads.open_slot(name, kind, call.origin)
         return yes({"sign_url": sign_url, "asset_url": asset_url})
 

@@ -23,6 +23,7 @@ from .sync_hooks import announce_job
 from .sync_reading import SyncReading
 from .sync_rules import CATALOGUE, MODELS, Invalid, Order, check
 from .sync_settings import SyncSettings
+from .sync_speech import SyncSpeeches
 from .wire import Call, Endpoint, Refusal, Throttled, reply
 
 _CODES = {
@@ -54,6 +55,7 @@ class Sync(Vendor):
         self.assets = SyncAssets(self)
         self.reading = SyncReading(self)
         self.batches = SyncBatches(self)
+        self.speeches = SyncSpeeches(self)
 
     def endpoints(self) -> Sequence[Endpoint]:
         read = ("read",)
@@ -68,6 +70,7 @@ class Sync(Vendor):
             *self.reading.endpoints(),
             *self.assets.endpoints(),
             *self.batches.endpoints(),
+            *self.speeches.endpoints(),
             *self.storage.endpoints(),
             *self.uploads.endpoints(),
         )
@@ -76,6 +79,7 @@ class Sync(Vendor):
         super().forget()
         self.assets.forget()
         self.batches.forget()
+        self.speeches.forget()
 
     # Refusals
 
@@ -108,7 +112,8 @@ class Sync(Vendor):
     def broken(self, call: Call, status: int) -> web.Response:
         if status == 502:
             return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
-        code = _CODES.get(status, "generation_input_validation_failed")
+        known = _CODES.get(status, "generation_input_validation_failed")
+        code = call.struck.get("code", known) if call.struck else known
         extra: dict[str, Any] = {"requestId": uuid.uuid4().hex} if status == 500 else {}
         return error(status, code, "Something went wrong", **extra)
 

@@ -38,6 +38,15 @@ async def read_body(call: Call, uploads: Uploads) -> dict[str, Any]:
     """
     if call.request.content_type == "multipart/form-data":
         return await _form(call, uploads)
+    return await object_body(call)
+
+
+async def object_body(call: Call) -> dict[str, Any]:
+    """A body that must be a JSON object.
+
+    Raises:
+        Refusal: It is none.
+    """
     try:
         body = json.loads(await call.request.read())
     except ValueError:

@@ -27,7 +27,7 @@ FITS = {
 }
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _URL = re.compile(r"https?://\S+")
-_SCRIPT_LIMIT = 5000
+SCRIPT_LIMIT = 5000
 
 
 @attrs.define
@@ -135,11 +135,12 @@ def _item_complaints(item: object) -> list[str]:
             return [f"input of type {kind}: url must be a URL address"]
         return []
     if kind == "text":
-        return _text_complaints(entry.get("provider"))
+        return text_complaints(entry.get("provider"))
     return ["input.type must be one of the following values: video, image, audio, text"]
 
 
-def _text_complaints(provider: object) -> list[str]:
+def text_complaints(provider: object) -> list[str]:
+    """What is wrong with a voice and its script, but for the length."""
     if not isinstance(provider, dict):
         return ["text input needs a provider"]
     entry = cast(Item, provider)
@@ -210,7 +211,7 @@ def _voice(items: Sequence[Item], body: Mapping[str, Any], dub: Item | None) -> 
     if len(voices) > 1 and not (body.get("segments") and all(item.get("refId") for item in voices)):
         raise Invalid("several voices need segments and a refId each", "generation_input_segments_invalid", "input")
     for item in voices:
-        if item["type"] == "text" and len(item["provider"]["script"]) > _SCRIPT_LIMIT:
+        if item["type"] == "text" and len(item["provider"]["script"]) > SCRIPT_LIMIT:
             raise Invalid("the script is longer than 5000 characters", "generation_text_length_exceeded", "input")
     return voices[0]
 

@@ -29,6 +29,9 @@ class SyncSettings(VendorSettings):
         batch_pending_seconds, batch_created_seconds: How much of that it is PENDING, and then JOBS_CREATED.
         batch_input_seconds: The longest input of a record (30 s, documented); a longer one fails the record.
         batch_line: The shape of a line of the result: a `generation`, or a `brief` one.
+        tts, tts_jobs: Speech made at once, and as jobs, per account (60/min each, as documented).
+        speech_jobs: Speech jobs are open to the account (yes); else they are a 503.
+        speech_seconds: How long a speech job takes.
         max_upload: The largest file in bytes (5 GiB); a larger one is a 422.
         http_webhooks: Webhooks may go to plain http (the vendor wants https).
     """
@@ -54,6 +57,10 @@ class SyncSettings(VendorSettings):
     batch_created_seconds: float = 20.0
     batch_input_seconds: float | None = 30.0
     batch_line: Literal["generation", "brief"] = "generation"
+    tts: Rate | None = attrs.field(default=Rate(60), converter=rate)
+    tts_jobs: Rate | None = attrs.field(default=Rate(60), converter=rate)
+    speech_jobs: bool = True
+    speech_seconds: float = 6.0
     max_upload: int = 5 * 1024**3
     http_webhooks: bool = True
     webhook_secret: str = "whsec_sandbox"
