@@ -105,7 +105,7 @@ def _price_table(value: object) -> dict[str, Price]:
 
 
 def _budgets(value: object) -> tuple[Budget, ...]:
-    several = cast("Sequence[Any]", value if isinstance(value, (list, tuple)) else [value])
+    several = cast("Sequence[Any]", value if isinstance(value, (list, tuple)) else [] if value is None else [value])
     try:
         return tuple(one if isinstance(one, Budget) else Budget.parse(one) for one in several)
     except ValueError as error:

@@ -6,26 +6,62 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from viseme.errors import quote
 from viseme.results import Cost
 
-__all__ = ["Budget", "Charge", "ChargeState", "Price", "Spending", "unit_name"]
+__all__ = ["Budget", "Charge", "ChargeState", "Price", "Quote", "Spending", "exact", "unit_name"]
 
 ChargeState = Literal["reserved", "spent", "failed"]
 """Set aside for a create; paid for a job that is done; taken, as far as known, for a job that failed."""
 
-_UNITS = {"$": "usd", "dollar": "usd", "dollars": "usd", "credit": "credits", "min": "minutes", "minute": "minutes"}
+_UNITS = {
+    **dict.fromkeys(("$", "usd", "dollar", "dollars"), "usd"),
+    **dict.fromkeys(("credit", "credits"), "credits"),
+    **dict.fromkeys(("min", "minute", "minutes"), "minutes"),
+}
+_KNOWN = "usd, credits and minutes"
 _PER = {"s": "second", "sec": "second", "second": "second", "min": "minute", "minute": "minute", "job": "job"}
-_PRICE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*(?:/\s*(s|sec|second|min|minute|job))?\s*", re.ASCII)
-_BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*(?:/\s*(day))?\s*", re.ASCII)
+_AMOUNT = r"\s*(\$)?\s*(\d{1,12}(?:\.\d{1,9})?)\s*([A-Za-z]+|\$)?\s*"
+_PRICE = re.compile(_AMOUNT + r"(?:(?:/|\bper\b)\s*(s|sec|second|min|minute|job))?\s*", re.ASCII | re.IGNORECASE)
+_BUDGET = re.compile(_AMOUNT + r"(?:(?:/|\bper\b)\s*(day))?\s*", re.ASCII | re.IGNORECASE)
+_MOST = Decimal(9_000_000_000)
+_PART = Decimal("1e-9")
 
 
 def unit_name(text: str) -> str:
-    """A unit as viseme writes it: lower case and plural, ``usd`` for dollars."""
-    lower = text.lower()
-    return _UNITS.get(lower, lower)
+    """A unit as viseme writes it: lower case and plural, ``usd`` for dollars.
+
+    Raises:
+        ValueError: no vendor counts in it.
+    """
+    found = _UNITS.get(text.lower())
+    if found is None:
+        raise ValueError(f"{quote(text, 40)!r} is no unit; known are {_KNOWN}")
+    return found
+
+
+def exact(amount: float | None) -> Decimal | None:
+    """An amount to reckon with, to the billionth and rounded up; None for one that is unknown, or makes no sense."""
+    if amount is None or not 0 <= amount <= _MOST:
+        return None
+    return Decimal(repr(float(amount))).quantize(_PART, ROUND_CEILING)
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value == "" else quote(value)
+
+
+def _amount(pattern: re.Pattern[str], text: object) -> tuple[str, str, str | None] | None:
+    """Figure, unit and period of a text like ``25usd`` or ``$25``; None where it is no such text."""
+    match = pattern.fullmatch(text) if isinstance(text, str) else None
+    if match is None or (match[1] is None) == (match[3] is None):
+        return None
+    try:
+        return match[2], unit_name(match[1] or match[3]), match[4] and match[4].lower()
+    except ValueError as error:
+        raise ValueError(f"{quote(match[0].strip(), 60)}: {error}") from None
 
 
 @frozen(kw_only=True)
@@ -52,21 +88,21 @@ class Price:
         Raises:
             ValueError: the text is no price.
         """
-        match = _PRICE.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-        if match is None:
-            raise ValueError(f"{quote(text)} is not a price; write it as '0.05 usd/s', '3 usd/min' or '2 credits/job'")
-        unit = unit_name(match[2])
+        found = _amount(_PRICE, text)
+        if found is None:
+            raise ValueError(f"{_shown(text)} is not a price; write it as '0.05 usd/s', '3 usd/min' or '2 credits/job'")
+        figure, unit, per = found
         return cls(
-            amount=float(match[1]),
+            amount=float(figure),
             unit=unit,
-            per=_PER[match[3] or "job"],  # type: ignore[arg-type]
+            per=_PER[per or "job"],  # type: ignore[arg-type]
             usd_per_unit=1.0 if unit == "usd" else None,
             dated="stated",
         )
 
     def cost(self, seconds: float) -> Cost:
         """What a result of so many seconds costs by this price."""
-        length = Decimal(repr(float(seconds)))
+        length = Decimal(repr(max(0.0, float(seconds))))
         count = {
             "second": length,
             "minute": (length / 60).to_integral_value(ROUND_CEILING),
@@ -75,9 +111,8 @@ class Price:
         exact = Decimal(repr(self.amount)) * count
         if self.step:
             exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
-        amount = float(exact)
-        usd = None if self.usd_per_unit is None else amount * self.usd_per_unit
-        return Cost(amount=amount, unit=self.unit, usd=usd, estimated=True)
+        usd = None if self.usd_per_unit is None else float(exact * Decimal(repr(self.usd_per_unit)))
+        return Cost(amount=float(exact), unit=self.unit, usd=usd, estimated=True)
 
 
 @frozen(kw_only=True)
@@ -90,18 +125,27 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read ``"25usd"``, ``"500 credits/day"``, ``"90 minutes"``.
+        """Read ``"25usd"``, ``"$25"``, ``"500 credits/day"``, ``"90 minutes"``; with ``"0usd"`` only what is free goes.
 
         Raises:
             ValueError: the text is no budget.
         """
-        match = _BUDGET.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-        if match is None:
-            raise ValueError(f"{quote(text)} is not a budget; write it as '25usd', '500 credits/day' or '90 minutes'")
-        return cls(amount=Decimal(match[1]), unit=unit_name(match[2]), per="day" if match[3] else None)
+        found = _amount(_BUDGET, text)
+        if found is None:
+            raise ValueError(f"{_shown(text)} is not a budget; write it as '25usd', '500 credits/day' or '90 minutes'")
+        figure, unit, per = found
+        return cls(amount=Decimal(figure), unit=unit, per="day" if per else None)
 
     def __str__(self) -> str:
         return f"{self.amount:f} {self.unit}" + ("/day" if self.per else "")
+
+    def counts(self, cost: Cost) -> Decimal | None:
+        """What a cost takes of this budget; None where it is not known in its unit."""
+        return exact(cost.usd if self.unit == "usd" else cost.amount if self.unit == cost.unit else None)
+
+    def takes(self, charge: Charge) -> Decimal | None:
+        """What a charge takes of this budget; None where it is not known in its unit."""
+        return charge.usd if self.unit == "usd" else charge.amount if self.unit == charge.unit else None
 
 
 @frozen(kw_only=True)
@@ -126,6 +170,54 @@ class Charge:
     unit: str | None = None
     amount: Decimal | None = None
     usd: Decimal | None = None
+
+    @classmethod
+    def reserve(cls, task: str, attempt: int, *, account: str, pool: str, day: str, price: Cost | None) -> Charge:
+        """What is set aside for an attempt: its price, which is the most that it may cost."""
+        return cls(
+            id=f"{task}:{attempt}",
+            task=task,
+            account=account,
+            pool=pool,
+            day=day,
+            unit=price.unit if price else None,
+            amount=exact(price.amount) if price else None,
+            usd=exact(price.usd) if price else None,
+        )
+
+    def settled(self, state: ChargeState, cost: Cost | None = None) -> Charge:
+        """The charge as it ended, by the vendor's own figure where it gave one; else what was set aside stands.
+
+        An estimate is no figure, and one in another unit settles no more than the US dollars, where it tells them.
+        """
+        if cost is None or cost.estimated:
+            return evolve(self, state=state)
+        usd, amount = exact(cost.amount if cost.unit == "usd" else cost.usd), exact(cost.amount)
+        usd = self.usd if usd is None else usd
+        if self.unit not in (None, cost.unit) or amount is None:
+            return evolve(self, state=state, usd=usd)
+        return evolve(self, state=state, unit=cost.unit, amount=amount, usd=usd)
+
+
+@frozen(kw_only=True)
+class Quote:
+    """What one attempt of a job costs at most, and who says so.
+
+    Attributes:
+        cost: None where it is not known.
+        seconds: of the result at most; None where its length is not known, or does not matter.
+        firm: whether this is the price itself, and not a bound of it.
+        source: whose figure it is, like ``published``, ``accounts.sync.price`` or ``the vendor's estimate``.
+        dated: when it was published.
+    """
+
+    account: str
+    model: str
+    cost: Cost | None = None
+    seconds: float | None = None
+    firm: bool = False
+    source: str = ""
+    dated: str = ""
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ import pytest
 
 from viseme.config import Account, Downloads, Polling, parse_config, private_host
 from viseme.errors import ConfigError
+from viseme.money import Budget, Price
 from viseme.units import Rate
 
 FULL = """
@@ -63,6 +64,26 @@ def test_everything_that_may_be_written_is_read() -> None:
     assert second.settings == {"path_prefix": "/open/v2"}
 
 
+def test_prices_and_budgets_are_read() -> None:
+    text = """
+        [accounts.one]
+        provider = "sync"
+        price = "1 credits/job"
+        budget = "500 credits/day"
+        [accounts.two]
+        provider = "sync"
+        budget = ["$25", "90 minutes"]
+        [accounts.two.price]
+        sync-3 = "3 usd/min"
+    """
+    one, two = parse(text).accounts
+    assert one.price == {"": Price.parse("1 credits/job")}
+    assert one.budget == (Budget.parse("500 credits/day"),)
+    assert two.price == {"sync-3": Price.parse("3 usd/min")}
+    assert two.budget == (Budget.parse("25usd"), Budget.parse("90 minutes"))
+    assert Account("sync", api_key="x", budget=None).budget == ()  # type: ignore[arg-type]
+
+
 def test_everything_but_the_key_has_a_default() -> None:
     (account,) = parse('[accounts.sync]\napi_key = "x"').accounts
     assert account == Account("sync", api_key="x")
@@ -104,6 +125,14 @@ def test_a_key_shows_nowhere() -> None:
         ("[accounts.sync]\npolling = 5", r"accounts\.sync\.polling: must be a table"),
         ('[downloads]\nstall = "x"\n[accounts.sync]', r"downloads\.stall: x is not a duration"),
         ("[downloads]\nretries = 3\n[accounts.sync]", "downloads: unknown name 'retries'; known are concurrency"),
+        ('[accounts.sync]\nprice = "cheap"', r"accounts\.sync\.price: cheap is not a price; write it as '0\.05 usd/s'"),
+        ('[accounts.sync.price]\nsync-3 = "5"', r"accounts\.sync\.price\.sync-3: 5 is not a price"),
+        ("[accounts.sync]\nprice = 5", r"accounts\.sync\.price: 5 is not a price"),
+        ('[accounts.sync]\nbudget = "lots"', r"accounts\.sync\.budget: lots is not a budget; write it as '25usd'"),
+        ("[accounts.sync]\nbudget = 25", r"accounts\.sync\.budget: 25 is not a budget; write it as"),
+        ('[accounts.sync]\nbudget = ["25usd", ""]', r"accounts\.sync\.budget: nothing is not a budget; write it as"),
+        ('[accounts.sync]\nbudget = "5 beans/day"', r"accounts\.sync\.budget: 5 beans/day: 'beans' is no unit; known are"),
+        ("[accounts.sync.budget]\nusd = 25", r"accounts\.sync\.budget: .* is not a budget"),
         ('[accounts.sync]\napi_key = "$NO_SUCH"', r"accounts\.sync\.api_key reads the environment variable NO_SUCH"),
     ],
 )
