@@ -31,6 +31,7 @@ class Intent:
         digest: of the inputs sent, for a vendor that is asked by inputs.
         claim: what this create pays for, where that may be paid for once only over all tasks of the account.
         saved: what the provider wants to find again when it looks for a lost create.
+        batch: names the request, where it starts many jobs at once.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Intent:
     digest: str = ""
     claim: str = ""
     saved: Handle | None = None
+    batch: str = ""
 
 
 @frozen(kw_only=True)
@@ -103,6 +105,7 @@ class TaskRow:
         tries: how often its result was fetched in vain.
         preview: path of the preview on disk, for a job that makes one first.
         price: what an attempt costs at most, as far as known.
+        mode: ``batch`` for a task that waits to be created together with others.
         leg: which of the job's accounts has it, from 0; ``behind`` how many attempts were made at those before.
         charge: of the present attempt.
     """
@@ -135,6 +138,7 @@ class TaskRow:
     vendor_says: str | None = None
     since: float | None = None
     tries: int = 0
+    mode: str = ""
     leg: int = 0
     behind: int = 0
     preview: str | None = None

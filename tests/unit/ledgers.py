@@ -218,6 +218,7 @@ intents = every(
     ended=optional(times),
     digest=words,
     claim=words,
+    batch=words,
     saved=optional(vendor_objects),
 )
 seats = every(Seat, id=words, pool=words, account=words, task=words, opened=times, until=times)
@@ -254,6 +255,9 @@ rows = every(
     vendor_says=optional(anything_said),
     since=optional(times),
     tries=st.integers(0, 9),
+    leg=st.integers(0, 3),
+    behind=st.integers(0, 3),
+    mode=st.sampled_from(["", "batch"]),
     timings=st.builds(Timings, **{name: optional(times) for name in fields_dict(Timings)}),
 )
 events = every(

@@ -17,7 +17,7 @@ from viseme.codec import dumps
 from viseme.engine.transport import Content
 from viseme.engine.world import Disk, World
 from viseme.errors import Kind, quote
-from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, Verdict
+from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, TextPart, Verdict
 
 __all__ = ["FileContent", "Rendered", "Sent", "render"]
 
@@ -184,17 +184,21 @@ def _refused(message: str) -> Refused:
 # -- multipart -----------------------------------------------------------------------------------------------------
 
 
-async def _multipart(world: World, parts: Sequence[tuple[str, str | FilePart]], sent: Sent | None) -> Rendered:
+async def _multipart(
+    world: World, parts: Sequence[tuple[str, str | TextPart | FilePart]], sent: Sent | None
+) -> Rendered:
     boundary = f"viseme-{world.new_id()}"
     framed: list[bytes | FilePart] = []
     for name, value in parts:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
+        if isinstance(value, str):
+            framed.append(f"{head}\r\n\r\n{value}\r\n".encode())
+            continue
+        head += f'; filename="{_quoted(value.name)}"\r\nContent-Type: {value.content_type}\r\n\r\n'
         if isinstance(value, FilePart):
             await _check(world, value)
-            head += f'; filename="{_quoted(value.name)}"\r\nContent-Type: {value.content_type}\r\n\r\n'
-            framed += [head.encode("utf-8", "replace"), value, b"\r\n"]
-        else:
-            framed.append(f"{head}\r\n\r\n{value}\r\n".encode())
+        framed += [head.encode("utf-8", "replace"), value if isinstance(value, FilePart) else value.text.encode()]
+        framed.append(b"\r\n")
     framed.append(f"--{boundary}--\r\n".encode())
     return Rendered(
         headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},

@@ -256,6 +256,8 @@ def _intent_body(value: Intent) -> dict[str, Any]:
         body["digest"] = value.digest
     if value.claim:
         body["claim"] = value.claim
+    if value.batch:
+        body["batch"] = value.batch
     if value.saved is not None:
         body["saved"] = value.saved
     return body

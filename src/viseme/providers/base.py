@@ -19,7 +19,7 @@ from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job, is_url
 from viseme.keys import FileStamp
 from viseme.providers.meanings import in_words_of
-from viseme.providers.sheet import Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
+from viseme.providers.sheet import Batch, Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
 from viseme.providers.steps import (
     Base64Of,
     Body,
@@ -35,6 +35,7 @@ from viseme.providers.steps import (
     Role,
     Save,
     Step,
+    TextPart,
     http_kind,
     retry_after,
 )
@@ -45,6 +46,7 @@ from viseme.providers.verdicts import (
     Blame,
     Finding,
     Found,
+    Member,
     Observation,
     Refused,
     Seen,
@@ -60,6 +62,7 @@ __all__ = [
     "Accepted",
     "Answer",
     "Base64Of",
+    "Batch",
     "Blame",
     "Body",
     "Credential",
@@ -70,6 +73,7 @@ __all__ = [
     "Form",
     "Found",
     "Limits",
+    "Member",
     "Model",
     "Multipart",
     "NoOptions",
@@ -87,6 +91,7 @@ __all__ = [
     "Seen",
     "Sheet",
     "Step",
+    "TextPart",
     "Undecided",
     "Uploaded",
     "Verdict",
@@ -320,6 +325,20 @@ class Provider(ABC):
         Args:
             handles: of the stages before this one, by stage, and of media handed over, by the job's field.
         """
+
+    def create_many(self, members: Sequence[Member]) -> Flow[Mapping[str, Accepted]]:
+        """Start many jobs with one paid request, after a rehearsal that costs nothing; by the intents' ``id``.
+
+        Where the vendor blames one of them, the refusal's verdict counts it in ``line``.
+
+        Args:
+            members: as many as ``sheet.batch`` allows.
+        """
+        raise TypeError(f"{self.name} has no batches")
+
+    def batch_bytes(self, member: Member) -> int:
+        """What a job adds to the size of its batch."""
+        return 0
 
     @abstractmethod
     def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:

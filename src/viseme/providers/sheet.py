@@ -10,7 +10,7 @@ from attrs import field, frozen
 from viseme.money import Price
 from viseme.units import Rate
 
-__all__ = ["Limits", "Model", "NoOptions", "NoSettings", "Price", "Safety", "Sheet"]
+__all__ = ["Batch", "Limits", "Model", "NoOptions", "NoSettings", "Price", "Safety", "Sheet"]
 
 
 class Safety(StrEnum):
@@ -69,6 +69,24 @@ class Model:
 
 
 @frozen(kw_only=True)
+class Batch:
+    """What a vendor takes of many jobs in one request.
+
+    Attributes:
+        least: how many jobs at least; ``most`` how many at most.
+        bytes: the largest request.
+        seconds: the longest medium of a job.
+        turnaround: seconds within which the vendor wants to be done.
+    """
+
+    least: int
+    most: int
+    bytes: int
+    seconds: float | None
+    turnaround: float
+
+
+@frozen(kw_only=True)
 class Sheet:
     """What a vendor can do, as far as the engine has to know. Sources stand where each provider fills it in.
 
@@ -90,6 +108,7 @@ class Sheet:
         local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
         page_hosts: hosts whose pages the vendor finds the medium on (``youtube.com``); elsewhere a page is no medium.
         free_stages: stages that cost nothing: no seat, no intent, and a lost reply is no matter.
+        batch: how many jobs one request may start, beside the seats; None where there are no batches.
         settle: seconds for which a lost create is asked after before the user's rule decides.
         deadline: seconds that a task may take in all before it is parked, used where the account states none.
     """
@@ -111,6 +130,7 @@ class Sheet:
     local_files: bool = False
     page_hosts: frozenset[str] = frozenset()
     free_stages: frozenset[str] = frozenset()
+    batch: Batch | None = None
     settle: float = 30.0
     deadline: float = 7200.0
 

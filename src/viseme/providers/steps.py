@@ -27,6 +27,7 @@ __all__ = [
     "Role",
     "Save",
     "Step",
+    "TextPart",
     "http_kind",
     "retry_after",
 ]
@@ -73,11 +74,20 @@ class Base64Of:
     file: FilePart
 
 
+@frozen(kw_only=True)
+class TextPart:
+    """Text that goes as if it were a file."""
+
+    text: str
+    name: str
+    content_type: str
+
+
 @frozen
 class Multipart:
     """A ``multipart/form-data`` body: names with text or a file, in order."""
 
-    parts: tuple[tuple[str, str | FilePart], ...]
+    parts: tuple[tuple[str, str | TextPart | FilePart], ...]
 
 
 @frozen

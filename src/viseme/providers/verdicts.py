@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
 from attrs import frozen
 
-from viseme.attempts import Handle
+from viseme.attempts import Handle, Intent
 from viseme.errors import Kind, VisemeError
+from viseme.jobs import Job
 from viseme.results import Artifact, Cost, Reason
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Blame",
     "Finding",
     "Found",
+    "Member",
     "Observation",
     "Refused",
     "Seen",
@@ -41,6 +44,8 @@ class Verdict:
         charged: whether a charge is likely all the same.
         handle: the job that the vendor names in its refusal, if it does.
         limit: the limit that the vendor names (jobs under way), if it does.
+        line: which of the members of a batch is to blame, from 1, if the vendor says.
+        park: of a create: its job alone is kept for a later run, for this reason, and the account goes on.
     """
 
     kind: Kind
@@ -51,6 +56,8 @@ class Verdict:
     charged: bool = False
     handle: Handle | None = None
     limit: int | None = None
+    line: int | None = None
+    park: Reason | None = None
 
 
 class Refused(VisemeError):
@@ -116,6 +123,15 @@ class Accepted:
 
 
 @frozen(kw_only=True)
+class Member:
+    """One job of a batch; ``handles`` as for a create of its own."""
+
+    job: Job
+    intent: Intent
+    handles: Mapping[str, Handle]
+
+
+@frozen(kw_only=True)
 class Uploaded:
     """A medium was handed over. ``handle`` is what the vendor calls it; ``create`` gets it under the job's field.
 
@@ -144,9 +160,10 @@ class Absent:
 
 @frozen(kw_only=True)
 class Undecided:
-    """Nothing was found, and that proves nothing."""
+    """Nothing was found, and that proves nothing; ``again`` tells whether asking again soon may help."""
 
     message: str
+    again: bool = True
 
 
 Finding = Found | Absent | Undecided

@@ -24,7 +24,7 @@ from viseme.engine.lifecycle.signals import (
 from viseme.engine.world import World
 from viseme.errors import Kind
 from viseme.ledger.base import Ledger
-from viseme.providers.base import Absent, Accepted, Found, Refused, Request, Safety, Undecided, Verdict
+from viseme.providers.base import Absent, Accepted, Finding, Found, Refused, Request, Safety, Undecided, Verdict
 from viseme.results import State
 
 __all__ = ["Reconciler"]
@@ -104,14 +104,14 @@ class Reconciler:
             await hold.take(Lost(Verdict(kind=Kind.FATE_UNKNOWN, message=message, blame="network", charged=True)))
         if self._replays(intent):
             await self._ask(hold, intent, "replay")
-        elif self.desk.provider.sheet.safety is Safety.CORRELATE:
+        elif intent.batch or self.desk.provider.sheet.safety is Safety.CORRELATE:
             await self._ask(hold, intent, "lookup")
         if hold.row.state is State.RECONCILING:
             await hold.take(Unsettled(self._open_question(hold)))
 
     def _replays(self, intent: Intent) -> bool:
         sheet = self.desk.provider.sheet
-        return sheet.safety is Safety.REPLAY and self.world.now() - intent.at < sheet.replay_lifetime
+        return not intent.batch and sheet.safety is Safety.REPLAY and self.world.now() - intent.at < sheet.replay_lifetime
 
     def _open_question(self, hold: Hold) -> str:
         lost = hold.row.failure.message if hold.row.failure else "the reply was lost"
@@ -129,11 +129,15 @@ class Reconciler:
         while hold.row.state is State.RECONCILING:
             if method == "replay":
                 await self._replay(hold, intent)
-            elif await self._lookup(hold, intent):
-                now = self.world.monotonic()
-                absent_since = now if absent_since is None else absent_since
-                if now - absent_since >= _APART:
-                    await hold.take(Proved())
+            else:
+                finding = await self._lookup(hold, intent)
+                if isinstance(finding, Undecided) and not finding.again:
+                    return
+                if isinstance(finding, Absent) and self.desk.provider.sheet.complete:
+                    now = self.world.monotonic()
+                    absent_since = now if absent_since is None else absent_since
+                    if now - absent_since >= _APART:
+                        await hold.take(Proved())
             left = began + self.desk.provider.sheet.settle - self.world.monotonic()
             if hold.row.state is not State.RECONCILING or left <= 0:
                 return
@@ -166,8 +170,8 @@ class Reconciler:
                 self.desk.opened()
         self._shields.discard(shield)
 
-    async def _lookup(self, hold: Hold, intent: Intent) -> bool:
-        """Look the create up; True if the vendor proves that it was never carried out."""
+    async def _lookup(self, hold: Hold, intent: Intent) -> Finding:
+        """Look the create up, and take what is found."""
         try:
             flow = self.desk.provider.reconcile(hold.row.job, intent, self.world.now())
             finding = await self.desk.courier.run(flow, tries=2)
@@ -175,7 +179,7 @@ class Reconciler:
             finding = Undecided(message=refusal.verdict.message)
         if isinstance(finding, Found):
             await self._adopt(hold, intent, finding)
-        return isinstance(finding, Absent) and self.desk.provider.sheet.complete
+        return finding
 
     async def _adopt(self, hold: Hold, intent: Intent, found: Found) -> None:
         """Take what was found, unless it is older than the create, or another task's."""

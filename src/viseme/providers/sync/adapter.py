@@ -15,8 +15,10 @@ from viseme.providers.base import (
     Accepted,
     Credential,
     FilePart,
+    Finding,
     Flow,
     Limits,
+    Member,
     Model,
     Observation,
     Outcome,
@@ -33,6 +35,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.media import Slot, deliver, file_handle, slot, stored
 from viseme.providers.reading import encode, entry, identifier, listing, number, said
+from viseme.providers.sync import batch
 from viseme.providers.sync.checks import check
 from viseme.providers.sync.options import SyncOptions
 from viseme.providers.sync.replies import observe, refusal
@@ -143,6 +146,7 @@ class Sync(Provider):
         every=10.0,
         result_lifetime=7 * 24 * 3600.0,
         local_files=True,
+        batch=batch.BATCH,
     )
 
     def __init__(self, account: Account) -> None:
@@ -235,6 +239,21 @@ class Sync(Provider):
             raise Refused(self._without_id(found))
         return Accepted(handle={"id": name}, observation=observe(found, self.sheet.models))
 
+    def create_many(self, members: Sequence[Member]) -> Flow[Mapping[str, Accepted]]:
+        return (yield from batch.send(self.base, {member.intent.id: self._record(member) for member in members}))
+
+    def batch_bytes(self, member: Member) -> int:
+        return len(self._record(member))
+
+    def _record(self, member: Member) -> bytes:
+        model = member.intent.model or self.model(member.job).name
+        body = create_body(member.job, model, self.options(member.job), member.handles)
+        return batch.record(member.intent, body)
+
+    def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
+        """Look for the job in the account's batches; a create of its own is settled by its key instead."""
+        return (yield from batch.find(self.base, intent))
+
     def _without_id(self, found: Mapping[str, Any]) -> Verdict:
         words = quote(said(found) or "nothing that names it")
         return Verdict(
@@ -244,28 +263,43 @@ class Sync(Provider):
         )
 
     def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
+        if "batch" in handle and "generation" not in handle:
+            return (yield from self._look_in_batch(handle))
+        name = handle.get("generation") or handle["id"]
         # A held look cannot carry the progress, and is held for 1 to 10 s (sheet section 2.3).
         seconds = max(1, min(10, int(hold)))
         query = f"wait=true&timeout={seconds}" if hold > 0 else "include=progress"
         reply = yield Request(
             method="GET",
-            url=f"{self.base}/v2/generate/{encode(str(handle['id']))}?{query}",
+            url=f"{self.base}/v2/generate/{encode(str(name))}?{query}",
             classes=_READ,
             hold=seconds if hold > 0 else 0.0,
         )
         return observe(reply.object(), self.sheet.models, reply)
 
+    def _look_in_batch(self, handle: Handle) -> Flow[Observation]:
+        seen = yield from batch.look(self.base, str(handle["batch"]), [handle], self.sheet.models)
+        if str(handle["id"]) not in seen:
+            message = f"sync's batch {handle['batch']} is done, and its result does not name the job"
+            raise Refused(Verdict(kind=Kind.NOT_FOUND, message=message, charged=True))
+        return seen[str(handle["id"])]
+
     def poll_many(self, handles: Sequence[Handle]) -> Flow[Mapping[str, Observation]]:
-        wanted = [str(handle["id"]) for handle in handles]
+        seen: dict[str, Observation] = {}
+        members = [handle for handle in handles if "batch" in handle]
+        for name in dict.fromkeys(str(handle["batch"]) for handle in members):
+            its = [handle for handle in members if handle["batch"] == name]
+            seen.update((yield from batch.look(self.base, name, its, self.sheet.models)))
+        wanted = [str(handle["id"]) for handle in handles if "batch" not in handle]
         if not wanted:
-            return {}
+            return seen
         url = f"{self.base}/v2/generations?ids={','.join(map(encode, wanted))}"
         reply = yield Request(method="GET", url=url, classes=_READ)
         rows = listing(reply.json())
         if rows is None:
             raise Refused(Verdict(kind=Kind.PROTOCOL, message=f"{self.name} answered a list request without a list"))
         named = ((identifier(row.get("id")), row) for row in rows)
-        return {name: observe(row, self.sheet.models) for name, row in named if name in wanted}
+        return {**seen, **{name: observe(row, self.sheet.models) for name, row in named if name in wanted}}
 
     def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
         """The vendor's own estimate (sheet section 2.7), which counts 30 frames per second; else the price table's."""
@@ -289,6 +323,8 @@ class Sync(Provider):
     # -- reading replies -----------------------------------------------------------------------------------------
 
     def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
+        if batch.is_lines(request):
+            return batch.judge_lines(outcome)
         foreign = request.role is Role.FOREIGN
         return stored(self.name, outcome) if foreign else super().verdict(request, outcome)
 

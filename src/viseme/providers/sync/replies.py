@@ -122,6 +122,7 @@ def refusal(request: Request, reply: Reply) -> Verdict:
         charged=kind is Kind.FATE_UNKNOWN,
         handle={"id": generation} if generation is not None and kind is Kind.FATE_UNKNOWN else None,
         limit=_limit(found),
+        line=_line(found),
     )
 
 
@@ -157,6 +158,11 @@ def _wait(found: Mapping[str, Any], reply: Reply) -> float | None:
 def _limit(found: Mapping[str, Any]) -> int | None:
     limit = number(found.get("concurrencyLimit"))
     return int(limit) if limit is not None and 1 <= limit < 1e6 else None
+
+
+def _line(found: Mapping[str, Any]) -> int | None:
+    line = number(found.get("lineNumber"))  # of a batch's record (section 2.8)
+    return int(line) if line is not None and 1 <= line < 1e6 else None
 
 
 def _quoted(words: str, code: str | None) -> str:
