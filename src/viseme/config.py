@@ -315,7 +315,7 @@ def _placed(place: str, message: str) -> str:
     """``message`` with the table that it is about in front of its field."""
     if not place:
         return message
-    return f"{place}.{message}" if re.match(r"[\w\[\].]+(:| is missing)", message) else f"{place}: {message}"
+    return f"{place}.{message}" if re.match(r"[\w\[\]./-]+(:| is missing)", message) else f"{place}: {message}"
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
