@@ -43,7 +43,7 @@ def _text(value: object) -> str | None:
 
 def _route(value: object) -> str | tuple[str, ...] | None:
     """An account's name, or several in the order in which they are tried; text may name them with commas."""
-    several = value.split(",") if isinstance(value, str) else value
+    several = value.split(",") if isinstance(value, str) and value else value
     if several is None or not isinstance(several, (list, tuple)):
         return _text(several)
     given: list[object] = list(several)  # pyright: ignore[reportUnknownArgumentType]

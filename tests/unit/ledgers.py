@@ -186,7 +186,12 @@ jobs = st.builds(
     speeches,
     st.fixed_dictionaries(
         {"options": objects(), "metadata": objects(), "priority": st.integers()},
-        optional={"account": words, "model": words, "key": words, "output": st.just("a/b.mp4")},
+        optional={
+            "account": st.sampled_from(["sync", "", "a b", ("sync", "jogg")]),
+            "model": words,
+            "key": words,
+            "output": st.just("a/b.mp4"),
+        },
     ),
 )
 billionths = st.integers(0, 2**63 - 1).map(lambda number: Decimal(number).scaleb(-9))
