@@ -72,6 +72,9 @@ def run(
         list[str] | None,
         typer.Option("--redo", metavar="KEY", help="Create and pay for this job anew, whatever became of it."),
     ] = None,
+    no_preflight: Annotated[
+        bool, typer.Option("--no-preflight", help="Do not look at the media before the first job is created.")
+    ] = False,
     wait: Wait = False,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +88,36 @@ def run(
 
         sitting = Sitting(out=out, config=config, ledger=ledger, events=events, wait=wait, quiet=quiet)
         again = Again(retry_failed=retry_failed, redo=tuple(redo or ()))
-        return run(manifest, sitting, account=account, skip_invalid=skip_invalid, again=again)
+        return run(
+            manifest,
+            sitting,
+            account=account,
+            skip_invalid=skip_invalid,
+            again=again,
+            preflight=not no_preflight,
+        )
+
+    finish(command)
+
+
+@app.command()
+def check(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A .jsonl or .csv file, or - for JSON lines.")],
+    config: ConfigFile = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="The account of rows that name none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look for what is wrong with a manifest and its media; sends nothing that costs.
+
+    Status: 0 every row can be run (there may be warnings), 2 some cannot, or the command or configuration is wrong.
+    """
+
+    def command() -> int:
+        from viseme.cli.check import check
+
+        return check(manifest, config=config, account=account, as_json=as_json)
 
     finish(command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -20,9 +21,11 @@ from viseme.results import State
 if TYPE_CHECKING:
     from viseme.cli.live import LiveView
 
-__all__ = ["Progress"]
+__all__ = ["Counting", "Progress", "on_terminal"]
 
 _EVERY = 0.5
+_WARNINGS = 10
+"""How many warnings about media are said in words."""
 _WINDOW = 60.0
 """Jobs per minute are counted over so many seconds."""
 
@@ -45,6 +48,7 @@ class Progress:
     _view: LiveView | None = None
     _finished: bool = False
     _told: int = 0
+    _warned: int = 0
     _ended: dict[str, deque[tuple[float, int]]] = field(factory=dict[str, "deque[tuple[float, int]]"])
 
     def say(self, sentence: str) -> None:
@@ -75,6 +79,7 @@ class Progress:
                 await self._wake.wait()
             self._wake = Event()
         self._tell_problems(run)
+        self._tell_warnings(run, last=True)
         await self.close()
 
     async def close(self) -> None:
@@ -91,8 +96,19 @@ class Progress:
                 self.insist(str(problem))
             self._told = len(run.problems)
 
+    def _tell_warnings(self, run: Run, *, last: bool = False) -> None:
+        """Say what may be wrong with media: the first of it in words, and in the end how much more there is."""
+        for problem in run.warnings[self._warned : _WARNINGS]:
+            self.say(f"warning: {problem}")
+            self._warned += 1
+        rest = run.warned - _WARNINGS
+        if last and rest > 0:
+            more = "1 more warning" if rest == 1 else f"{rest} more warnings"
+            self.say(f"{more} about media; `viseme check` shows them all")
+
     async def _tell(self, run: Run) -> None:
         self._tell_problems(run)
+        self._tell_warnings(run)
         await self._flush()
         if self._view is not None:
             view, rows, heading = self._view, await self._standing(run), _heading(run)
@@ -152,7 +168,35 @@ def _view() -> LiveView:
 def _heading(run: Run) -> str:
     tally = run.tally
     replayed = f", {tally.replayed} of them before this run" if tally.replayed else ""
+    looked, all_of_them = run.looked_at
+    if looked < all_of_them:
+        replayed += f"; checking media {looked}/{all_of_them}"
     return f"{tally.ended} of {tally.total} jobs have ended{replayed}"
+
+
+@define
+class Counting:
+    """A count on a terminal's last line, for a command without a batch; says nothing elsewhere."""
+
+    what: str
+    _live: bool = field(factory=lambda: on_terminal())
+    _said: float = 0.0
+
+    def show(self, number: int) -> None:
+        """Show how far it is, twice a second at most."""
+        if self._live and time.monotonic() - self._said >= _EVERY:
+            self._said = time.monotonic()
+            _write(f"\r{self.what} {number}")
+
+    def clear(self) -> None:
+        """Take it away."""
+        if self._live and self._said:
+            _write("\r\x1b[K")
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
+        write_all(sys.stderr.fileno(), text.encode(errors="replace"))
 
 
 def _print(sentences: list[str]) -> None:

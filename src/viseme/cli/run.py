@@ -76,6 +76,7 @@ def run(
     account: str | None,
     skip_invalid: bool,
     again: Again,
+    preflight: bool = True,
 ) -> int:
     """Run a manifest, or go on with it."""
     config = load_config(sitting.config)
@@ -90,6 +91,7 @@ def run(
             skip_invalid=skip_invalid,
             retry_failed=again.retry_failed,
             redo=again.redo,
+            preflight=preflight,
         )
 
     async def main() -> Outcome:

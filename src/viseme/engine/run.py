@@ -341,7 +341,7 @@ class Run:
 
     async def _begin(self) -> None:
         """The whole source was read: let its tasks be seen, or refuse it all."""
-        if self._sieve is not None and not self.problems:
+        if self._sieve is not None:
             self.problems += await self._sieve.rest()
         if self.problems and not self._skip_invalid:
             problems = sorted(self.problems, key=lambda problem: problem.line or 0)

@@ -85,7 +85,7 @@ def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: floa
     for medium in media:
         if _is_page(medium):
             continue
-        wrong = list(_unreadable(medium, now)) or [*_streams(medium), *_limits(medium), *_doubts(medium)]
+        wrong = list(_unreadable(medium, now)) or list(_streams(medium)) or [*_limits(medium), *_doubts(medium)]
         found += [*wrong, *(() if any(flaw.certain for flaw in wrong) else _expiry(medium, now, took))]
     return found + list(_cut(job, provider, facts))
 
