@@ -1,0 +1,1 @@
+"""Money: budgets kept, jobs priced."""

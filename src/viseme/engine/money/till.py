@@ -1,0 +1,132 @@
+"""The till: every purse that a create has to be paid from, and what becomes of it as tasks move on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.config import Account
+from viseme.engine.money.purse import Purse, Room
+from viseme.errors import ConfigError
+from viseme.money import Budget, Charge, Spending
+from viseme.results import ENDED
+
+__all__ = ["Till", "day_of", "next_day", "parsed"]
+
+
+def day_of(now: float) -> str:
+    """The UTC day of a moment, like ``2026-11-21``."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+
+
+def next_day(now: float) -> float:
+    """When the next UTC day begins, UTC seconds."""
+    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=1)).timestamp()
+
+
+@define(eq=False)
+class Till:
+    """The purse of the whole ledger and that of each pool; a charge is taken from both or from none.
+
+    Attributes:
+        whole: of ``--budget``.
+        pools: by name.
+    """
+
+    whole: Purse = field(factory=lambda: Purse((), "the run"))
+    pools: Mapping[str, Purse] = field(factory=dict[str, Purse])
+
+    def purses(self, pool: str) -> list[Purse]:
+        """The purses that a pool's creates are paid from."""
+        return [purse for purse in (self.whole, self.pools.get(pool)) if purse]
+
+    def budgets(self, pool: str) -> list[Budget]:
+        """What limits a pool's spending."""
+        return [budget for purse in self.purses(pool) for budget in purse.budgets]
+
+    def load(self, spending: Iterable[Spending]) -> None:
+        """Count what earlier runs took."""
+        for spent in spending:
+            for purse in self.purses(spent.pool):
+                purse.load([spent])
+
+    def on_change(self, pool: str, function: Callable[[], None]) -> None:
+        """Call a function whenever a pool's creates may have room that they had not before."""
+        for purse in self.purses(pool):
+            purse.on_change(function)
+
+    def reserve(self, charge: Charge) -> Room:
+        """Set a charge aside in every purse, if it fits in all of them."""
+        purses = self.purses(charge.pool)
+        rooms = [purse.room(charge) for purse in purses]
+        if Room.NEVER in rooms:
+            return Room.NEVER
+        if Room.WAITS in rooms:
+            return Room.WAITS
+        for purse in purses:
+            purse.reserve(charge)
+        return Room.FITS
+
+    def refund(self, charge: Charge) -> None:
+        """What was set aside came to nothing."""
+        for purse in self.purses(charge.pool):
+            purse.refund(charge)
+
+    def short(self, charge: Charge) -> str:
+        """Why a charge does not fit, in words and figures."""
+        return next((told for purse in self.purses(charge.pool) if (told := purse.short(charge))), "")
+
+    def follow(self, row: TaskRow, before: Charge | None, after: Charge | None) -> None:
+        """A task has moved.
+
+        Args:
+            before: its charge that ended with this step, if one did.
+            after: what became of that charge; None where it came to nothing.
+        """
+        if before is not None and after is None:
+            self.refund(before)
+        elif before is not None and after is not None:
+            for purse in self.purses(before.pool):
+                purse.settle(before, after)
+        held = row.charge
+        if held is None or held.state != "reserved":
+            return
+        over = row.parked is not None or row.state in ENDED
+        for purse in self.purses(held.pool):
+            if over:
+                purse.rest(held)
+            else:
+                purse.wake(held)
+
+    @classmethod
+    def of(cls, accounts: Iterable[Account], budget: Budget | None) -> Till:
+        """The till of these accounts."""
+        stated: dict[str, list[Budget]] = {}
+        for account in accounts:
+            stated.setdefault(account.pool, []).extend(account.budget)
+        pools = {
+            name: Purse(dict.fromkeys(budgets), f"{'the account' if _alone(name, accounts) else 'pool'} {name}")
+            for name, budgets in stated.items()
+            if budgets
+        }
+        return cls(Purse(() if budget is None else (budget,), "the whole ledger"), pools)
+
+
+def _alone(pool: str, accounts: Iterable[Account]) -> bool:
+    return [account.name for account in accounts if account.pool == pool] == [pool]
+
+
+def parsed(budget: str | Budget | None) -> Budget | None:
+    """A budget as it was given.
+
+    Raises:
+        ConfigError: it makes no sense.
+    """
+    try:
+        return Budget.parse(budget) if isinstance(budget, str) else budget
+    except ValueError as error:
+        raise ConfigError(f"budget: {error}") from None
