@@ -304,8 +304,10 @@ async def test_batches_are_listed_newest_first_between_two_dates_and_for_their_a
 
 
 async def test_the_result_is_a_redirect_to_a_link_that_ends() -> None:
-    async with house({"link_seconds": 60.0}) as client:
+    async with house({"link_seconds": 60.0}, clock=(clock := ManualClock())) as client:
         _, batch = await create(client, records(client))
+        await client.sandbox.settled()
+        clock.advance(61)
         url = (await ended(client, batch["id"]))["outputUrl"]
         assert url == f"{client.address}/sync/v2/batches/{batch['id']}/result"
         async with client.http.get(url, allow_redirects=False) as reply:
@@ -323,7 +325,7 @@ async def test_the_result_is_a_redirect_to_a_link_that_ends() -> None:
             await client.get(url)
         async with client.http.get(url, allow_redirects=False) as reply:
             link = reply.headers["Location"]
-        await client.sandbox.clock.sleep(61)
+        clock.advance(61)
         status, body, _ = await client.get(link)
         assert (status, b"expired" in body) == (403, True)
         assert all(row["key_digest"] is None for row in client.sandbox.log("sync", "batch_file"))

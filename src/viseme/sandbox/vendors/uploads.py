@@ -60,11 +60,11 @@ class Uploads:
         """The bytes of an upload as they come, counted in the log, with what was ordered to go wrong half way.
 
         Raises:
-            Dropped: The connection is to be reset in the middle of the body.
+            Dropped: The connection is to be reset in the middle of the body, or the customer has left.
         """
         half, slow = (call.request.content_length or 0) // 2, call.faulty(Fault.SLOW)
         late = slow is not None and slow.get("body", False)
-        async for chunk in chunks:
+        async for chunk in _while_connected(chunks):
             call.row.uploaded += len(chunk)
             yield chunk
             if call.row.uploaded < half:
@@ -127,6 +127,14 @@ def _append(file: Any, hasher: Hasher, chunk: bytes) -> None:
 def _discard(file: Any, path: Path) -> None:
     file.close()
     path.unlink(missing_ok=True)
+
+
+async def _while_connected(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except ConnectionError:
+        raise Dropped from None
 
 
 async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
