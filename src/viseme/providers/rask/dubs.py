@@ -27,7 +27,7 @@ from viseme.providers.rask.options import RaskOptions
 from viseme.providers.rask.refusals import about, nonsense
 from viseme.providers.rask.statuses import Phase, Project, ended_badly
 from viseme.providers.rask.values import whole
-from viseme.providers.reading import identifier, listing, moment, said
+from viseme.providers.reading import identifier, listing, said
 from viseme.results import Reason
 
 __all__ = ["create", "edited", "find", "generate", "generated", "look", "poll", "watch"]
@@ -86,7 +86,7 @@ def find(calls: Calls, key: str) -> Flow[Finding]:
         for row in rows:
             name = identifier(row.get("id"))
             if row.get("name") == key and name is not None:
-                return Found(handle={"id": name, "stage": "project"}, created=moment(row.get("created_at")))
+                return Found(handle={"id": name, "stage": "project"})  # no other create ever had the name
         offset += len(rows)
         total = whole(reply.object().get("total"))
         if not rows or (len(rows) < PAGE if total is None else offset >= total):
