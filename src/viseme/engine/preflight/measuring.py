@@ -105,7 +105,10 @@ def _cover(stream: Any) -> bool:
 def _codec(stream: Any) -> str | None:
     if stream is None:
         return None
-    return str(stream.codec_context.name) if stream.codec_context is not None else "unknown"
+    context = stream.codec_context
+    if context is None:
+        return "unknown"
+    return str(getattr(context.codec, "canonical_name", None) or context.name)  # the codec's name, not the decoder's
 
 
 def _seconds(container: Any) -> float | None:

@@ -142,7 +142,7 @@ def _refused(medium: _Medium, now: float) -> Flaw:
 
 def _expiry(medium: _Medium, now: float, took: float) -> Iterator[Flaw]:
     expires = medium.facts.expires
-    if expires is None or expires > now + took:
+    if expires is None or expires > now + took or medium.facts.reach is Reach.REFUSED:
         return
     left = f"expires at {_clock(expires)}" if expires > now else f"expired at {_clock(expires)} by its own words"
     yield medium.doubtful(
