@@ -13,6 +13,7 @@ import attrs
 import pytest
 from tests.integration.rask_customer import FULL, PROJECTS, RaskCustomer
 from tests.integration.sandbox_client import Customer
+from tests.support.driver import order, start
 from tests.support.sandboxes import Books, Stage, check_events, check_files, drained, result_lines, staged, until
 
 import viseme
@@ -110,8 +111,8 @@ async def test_a_local_file_is_sent_dubbed_and_lip_synced(tmp_path: Path) -> Non
         clip = tmp_path / "clip.mp4"
         async with home.person.base.http.get(f"{home.stage.base}/media/short.mp4") as reply:
             await asyncio.to_thread(clip.write_bytes, await reply.read())
-        books = await home.run(*(home.job(n, video=str(clip), language=tongue) for n, tongue in enumerate(("es", "fr"))))
-        good(books, 2)
+        jobs = [home.job(n, video=str(clip), language=tongue) for n, tongue in enumerate(("es", "fr"))]
+        good(await home.run(*jobs), 2)
         assert len(home.requests("upload")) == 1
         home.bought(projects=2, charged_runs=2, creates=2)
 
@@ -176,8 +177,8 @@ async def test_a_preview_comes_first_and_the_whole_follows(tmp_path: Path) -> No
         assert modes == [True, False]
         (line,) = result_lines(tmp_path / "out")
         assert Path(line["preview"]).name == f"{KEY}.preview.mp4"
-        assert Path(line["preview"]).exists()
         assert line["file"] != line["preview"]
+        assert await asyncio.to_thread(Path(line["preview"]).exists)
         served = {row["sha256"]: row["inputs"]["mode"] for row in home.stage.sandbox.results("rask")}
         assert served[line["sha256"]] == "full"
 
@@ -330,9 +331,9 @@ async def test_progress_tells_the_place_in_the_queue_and_then_the_share(tmp_path
     async with house(tmp_path, speed=50.0) as home:
         project = await home.person.ready()
         account = home.stage.account("rask", polling={"first": "2s", "every": "2s"})
-        async with asyncio.timeout(20), home.stage.scheduler(account) as scheduler:
-            async with scheduler.run([home.of_project(project)]) as run:
-                events = await drained(run)
+        job = home.of_project(project)
+        async with asyncio.timeout(20), home.stage.scheduler(account) as scheduler, scheduler.run([job]) as run:
+            events = await drained(run)
         shown = [event.data for event in events if event.type == "progress"]
         places = [data["queue_position"] for data in shown if data["status"] == "started"]
         assert {place for place in places if place is not None} <= {0, 1, 2, 3}
@@ -426,10 +427,23 @@ async def test_without_minutes_nothing_is_made_and_a_later_run_goes_on(tmp_path:
 async def test_a_run_that_is_stopped_anywhere_is_gone_on_with(tmp_path: Path, route: str) -> None:
     async with house(tmp_path) as home:
         account = home.stage.account("rask")
-        async with asyncio.timeout(30), home.stage.scheduler(account) as scheduler:
-            async with scheduler.run([home.job()]):
-                await until(lambda: home.requests(route))
+        async with asyncio.timeout(30), home.stage.scheduler(account) as scheduler, scheduler.run([home.job()]):
+            await until(lambda: home.requests(route))
         books = await home.stage.books()
         assert books.rows[KEY].parked is Reason.STOPPED
         good(await home.run(home.job()))
         home.bought(projects=1, charged_runs=1, creates=1)
+
+
+@pytest.mark.parametrize("route", ["link", "project", "dub", "face", "create", "poll"])
+async def test_a_process_that_is_killed_anywhere_pays_once(tmp_path: Path, route: str) -> None:
+    async with house(tmp_path, face_check="never") as home:
+        account = {"provider": "rask", "stale_grace": "20s"}
+        begun = await start(order(home.stage, 3, [account]))
+        try:
+            await until(lambda: home.requests(route))
+        finally:
+            begun.kill()
+            await begun.communicate()
+        good(await home.run(*(home.job(n) for n in range(3)), stale_grace="20s"), 3)
+        home.bought(projects=3, charged_runs=3, creates=3)
