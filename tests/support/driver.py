@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 from tests.support.sandboxes import QuickClock, Stage
 
-from viseme import Run
+from viseme import Job, Run
 from viseme.sandbox import Sandbox
 
 
@@ -44,7 +44,8 @@ async def main(told: dict[str, Any]) -> None:
     accounts = [stage.account(**account) for account in told["accounts"]]
     options = {"grace": told["grace"]} if "grace" in told else {}
     names = [account.name for account in accounts]
-    jobs = (stage.job(number, names[number % len(names)]) for number in range(told["count"]))
+    given = [Job(**job) for job in told.get("jobs", ())]
+    jobs = given or (stage.job(number, names[number % len(names)]) for number in range(told["count"]))
     async with stage.scheduler(*accounts, **options) as scheduler:
         print("open", flush=True)
         async with scheduler.run(jobs) as run:

@@ -27,6 +27,8 @@ from viseme.engine.lifecycle.signals import (
     Lost,
     Observed,
     Parks,
+    Prepared,
+    Prepares,
     Proved,
     Reconciles,
     Refound,
@@ -483,7 +485,6 @@ def test_a_parked_task_is_parked_once_and_keeps_the_newest_reason() -> None:
         (State.RECONCILING, Next.RECONCILE),
         (State.WAITING, Next.WATCH),
         (State.FETCHING, Next.FETCH),
-        (State.PREPARING, Next.NOTHING),
     ],
 )
 @pytest.mark.parametrize("parked", [None, Reason.STOPPED])
@@ -491,6 +492,44 @@ def test_a_task_that_is_taken_up_goes_on_where_it_stood(state: State, follows: N
     found = step(task(state, parked=parked, observed=NOW - 1), Resumed(7))
     assert (found.row.state, found.row.parked, found.row.run, found.next) == (state, None, 7, follows)
     assert (found.opens, found.closes, found.events) == (None, None, ())
+
+
+def test_a_task_that_was_taken_from_its_uploads_stands_in_line_again() -> None:
+    found = step(task(State.PREPARING, parked=Reason.STOPPED), Resumed(7))
+    assert (found.row.state, found.row.parked, found.next) == (State.QUEUED, None, Next.CREATE)
+
+
+# -- media that are handed over before the create --------------------------------------------------------------------
+
+MEDIA = {"video": {"asset": "a1"}}
+
+
+def test_media_are_handed_over_without_a_seat_and_the_task_stands_in_line_again() -> None:
+    preparing = step(task(), Prepares())
+    assert (preparing.row.state, told(preparing)) == (State.PREPARING, ["preparing"])
+    assert (preparing.opens, preparing.closes, preparing.next) == (None, None, Next.NOTHING)
+    ready = step(preparing.row, Prepared(MEDIA))
+    assert (ready.row.state, ready.row.inputs, told(ready)) == (State.QUEUED, MEDIA, [])
+    assert step(task(), Prepared(MEDIA)).row.inputs == MEDIA
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.WAITING, State.FETCHING, State.SUCCEEDED])
+def test_media_that_come_late_change_nothing(state: State) -> None:
+    assert advance(task(state), Prepared(MEDIA), Policy(), NOW) is None
+    assert advance(task(state), Prepares(), Policy(), NOW) is None
+
+
+def test_media_that_are_refused_take_no_seat_away_and_count_no_attempt() -> None:
+    preparing = task(State.PREPARING, attempt=1)
+    for kind, state in ((Kind.TRANSIENT, State.QUEUED), (Kind.INVALID, State.FAILED), (Kind.AUTH, State.QUEUED)):
+        found = step(preparing, Turned(verdict(kind)))
+        assert (found.row.state, found.row.attempt, found.closes) == (state, 1, None)
+    assert step(preparing, Called(None)).row.state is State.CANCELLED
+
+
+def test_a_further_attempt_asks_for_its_media_anew() -> None:
+    failed = task(State.FAILED, inputs=MEDIA)
+    assert step(failed, Reopened(7, create=True)).row.inputs == {}
 
 
 def test_a_task_parked_for_its_deadline_gets_a_new_one_and_others_keep_theirs() -> None:

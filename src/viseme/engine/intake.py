@@ -44,6 +44,8 @@ class Intake:
             self._check(name, job, alone=len(route) == 1)
         account = route[0]
         stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
+        for name in route:
+            self._check_files(self.providers[name], job, stamps)
         digest = inputs_digest(job, account if len(route) == 1 else route, stamps)
         key = job.key or digest[:32]
         if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
@@ -83,6 +85,12 @@ class Intake:
             raise JobInvalid(
                 f"at {account}: {error} (or leave {account} out of the job's accounts)", field=error.field
             ) from None
+
+    def _check_files(self, provider: Provider, job: Job, stamps: Mapping[str, FileStamp]) -> None:
+        for name in provider.handed_over(job):
+            stamp = stamps.get(getattr(job, name))
+            if stamp is not None:
+                provider.check_file(job, name, stamp)
 
     async def _stamps(self, job: Job) -> dict[str, FileStamp]:
         stamps: dict[str, FileStamp] = {}

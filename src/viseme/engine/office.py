@@ -17,6 +17,8 @@ from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.looking import Looker
 from viseme.engine.task import Why
+from viseme.engine.uploads.files import Digests
+from viseme.engine.uploads.uploads import Uploads
 from viseme.ledger.base import Ledger
 from viseme.results import State
 
@@ -53,6 +55,12 @@ class Office:
             until = self.desk.pool.rates.wait_until(("create", "post", "all"))
             utc = None if until is None else clock.now() + until - clock.monotonic()
             return Why(state=shown, gate="rate", until=utc, message="has its seat and waits for its place in the rate")
+        if shown is State.PREPARING:
+            message = f"its media are on the way to {self.desk.name}"
+            return Why(state=shown, gate="upload", until=None, message=message)
+        if shown is State.QUEUED and self.desk.stopped is None and self.creator.preparer.waits(row):
+            message = f"its media wait for their turn to be handed to {self.desk.name}"
+            return Why(state=shown, gate="upload", until=None, message=message)
         if shown is State.QUEUED:
             return Why(state=shown, **self.desk.gate())
         if shown is State.WAITING:
@@ -88,6 +96,7 @@ def open_office(
     *,
     ledger: Ledger,
     book: Book,
+    digests: Digests,
     group: TaskGroup,
     first_run: int,
     called_off: set[str],
@@ -100,8 +109,10 @@ def open_office(
     cadence = Cadence(sheet, polling)
     looker = Looker(world, book, desk, cadence, notice, keep_waiting)
     looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
-    creator = Creator(world, ledger, book, desk, first_run, called_off, notice, grace, keep_waiting)
+    uploads = Uploads(world, ledger, desk.provider, desk.courier, digests, group)
+    creator = Creator(world, ledger, book, desk, first_run, called_off, notice, uploads, grace, keep_waiting)
     office = Office(desk, creator, Reconciler(world, ledger, book, desk, group, grace), looker.hub)
     group.start_soon(creator.run, group)
+    group.start_soon(creator.preparer.run, group)
     group.start_soon(looker.hub.run)
     return office

@@ -30,6 +30,7 @@ from viseme.engine.run import Jobs, Run, other_inputs
 from viseme.engine.task import Task
 from viseme.engine.transport import Transport
 from viseme.engine.uncut import uncut
+from viseme.engine.uploads.files import Digests
 from viseme.engine.world import World, real_world
 from viseme.errors import ConfigError, SchedulerClosed, VisemeError, quote
 from viseme.jobs import Job
@@ -208,12 +209,14 @@ class Scheduler:
     def _open_offices(self, core: Core, transport: Transport, group: TaskGroup, number: int) -> None:
         pools = pools_of(core.world, list(self._providers.values()))
         offices: dict[str, Office] = {}
+        digests = Digests(core.world)
         for name, provider in self._providers.items():
             desk = Desk(core.world, provider.account, provider, pools[provider.account.pool], transport)
             offices[name] = open_office(
                 desk,
                 ledger=core.ledger,
                 book=core.book,
+                digests=digests,
                 group=group,
                 first_run=number,
                 called_off=core.called_off,

@@ -16,6 +16,8 @@ from viseme.engine.lifecycle.signals import (
     Lost,
     Observed,
     Parks,
+    Prepared,
+    Prepares,
     Proved,
     Reconciles,
     Refound,
@@ -102,6 +104,8 @@ _OPEN = frozenset(State) - ENDED
 _UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
 _BEFORE = _UNSETTLED | {State.QUEUED, State.PREPARING}
 _BELONGS: Mapping[type, frozenset[State]] = {
+    Prepares: frozenset({State.QUEUED}),
+    Prepared: frozenset({State.QUEUED, State.PREPARING}),
     Intended: _BEFORE,
     Taken: _BEFORE,
     Turned: _BEFORE,
@@ -131,6 +135,11 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     if row.state not in _BELONGS.get(type(signal), _OPEN):
         return None
     match signal:
+        case Prepares():
+            told = (EventType.PREPARING, {"account": row.account})
+            return Step(row=evolve(row, state=State.PREPARING), events=(told,))
+        case Prepared(inputs):
+            return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
         case Intended(intent, seat):
             return _intended(row, intent, seat)
         case Taken(accepted, free):
@@ -230,6 +239,8 @@ def _turned(row: TaskRow, signal: Turned, policy: Policy, now: float) -> Step:
     back = evolve(
         row, state=State.QUEUED, intent=intent or row.intent, failure=failure, attempt=_before_this_create(row)
     )
+    if verdict.park is not None:
+        return evolve(_parks(back, verdict.park, failure), intent=intent, closes=seat)
     if verdict.kind in BACK_IN_LINE:
         kind = EventType.RETRYING if verdict.kind is Kind.TRANSIENT else EventType.THROTTLED
         data = {"account": row.account, "gate": _gate(verdict.kind), "message": verdict.message, "until": None}
@@ -254,7 +265,7 @@ def _to_the_next(row: TaskRow, policy: Policy, failure: Failure | None) -> Step:
     """The job's next account is tried, as if it were the first."""
     account = policy.others[0]
     moved = evolve(
-        _anew(row), account=account, leg=row.leg + 1, behind=row.attempt, inputs={}, price=None, failure=failure
+        _anew(row), account=account, leg=row.leg + 1, behind=row.attempt, price=None, failure=failure
     )
     data = {"attempt": row.attempt + 1, "account": account, "error": None if failure is None else failure_data(failure)}
     return Step(row=moved, events=((EventType.RETRYING, data),), next=Next.CREATE, left=row.account)
@@ -369,6 +380,7 @@ def _anew(row: TaskRow) -> TaskRow:
         stage="",
         handle=None,
         handles={},
+        inputs={},
         outputs=(),
         observed=0.0,
         status=None,
@@ -442,9 +454,11 @@ def _idle(row: TaskRow) -> bool:
 def _resumed(row: TaskRow, run: int, now: float) -> Step:
     since = now if row.parked is Reason.DEADLINE else row.since
     if row.parked is Reason.NO_CREDIT and row.leg and row.state is State.QUEUED and not row.handles:
-        first = evolve(_anew(row), account=row.job.route[0], leg=0, behind=row.attempt, inputs={}, price=None)
+        first = evolve(_anew(row), account=row.job.route[0], leg=0, behind=row.attempt, price=None)
         return Step(row=evolve(first, run=run, parked=None), next=Next.CREATE, left=row.account)
-    row = evolve(row, run=run, parked=None, since=since, observed=0.0 if row.state is State.WAITING else row.observed)
+    state = State.QUEUED if row.state is State.PREPARING else row.state
+    observed = 0.0 if row.state is State.WAITING else row.observed
+    row = evolve(row, state=state, run=run, parked=None, since=since, observed=observed)
     follows = {
         State.QUEUED: Next.CREATE,
         State.CREATING: Next.RECONCILE,

@@ -14,15 +14,19 @@ from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.line import Line, seat_of, stage_of
-from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Taken, Turned
+from viseme.engine.lifecycle.preparing import Preparer
+from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
+from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Flow, Refused, Request, Verdict
-from viseme.results import Reason, State
+from viseme.results import ENDED, Reason, State
 
 __all__ = ["Creator"]
 
+_GONE = frozenset({Kind.NOT_FOUND, Kind.MEDIA_UNREACHABLE})
+"""Refusals that may mean that the vendor lost a medium that it was handed."""
 _UNREACHABLE = 600.0
 """An account that cannot be reached for so many seconds is given up for this run."""
 
@@ -66,6 +70,7 @@ class Creator:
         grace: how long a create that may have left is waited for when the run stops.
         called_off: ids of tasks that the user called off while they were held here.
         notice: called with a sentence that the user should read.
+        uploads: the media that the vendor has.
         keep_waiting: leave jobs in line while their account is in trouble, instead of parking them.
     """
 
@@ -76,6 +81,7 @@ class Creator:
     first_run: int
     called_off: set[str]
     notice: Callable[[str], None]
+    uploads: Uploads
     grace: float = 10.0
     keep_waiting: bool = False
     _wake: asyncio.Event = field(factory=asyncio.Event)
@@ -86,10 +92,24 @@ class Creator:
     _greeted: bool = False
     _shown_out: Stop | None = None
     """The last stop for which the tasks with other accounts were sent there."""
+    _renewed: set[str] = field(factory=set[str])
+    """Tasks whose media are handed over a second time, since the vendor did not find them."""
     line: Line = field(init=False)
+    preparer: Preparer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.line = Line(self.ledger, self.desk, self.first_run, self._out.keys(), self._wake.set)
+        self.preparer = Preparer(
+            self.world,
+            self.ledger,
+            self.book,
+            self.desk,
+            self.uploads,
+            self.first_run,
+            self.line.bring,
+            self.keep_waiting,
+        )
+        self.line.wanting = self.preparer.wanted
         self.desk.on_change(self._wake.set)
         self.desk.pool.seats.on_change(self._wake.set)
 
@@ -98,6 +118,7 @@ class Creator:
     def arrived(self, rank: Rank | None = None) -> None:
         """A queued task was added, or came back, with this rank (None: any)."""
         self.line.arrived(rank)
+        self.preparer.arrived(rank)
         if self.desk.worth_another_try():
             self.desk.reopen()
 
@@ -108,6 +129,11 @@ class Creator:
     def follow(self, row: TaskRow) -> None:
         """A task has moved."""
         self.line.follow(row)
+        self.preparer.follow(row)
+        if row.state in ENDED:
+            self._renewed.discard(row.id)
+            if row.failure is not None and row.failure.kind is Kind.MEDIA_UNREACHABLE:
+                self.uploads.forget_soon(row.inputs)
 
     def lost(self, row: TaskRow) -> None:
         """A task has gone to another account."""
@@ -117,11 +143,13 @@ class Creator:
         """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
         self._stopping = True
         self._wake.set()
+        self.preparer.stop()
         for task in self._out:
             self.withdraw(task)
 
     async def drained(self) -> None:
         """Wait until no create is under way."""
+        await self.preparer.drained()
         while self._out:
             self._drained.clear()
             await self._drained.wait()
@@ -137,6 +165,7 @@ class Creator:
 
     def withdraw(self, task: str) -> None:
         """A task was called off: if its create has not left, it will not; if it may have, its reply is waited for."""
+        self.preparer.withdraw(task)
         if task in self._out:
             self._out[task].withdraw(self.world.monotonic() + self.grace)
 
@@ -194,16 +223,26 @@ class Creator:
         try:
             with out.scope:
                 async with self.book.hold(row.id) as hold:
-                    if _in_line(hold.row) and not self._stopping:
+                    if _in_line(hold.row) and not self._stopping and await self._has_media(hold):
                         await self._attempt(hold, out)
         finally:
             self.desk.creating -= 1
             del self._out[row.id]
+            self.preparer.begun(row.id)
             self._drained.set()
             self.called_off.discard(row.id)
             if out.seat is not None:
                 self.desk.pool.seats.give_back(out.seat)
             self._wake.set()
+
+    async def _has_media(self, hold: Hold) -> bool:
+        """Whether the vendor has the task's media; what it calls them is on disk then."""
+        inputs = self.uploads.ready(hold.row)
+        if inputs is None:
+            return not self.preparer.wanted(hold.row)
+        if inputs != hold.row.inputs:
+            await hold.take(Prepared(inputs))
+        return True
 
     async def _attempt(self, hold: Hold, out: _Out) -> None:
         row = hold.row
@@ -289,11 +328,22 @@ class Creator:
             else:
                 await hold.take(Lost(verdict))
             return
+        if verdict.kind in _GONE and await self._renews(hold):
+            await hold.take(Turned(evolve(verdict, kind=Kind.TRANSIENT)))
+            return
         self._note(verdict)
         await hold.take(Turned(verdict, self.keep_waiting))
         trouble = ACCOUNT_TROUBLE.get(verdict.kind)
-        if trouble is not None:
+        if trouble is not None and verdict.park is None:
             self._stop_account(trouble, verdict)
+
+    async def _renews(self, hold: Hold) -> bool:
+        """Have media that the vendor does not find handed over once more, and given to nobody else as they are."""
+        news = await self.uploads.forget(hold.row.inputs)
+        if not news or hold.row.id in self._renewed or hold.row.handles:
+            return False
+        self._renewed.add(hold.row.id)
+        return True
 
     def _stop_account(self, reason: Reason, verdict: Verdict) -> None:
         self.desk.stop(reason, verdict)

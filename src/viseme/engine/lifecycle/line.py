@@ -45,6 +45,7 @@ class Line:
         first_run: tasks of older runs are left alone.
         under_way: ids of the tasks whose create is under way.
         changed: called when a create may have become possible.
+        wanting: whether a task has to wait for its media; it is brought once the vendor has them.
     """
 
     ledger: Ledger
@@ -52,6 +53,7 @@ class Line:
     first_run: int
     under_way: Collection[str]
     changed: Callable[[], None]
+    wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
     _front: deque[TaskRow] = field(factory=deque[TaskRow])
     _more: bool = True
     _after: Rank | None = None
@@ -62,6 +64,8 @@ class Line:
     """Between two stages, and in need of no further seat."""
     _unseated: list[_Place] = field(factory=list["_Place"])
     """Between two stages, and waiting for a seat."""
+    _brought: list[_Place] = field(factory=list["_Place"])
+    """Behind the reading, and ready now: the vendor has their media."""
     _tickets: count[int] = field(factory=count)
     _ahead: set[str] = field(factory=set[str])
     """Begun with a stage that costs nothing, and without a seat so far."""
@@ -83,6 +87,11 @@ class Line:
         """A task is done with one stage, and the next is to be created."""
         ready = self.free(row) or self.desk.pool.seats.holds(row.seat)
         heapq.heappush(self._between if ready else self._unseated, (rank_of(row), next(self._tickets), row))
+        self.changed()
+
+    def bring(self, row: TaskRow) -> None:
+        """A task whose media the vendor has takes its place."""
+        heapq.heappush(self._brought, (rank_of(row), next(self._tickets), row))
         self.changed()
 
     def follow(self, row: TaskRow) -> None:
@@ -108,7 +117,7 @@ class Line:
         """Whether a task stands in line."""
         if not self._front and self._more:
             await self._read()
-        return bool(self._front or self._between or self._unseated)
+        return bool(self._front or self._brought or self._between or self._unseated)
 
     async def next(self) -> TaskRow | None:
         """The task whose create may begin now, taken out of the line; None if there is none."""
@@ -119,9 +128,12 @@ class Line:
                 if row.id in self.under_way:
                     continue
                 return row
-            if not await self.anyone() or not self._front or not self._admits(self._front[0]):
+            first = self._first() if await self.anyone() else None
+            if first is None or not self._admits(first):
                 return None
-            row = self._front.popleft()
+            row = self._take_first()
+            if row.id in self.under_way or self.wanting(row):
+                continue
             name = self.desk.provider.exclusive(row.job)
             if name is not None and not self._turns.enter(name, row.id):
                 self._turns.wait(name, row)
@@ -129,6 +141,15 @@ class Line:
             if self.free(row):
                 self._ahead.add(row.id)
             return row
+
+    def _first(self) -> TaskRow | None:
+        if self._brought and (not self._front or self._brought[0][0] <= rank_of(self._front[0])):
+            return self._brought[0][2]
+        return self._front[0] if self._front else None
+
+    def _take_first(self) -> TaskRow:
+        brought = bool(self._brought) and self._first() is self._brought[0][2]
+        return heapq.heappop(self._brought)[2] if brought else self._front.popleft()
 
     def free(self, row: TaskRow) -> bool:
         """Whether the task's next stage costs nothing, and so needs no seat."""
@@ -158,6 +179,7 @@ class Line:
     def clear(self) -> None:
         """Forget all that stand in line; who still does arrives anew."""
         self._front.clear()
+        self._brought.clear()
         self._between.clear()
         self._unseated.clear()
         self._turns.clear()

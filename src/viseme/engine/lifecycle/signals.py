@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from viseme.attempts import Intent, Seat
+from viseme.attempts import Handle, Intent, Seat
 from viseme.errors import Failure
 from viseme.providers.base import Accepted, Answer, Found, Observation, Verdict
 from viseme.results import Reason
@@ -16,6 +16,8 @@ __all__ = [
     "Lost",
     "Observed",
     "Parks",
+    "Prepared",
+    "Prepares",
     "Proved",
     "Reconciles",
     "Refound",
@@ -28,6 +30,18 @@ __all__ = [
     "Unfetched",
     "Unsettled",
 ]
+
+
+@frozen
+class Prepares:
+    """The task's media are about to be handed over to the vendor."""
+
+
+@frozen
+class Prepared:
+    """The vendor has the task's media; ``inputs`` is what it calls them, by the job's field."""
+
+    inputs: dict[str, Handle]
 
 
 @frozen
@@ -151,7 +165,9 @@ class Reopened:
 
 
 Signal = (
-    Intended
+    Prepares
+    | Prepared
+    | Intended
     | Taken
     | Turned
     | Lost

@@ -1,0 +1,244 @@
+"""Has the media of queued tasks handed over before their creates, ahead of the line and without a seat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
+from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.line import rank_of
+from viseme.engine.lifecycle.signals import Parks, Prepared, Prepares, Turned
+from viseme.engine.uploads.uploads import Uploads
+from viseme.engine.world import World
+from viseme.errors import Failure, Kind
+from viseme.ledger.base import Ledger, Rank
+from viseme.providers.base import Refused, Verdict
+from viseme.results import Reason, State
+
+__all__ = ["Preparer"]
+
+_PAGE = 64
+_FIRST: Rank = (-(2**63), 0)
+_AT_ONCE = 8
+"""Tasks whose media are under way at one account; one until a first is accepted, so that a wrong key costs one
+request."""
+_AHEAD = 16
+"""So many tasks more than there are seats may stand ready."""
+_UNREACHABLE = 600.0
+"""A vendor that takes no media for so many seconds is left alone for this run."""
+
+
+@define(eq=False)
+class Preparer:
+    """Prepares the tasks of one account, in the order of the line.
+
+    Attributes:
+        first_run: tasks of older runs are left alone.
+        bring: called with a task whose media the vendor has, so that it is created in its turn.
+        keep_waiting: leave jobs in line while their account is in trouble, instead of parking them.
+    """
+
+    world: World
+    ledger: Ledger
+    book: Book
+    desk: Desk
+    uploads: Uploads
+    first_run: int
+    bring: Callable[[TaskRow], None]
+    keep_waiting: bool = False
+    _wake: asyncio.Event = field(factory=asyncio.Event)
+    _drained: asyncio.Event = field(factory=asyncio.Event)
+    _front: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
+    _more: bool = False
+    _after: Rank | None = None
+    """How far the line was read."""
+    _unseen: Rank | None = None
+    """The first of those that arrived since the line was last read on."""
+    _out: dict[str, anyio.CancelScope] = field(factory=dict[str, anyio.CancelScope])
+    _ahead: set[str] = field(factory=set[str])
+    """Brought, and not begun yet."""
+    _accepted: bool = False
+    _failures: int = 0
+    _quiet_until: float = 0.0
+    _unreached: float | None = None
+    _stopping: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.desk.on_change(self._wake.set)
+
+    # -- from outside ----------------------------------------------------------------------------------------------
+
+    def wanted(self, row: TaskRow) -> bool:
+        """Whether a task has to wait until its media are handed over; then it is brought once they are."""
+        if not self.waits(row):
+            return False
+        self._ahead.discard(row.id)
+        if row.id not in self._out and row.id not in self._front:
+            self._read_again(rank_of(row))
+        return True
+
+    def waits(self, row: TaskRow) -> bool:
+        """Whether a task waits until its media are handed over, asked by whoever only wants to know."""
+        return self.uploads.wanted(row) and self.uploads.ready(row) is None
+
+    def arrived(self, rank: Rank | None) -> None:
+        """A queued task was added, or came back, with this rank (None: any)."""
+        if self._more or self._after is not None:
+            self._read_again(rank)
+
+    def follow(self, row: TaskRow) -> None:
+        """A task has moved."""
+        if row.state is not State.QUEUED or row.parked is not None:
+            self.begun(row.id)
+
+    def begun(self, task: str) -> None:
+        """A task that was brought does not wait for its create any more."""
+        if task in self._ahead:
+            self._ahead.discard(task)
+            self._wake.set()
+
+    def withdraw(self, task: str) -> None:
+        """Break off what is handed over for one task; whoever else needs it still gets it."""
+        scope = self._out.get(task)
+        if scope is not None:
+            scope.cancel()
+
+    def stop(self) -> None:
+        """Break off all; a later run hands it over anew."""
+        self._stopping = True
+        self._wake.set()
+        for scope in self._out.values():
+            scope.cancel()
+
+    async def drained(self) -> None:
+        """Wait until nothing is being handed over."""
+        while self._out:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def run(self, group: TaskGroup) -> None:
+        """Prepare tasks until stopped."""
+        while not self._stopping:
+            row = await self._next() if self._may() else None
+            if row is None:
+                await self._wake.wait()
+                self._wake.clear()
+                continue
+            scope = self._out[row.id] = anyio.CancelScope()
+            group.start_soon(self._prepare, row.id, scope)
+
+    # -- the line --------------------------------------------------------------------------------------------------
+
+    def _may(self) -> bool:
+        opened = self._accepted or self.desk.accepted
+        return (
+            self.desk.stopped is None
+            and self.world.monotonic() >= self._quiet_until
+            and len(self._out) < (_AT_ONCE if opened else 1)
+            and len(self._out) + len(self._ahead) < self.desk.pool.seats.limit + _AHEAD
+        )
+
+    def _read_again(self, rank: Rank | None) -> None:
+        if rank is None or (self._after is not None and rank <= self._after):
+            self._after = None
+            self._front.clear()
+        first = _FIRST if rank is None else rank
+        self._unseen = first if self._unseen is None else min(self._unseen, first)
+        self._more = True
+        self._wake.set()
+
+    async def _next(self) -> TaskRow | None:
+        """The next task to prepare; those that need nothing handed over are left to the line, or brought to it."""
+        while self._front or self._more:
+            if not self._front:
+                await self._read()
+                continue
+            row = self._front.pop(next(iter(self._front)))
+            if not self.uploads.wanted(row) or row.id in self._out or row.id in self._ahead:
+                continue
+            if self.uploads.ready(row) is None:
+                return row
+            self._bring(row)
+            if not self._may():
+                return None
+        return None
+
+    async def _read(self) -> None:
+        self._more, self._unseen, after = False, None, self._after
+        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
+        after = rank_of(rows[-1]) if rows else after
+        if self._unseen is not None and after is not None and self._unseen <= after:
+            self._after = None  # it came into what was being read, perhaps too late to be seen there
+            return
+        self._after = after
+        self._more = self._more or len(rows) == _PAGE
+        self._front = {row.id: row for row in rows}
+
+    def _bring(self, row: TaskRow) -> None:
+        self._ahead.add(row.id)
+        self.bring(row)
+
+    # -- one task --------------------------------------------------------------------------------------------------
+
+    async def _prepare(self, task: str, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                async with self.book.hold(task) as hold:
+                    row = hold.row
+                    if row.state is State.QUEUED and not row.parked and row.account == self.desk.name:
+                        await self._hand_over(hold)
+        finally:
+            del self._out[task]
+            self._drained.set()
+            self._wake.set()
+
+    async def _hand_over(self, hold: Hold) -> None:
+        await hold.take(Prepares())
+        try:
+            inputs = await self.uploads.obtain(hold.row, partial(self._tell, hold.row))
+        except Refused as refusal:
+            await self._refused(hold, refusal.verdict)
+            return
+        self._accepted, self._failures, self._unreached = True, 0, None
+        if await hold.take(Prepared(inputs)) is not None:
+            self._bring(hold.row)
+
+    def _tell(self, row: TaskRow, name: str, percent: float) -> None:
+        data = {"status": f"uploading {name}", "progress": percent, "queue_position": None}
+        self.book.progress(row.id, row.key, row.run, row.seq, data)
+
+    async def _refused(self, hold: Hold, verdict: Verdict) -> None:
+        if verdict.kind in BACK_IN_LINE:
+            if self._rest(verdict):
+                failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
+                await hold.take(Parks(Reason.NEEDS_PERSON, failure))
+                return
+            await hold.take(Turned(verdict))
+            self._read_again(rank_of(hold.row))
+            return
+        await hold.take(Turned(verdict, self.keep_waiting))
+        trouble = ACCOUNT_TROUBLE.get(verdict.kind)
+        if trouble is not None:
+            self.desk.stop(trouble, verdict)
+            if self.keep_waiting:
+                self.desk.probe_later()
+
+    def _rest(self, verdict: Verdict) -> bool:
+        """Wait longer after each failure; True once that has lasted too long."""
+        now = self.world.monotonic()
+        self._failures += 1
+        backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
+        self._quiet_until = max(self._quiet_until, now + max(backoff, verdict.retry_after or 0.0))
+        self.world.call_at(self._quiet_until, self._wake.set)
+        if verdict.kind is not Kind.TRANSIENT:
+            return False
+        self._unreached = self._unreached if self._unreached is not None else now
+        return now - self._unreached > _UNREACHABLE
