@@ -18,7 +18,9 @@ from viseme.sandbox import samples
 __all__ = ["Host", "hosting", "make_clip", "make_film", "make_sound", "wide_film"]
 
 
-def make_film(path: Path, seconds: float = 2.0, *, sound: bool = True, faststart: bool = False, size: int = 160) -> Path:
+def make_film(
+    path: Path, seconds: float = 2.0, *, sound: bool = True, faststart: bool = False, size: int = 160
+) -> Path:
     """A film; its container is that of its name (mp4, mov, mkv, webm, avi, ts)."""
     options = {"movflags": "faststart"} if faststart else {}
     with av.open(str(path), "w", options=options) as clip:
