@@ -212,6 +212,13 @@ async def test_a_playlist_has_nobody_ask_for_what_it_names(inspector: Inspector,
     assert host.times("a.ts") == 0
 
 
+async def test_a_description_of_a_stream_is_not_opened(inspector: Inspector, host: Host) -> None:
+    session = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+    facts = await inspector.facts(host.put("x.sdp", session), private=True)
+    assert (facts.measured, facts.fault) == (False, None)
+    assert facts.doubt is not None
+
+
 async def test_a_film_that_breaks_off_is_a_fault_also_by_its_head_alone(
     inspector: Inspector, host: Host, tmp_path: Path
 ) -> None:
