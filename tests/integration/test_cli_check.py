@@ -126,6 +126,13 @@ async def test_local_clips_are_checked_too(tmp_path: Path) -> None:
         assert set(told) == {"2", "3"}
         assert f"torn.mp4' is cut off: {len(data) - 200} of at least {len(data)} bytes; give the clip" in told["2"]
         assert "text.mp4' is not media that FFmpeg can read; give the clip itself" in told["3"]
+        refused = await at.viseme("run", "jobs.jsonl")
+        assert refused.status == 2
+        assert "2 rows cannot be run, so nothing was started" in refused.err
+        assert asked(at) == 0
+        left = await at.viseme("run", "jobs.jsonl", "--skip-invalid")
+        assert left.status == 1
+        assert "1 job: 1 succeeded" in left.err
 
 
 async def test_a_run_is_refused_before_its_first_create(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import cast
 
 import pytest
 from rich.console import Console
 
-from viseme import Reason, State, Tally, Trouble
+from viseme import Reason, Run, State, Tally, Trouble
 from viseme.cli.live import LiveView, table_of
+from viseme.cli.progress import heading
 from viseme.cli.settings import places
 from viseme.cli.standing import Standing, clock, total
 from viseme.cli.summary import NEXT, Outcome, lines
@@ -47,6 +49,17 @@ def test_the_sum_of_accounts_is_ready_when_the_last_one_is() -> None:
     *_, last = console.export_text().splitlines()
     assert total([quick, slow]).in_flight == 20
     assert last.split() == ["all", "0", "20", "10", "2", "4", "610.0", "1:00"]
+
+
+def test_while_media_are_looked_at_the_heading_says_how_far_that_is() -> None:
+    class Looking:
+        tally = Tally(total=300)
+        looked_at = (120, 300)
+
+    run = cast("Run", Looking())
+    assert heading(run) == "0 of 300 jobs have ended; checking media 120/300"
+    Looking.looked_at, Looking.tally.succeeded, Looking.tally.replayed = (300, 300), 7, 2
+    assert heading(run) == "7 of 300 jobs have ended, 2 of them before this run"
 
 
 def test_the_live_view_draws_and_leaves_no_trace_but_what_was_said() -> None:

@@ -21,7 +21,7 @@ from viseme.results import State
 if TYPE_CHECKING:
     from viseme.cli.live import LiveView
 
-__all__ = ["Counting", "Progress", "on_terminal"]
+__all__ = ["Counting", "Progress", "heading", "on_terminal"]
 
 _EVERY = 0.5
 _WARNINGS = 10
@@ -111,8 +111,8 @@ class Progress:
         self._tell_warnings(run)
         await self._flush()
         if self._view is not None:
-            view, rows, heading = self._view, await self._standing(run), _heading(run)
-            await abandonable(lambda: view.show(rows, heading))
+            view, rows, title = self._view, await self._standing(run), heading(run)
+            await abandonable(lambda: view.show(rows, title))
 
     async def _flush(self) -> None:
         sentences, self._waiting = self._waiting, []
@@ -165,13 +165,12 @@ def _view() -> LiveView:
     return LiveView()
 
 
-def _heading(run: Run) -> str:
-    tally = run.tally
+def heading(run: Run) -> str:
+    """How far a run is, in a line."""
+    tally, (looked, known) = run.tally, run.looked_at
     replayed = f", {tally.replayed} of them before this run" if tally.replayed else ""
-    looked, all_of_them = run.looked_at
-    if looked < all_of_them:
-        replayed += f"; checking media {looked}/{all_of_them}"
-    return f"{tally.ended} of {tally.total} jobs have ended{replayed}"
+    looking = f"; checking media {looked}/{known}" if looked < known else ""
+    return f"{tally.ended} of {tally.total} jobs have ended{replayed}{looking}"
 
 
 @define

@@ -177,7 +177,7 @@ class Inspector:
         if page is not None:
             return evolve(facts, fault=f"is {page}, not the media itself")
         facts = evolve(facts, container=container_of(head))
-        found = await self._measured(pieces, link) if self.measuring else Measured()
+        found, fault = await self._measured(pieces, link)
         facts = evolve(
             facts,
             measured=found.opened,
@@ -188,7 +188,7 @@ class Inspector:
             video=found.video,
             audio=found.audio,
             picture=found.picture,
-            fault=await self.world.blocking(partial(torn, pieces)),
+            fault=fault,
         )
         if facts.fault is not None or found.opened or not self.measuring:
             return facts
@@ -196,9 +196,9 @@ class Inspector:
             return evolve(facts, fault="is not media that FFmpeg can read")
         return evolve(facts, doubt="could not be measured: FFmpeg does not know it by the part that was looked at")
 
-    async def _measured(self, pieces: Pieces, link: Link | None) -> Measured:
-        """Measure, fetching the pieces that FFmpeg asks for."""
-        found = await self._measure(pieces)
+    async def _measured(self, pieces: Pieces, link: Link | None) -> tuple[Measured, str | None]:
+        """Measure, fetching the pieces that FFmpeg asks for; and why the file is certainly not whole."""
+        found, fault = await self._measure(pieces)
         for size in _MORE:
             if found.complete or found.missed is None or link is None:
                 break
@@ -208,12 +208,15 @@ class Inspector:
             pieces.put(answer.start, answer.body)
             if not self._has(pieces, found.missed):
                 break
-            found = await self._measure(pieces)
-        return found
+            found, fault = await self._measure(pieces)
+        return found, fault
 
-    async def _measure(self, pieces: Pieces) -> Measured:
+    async def _measure(self, pieces: Pieces) -> tuple[Measured, str | None]:
+        def look() -> tuple[Measured, str | None]:
+            return measure(pieces) if self.measuring else Measured(), torn(pieces)
+
         async with self._threads:
-            return await self.world.blocking(partial(measure, pieces))
+            return await self.world.blocking(look)
 
     @staticmethod
     def _has(pieces: Pieces, offset: int) -> bool:

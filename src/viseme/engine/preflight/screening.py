@@ -27,10 +27,15 @@ NO_PYAV = (
 
 @define(eq=False)
 class Screening:
-    """Looks at the media of a batch of jobs."""
+    """Looks at the media of a batch of jobs.
+
+    Attributes:
+        looked: at the media of how many jobs so far.
+    """
 
     inspector: Inspector
     providers: Mapping[str, Provider]
+    looked: int = 0
     _ahead: Counter[str] = field(factory=Counter[str])
     """How many jobs were screened before, by account: they get their seats first."""
 
@@ -40,6 +45,7 @@ class Screening:
         turns = self._ahead[row.account] // (provider.account.concurrency or provider.sheet.concurrency)
         self._ahead[row.account] += 1
         found = await self._flaws(row, provider, turns)
+        self.looked += 1
         return [_problem(flaw, row.key, line) for flaw in found]
 
     async def all_problems(self, rows: Sequence[tuple[TaskRow, int | None]]) -> list[list[Problem]]:

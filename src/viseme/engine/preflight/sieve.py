@@ -16,7 +16,7 @@ __all__ = ["Sieve"]
 
 _KEPT = 1000
 """Warnings that are kept with their words; the others are only counted."""
-_TOGETHER = 64
+_TOGETHER = 256
 """Jobs whose media are looked at together."""
 
 
@@ -26,7 +26,6 @@ class Sieve:
 
     Attributes:
         warnings: what may be wrong, the first thousand of them; ``warned`` counts them all.
-        checked: jobs that have been through it.
         total: how many there are, as far as known.
     """
 
@@ -34,10 +33,16 @@ class Sieve:
     screening: Screening
     warnings: list[Problem] = field(factory=list[Problem], init=False)
     warned: int = field(default=0, init=False)
-    checked: int = field(default=0, init=False)
     total: int = field(default=0, init=False)
+    _passed: int = field(default=0, init=False)
+    """Jobs that were not looked at, since they had been created."""
     _put_off: list[tuple[str, array[int]]] = field(factory=list[tuple[str, "array[int]"]], init=False)
     """Ids of tasks, joined by spaces, with their lines (0 for none): a manifest may be long."""
+
+    @property
+    def checked(self) -> int:
+        """Jobs that have been through it."""
+        return self.screening.looked + self._passed
 
     async def certain(self, rows: Sequence[tuple[TaskRow, int | None]]) -> dict[str, list[Problem]]:
         """What keeps tasks that are not yet in the ledger from being created, by their ids."""
@@ -61,14 +66,13 @@ class Sieve:
                 rows = [(row, part[row.id] or None) for row in await self.ledger.tasks(list(part))]
                 rows.sort(key=lambda pair: pair[1] or 0)
                 fresh = [(row, line) for row, line in rows if never_created(row)]
-                self.checked += len(ids[start : start + _TOGETHER]) - len(fresh)
+                self._passed += len(ids[start : start + _TOGETHER]) - len(fresh)
                 problems += [problem for found in (await self._screened(fresh)).values() for problem in found]
         self._put_off = []
         return problems
 
     async def _screened(self, rows: Sequence[tuple[TaskRow, int | None]]) -> dict[str, list[Problem]]:
         found = await self.screening.all_problems(rows)
-        self.checked += len(rows)
         certain: dict[str, list[Problem]] = {}
         for (row, _), problems in zip(rows, found, strict=True):
             worst = [problem for problem in problems if problem.certain]
