@@ -24,6 +24,7 @@ from viseme.errors import (
 )
 from viseme.events import Event, EventType
 from viseme.jobs import Job
+from viseme.money import Budget, Price, Quote
 from viseme.oneliner import lipsync
 from viseme.results import Artifact, Cost, Reason, Result, State, Timings
 from viseme.units import Rate
@@ -31,6 +32,7 @@ from viseme.units import Rate
 __all__ = [
     "Account",
     "Artifact",
+    "Budget",
     "Config",
     "ConfigError",
     "Cost",
@@ -50,8 +52,10 @@ __all__ = [
     "MissingExtra",
     "Parked",
     "Polling",
+    "Price",
     "Problem",
     "ProviderError",
+    "Quote",
     "Rate",
     "Reason",
     "Result",

@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """A 429 that does not say which limit was met."""
     AUTH = "auth"
     """The key is missing, wrong, revoked or not allowed."""
+    BUDGET = "budget"
+    """The user's own budget does not allow it."""
     NO_CREDIT = "no_credit"
     """The account has no credit, or its plan does not pay for this."""
     INVALID = "invalid"

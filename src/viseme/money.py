@@ -188,9 +188,10 @@ class Charge:
     def settled(self, state: ChargeState, cost: Cost | None = None) -> Charge:
         """The charge as it ended, by the vendor's own figure where it gave one; else what was set aside stands.
 
-        An estimate is no figure, and one in another unit settles no more than the US dollars, where it tells them.
+        An estimate is no figure where another one is known. One in another unit settles no more than the US dollars,
+        where it tells them.
         """
-        if cost is None or cost.estimated:
+        if cost is None or (cost.estimated and self.amount is not None):
             return evolve(self, state=state)
         usd, amount = exact(cost.amount if cost.unit == "usd" else cost.usd), exact(cost.amount)
         usd = self.usd if usd is None else usd

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from anyio import Lock, create_task_group
-from attrs import define, field
+from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.downloads.fetching import Fetcher
@@ -15,6 +15,9 @@ from viseme.engine.lifecycle.advance import Next, Policy, Step
 from viseme.engine.lifecycle.book import Book, ends
 from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
+from viseme.engine.money.cashier import Cashier
+from viseme.engine.money.estimating import Estimator
+from viseme.engine.money.till import Till
 from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
@@ -65,6 +68,11 @@ class Again:
     redo: frozenset[str] = frozenset()
 
 
+def _open_handed(core: Core) -> Cashier:
+    """A cashier without budgets."""
+    return Cashier(core.world, Till(), Estimator({}), {})
+
+
 @define(eq=False)
 class Core:
     """Holds the parts together; the tasks of all runs pass here."""
@@ -75,6 +83,7 @@ class Core:
     results: ResultsFile
     offices: Mapping[str, Office] = field(factory=dict[str, Office])
     called_off: set[str] = field(factory=set[str])
+    cashier: Cashier = field(default=Factory(_open_handed, takes_self=True), kw_only=True)
     on_result: Callable[[], None] = field(default=lambda: None)
     book: Book = field(init=False)
     fetcher: Fetcher = field(init=False)
@@ -97,6 +106,7 @@ class Core:
             pay_again=account.pay_again,
             on_unknown_fate=account.on_unknown_fate,
             stages=provider.stages(row.job),
+            free=provider.sheet.free_stages,
             others=tuple(name for name in row.job.route[row.leg + 1 :] if name in self.offices),
         )
 
@@ -105,6 +115,7 @@ class Core:
     def dispatch(self, step: Step) -> None:
         """Send a task where its step says."""
         row = step.row
+        self.cashier.follow(row, step.ends, step.charge)
         office = self.offices.get(row.account)
         was_at = office if step.left is None else self.offices.get(step.left)
         if was_at is not None and step.closes:

@@ -13,6 +13,7 @@ from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.creating import Creator
 from viseme.engine.lifecycle.reconciling import Reconciler
+from viseme.engine.money.cashier import Cashier
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.looking import Looker
@@ -100,6 +101,7 @@ def open_office(
     group: TaskGroup,
     first_run: int,
     called_off: set[str],
+    cashier: Cashier,
     grace: float,
     keep_waiting: bool,
     notice: Callable[[str], None],
@@ -110,7 +112,7 @@ def open_office(
     looker = Looker(world, book, desk, cadence, notice, keep_waiting)
     looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
     uploads = Uploads(world, ledger, desk.provider, desk.courier, digests, group)
-    creator = Creator(world, ledger, book, desk, first_run, called_off, notice, uploads, grace, keep_waiting)
+    creator = Creator(world, ledger, book, desk, first_run, called_off, notice, cashier, uploads, grace, keep_waiting)
     office = Office(desk, creator, Reconciler(world, ledger, book, desk, group, grace), looker.hub)
     group.start_soon(creator.run, group)
     group.start_soon(creator.preparer.run, group)

@@ -17,6 +17,7 @@ from viseme.engine.core import Again, Core
 from viseme.engine.intake import Intake
 from viseme.engine.journal import RunCursor
 from viseme.engine.lifecycle.advance import last_event
+from viseme.engine.money.pricing import priced
 from viseme.engine.preflight.screening import refusal
 from viseme.engine.preflight.sieve import Sieve
 from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
@@ -320,8 +321,19 @@ class Run:
                 self._refuse(error, line)
         return [(row, line) for row, line in batch if row.id not in certain]
 
+    async def _priced(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
+        """The batch with its prices, without the jobs for which a budget could not be kept."""
+        kept: list[tuple[TaskRow, int | None]] = []
+        found = await priced(self.core.cashier, self.core.ledger, [row for row, _ in batch])
+        for (_, line), row in zip(batch, found, strict=True):
+            if isinstance(row, JobInvalid):
+                self._refuse(row, line)
+            else:
+                kept.append((row, line))
+        return kept
+
     async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
-        batch = await self._sifted(batch)
+        batch = await self._priced(await self._sifted(batch))
         stored = await self.core.ledger.add([row for row, _ in batch], held=self._whole)
         known: list[tuple[str, str]] = []
         for (given, line), kept in zip(batch, stored, strict=True):

@@ -21,6 +21,10 @@ from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal
+from viseme.engine.money.cashier import Cashier
+from viseme.engine.money.estimating import Estimator
+from viseme.engine.money.pricing import priced
+from viseme.engine.money.till import Till, parsed
 from viseme.engine.office import Office, open_office
 from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
@@ -32,10 +36,11 @@ from viseme.engine.transport import Transport
 from viseme.engine.uncut import uncut
 from viseme.engine.uploads.files import Digests
 from viseme.engine.world import World, real_world
-from viseme.errors import ConfigError, SchedulerClosed, VisemeError, quote
+from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError, quote
 from viseme.jobs import Job
 from viseme.ledger.base import Ledger, Order
 from viseme.ledger.sqlite import SqliteLedger
+from viseme.money import Budget, Quote
 from viseme.providers import adapter
 from viseme.providers.base import Provider
 
@@ -69,6 +74,8 @@ class Scheduler:
         preflight: look at the media of each job before it is first created: what is certainly wrong (a link that leads
             nowhere, a page instead of a medium, no sound, beyond a documented limit) makes the job invalid, what may
             be wrong is a warning.
+        budget: how much may be spent over the whole ledger, earlier runs counted: ``"25usd"``, ``"500 credits/day"``;
+            besides what accounts state. Jobs beyond it park, and a later run goes on with them.
         world: clocks, files and network; a simulation passes its own.
 
     Raises:
@@ -87,6 +94,7 @@ class Scheduler:
         wait: bool = False,
         notice: Callable[[str], None] | None = None,
         preflight: bool = False,
+        budget: str | Budget | None = None,
         world: World | None = None,
     ) -> None:
         self._providers = _providers(tuple(accounts))
@@ -102,6 +110,7 @@ class Scheduler:
         self._notice: Callable[[str], None] = notice or _ignore
         self._preflight = preflight
         self._told_of_pyav = False
+        self._budget = parsed(budget)
         self._world = world
         self._open: _Open | None = None
         self._root: asyncio.Task[None] | None = None
@@ -182,7 +191,10 @@ class Scheduler:
         stack.push_async_callback(results.close)
         journal = Journal(ledger, floor=ledger.last_order)
         ledger.listener = journal.publish
-        core = Core(world, ledger, journal, results)
+        inspector = Inspector(world, transport)
+        cashier = self._cashier(world, inspector)
+        cashier.till.load(await ledger.spending())
+        core = Core(world, ledger, journal, results, cashier=cashier)
         async with anyio.create_task_group() as group:
             writer = anyio.CancelScope()
             group.start_soon(_within, writer, ledger.serve)
@@ -197,7 +209,7 @@ class Scheduler:
             errands = anyio.CancelScope()
             group.start_soon(_within, errands, lambda: _errands(house))
             intake = Intake(world, self._providers, self._default)
-            self._open = _Open(world, core, intake, group, number, Inspector(world, transport))
+            self._open = _Open(world, core, intake, group, number, inspector)
             core.open_run(_Session(number))
             ready.set_result(None)
             await self._stop.wait()
@@ -220,11 +232,18 @@ class Scheduler:
                 group=group,
                 first_run=number,
                 called_off=core.called_off,
+                cashier=core.cashier,
                 grace=self._grace,
                 keep_waiting=self._wait,
                 notice=self._notice,
             )
         core.offices = offices
+        core.cashier.estimator.desks = {name: office.desk for name, office in offices.items()}
+
+    def _cashier(self, world: World, inspector: Inspector) -> Cashier:
+        accounts = [provider.account for provider in self._providers.values()]
+        pools = {account.name: account.pool for account in accounts}
+        return Cashier(world, Till.of(accounts, self._budget), Estimator({}, inspector), pools)
 
     async def _close(self, core: Core, house: Housekeeping, number: int) -> None:
         """Create nothing more, wait for what may have left, park what is open."""
@@ -274,12 +293,27 @@ class Scheduler:
         row = await engine.intake.row(job, engine.run)
         if self._preflight:
             await self._inspect(engine, row)
+        (row,) = await priced(engine.core.cashier, engine.core.ledger, [row])
+        if isinstance(row, JobInvalid):
+            raise row
         kept = await uncut(_add(engine.core, row))
         if kept.digest != row.digest:
             raise other_inputs(row)
         if kept.id != row.id:
             await engine.core.take_up(kept.id, engine.run, Again())
         return Task(kept.id, kept.key, engine.core)
+
+    async def estimate(self, job: Job) -> Quote:
+        """What one attempt of a job costs at most, at the first account that would run it; nothing is bought.
+
+        Its media are measured, and the vendor is asked where it has an estimate.
+
+        Raises:
+            JobInvalid: the job cannot be run as it stands.
+        """
+        engine = self._engine()
+        row = await engine.intake.row(job, engine.run)
+        return await engine.core.cashier.estimator.quote(job, row.account)
 
     async def _inspect(self, engine: _Open, row: TaskRow) -> None:
         """Refuse a new task whose media are certainly no good, and tell what may be wrong with them."""

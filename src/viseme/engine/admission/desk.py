@@ -54,6 +54,8 @@ class Desk:
         accepted: whether a create was accepted in this run.
         undecided: lost creates that are being asked after; they keep an account that never accepted one from opening.
         stopped: why the account cannot go on, or None.
+        broke: why the budget keeps the next create waiting, and until when at most (UTC seconds, None where nobody
+            knows); None where it does not.
         quiet_until: no create is begun before this monotonic time.
     """
 
@@ -68,6 +70,7 @@ class Desk:
     accepted: bool = False
     undecided: int = 0
     stopped: Stop | None = None
+    broke: tuple[str, float | None] | None = None
     quiet_until: float = 0.0
     quiet_why: str = ""
     _failures: int = 0
@@ -208,6 +211,8 @@ class Desk:
             return {"gate": "pause", "until": None, "message": self.stopped.failure.message}
         if now < self.quiet_until:
             return {"gate": "pause", "until": self._utc(self.quiet_until), "message": self.quiet_why}
+        if self.broke is not None:
+            return {"gate": "budget", "until": self.broke[1], "message": self.broke[0]}
         if self.pool.seats.free <= 0:
             message = f"all {self.pool.seats.taken} seats are taken"
             return {"gate": "seat", "until": None, "message": message}

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.engine.lifecycle.charging import charged
 from viseme.engine.lifecycle.signals import (
     Called,
     Fetched,
@@ -32,6 +33,7 @@ from viseme.engine.lifecycle.signals import (
 )
 from viseme.errors import Failure, Kind
 from viseme.events import EventType
+from viseme.money import Charge
 from viseme.providers.base import Answer, Observation, Seen, Verdict
 from viseme.results import ENDED, Reason, State, Timings
 
@@ -74,6 +76,7 @@ class Policy:
 
     Attributes:
         others: the accounts that are tried after the present one, in order.
+        free: stages that cost nothing.
     """
 
     attempts: int = 1
@@ -81,6 +84,7 @@ class Policy:
     pay_again: bool = False
     on_unknown_fate: str = "ask"
     stages: tuple[str, ...] = ("lipsync",)
+    free: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)
@@ -89,6 +93,8 @@ class Step:
 
     Attributes:
         left: the account that the task was at, where it goes on at another one.
+        charge: to be written.
+        ends: what was set aside until now; ``charge`` settles it, or it came to nothing.
     """
 
     row: TaskRow
@@ -98,6 +104,8 @@ class Step:
     closes: str | None = None
     next: Next = Next.NOTHING
     left: str | None = None
+    charge: Charge | None = None
+    ends: Charge | None = None
 
 
 _OPEN = frozenset(State) - ENDED
@@ -130,6 +138,14 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     Args:
         now: UTC seconds.
     """
+    step = _follows(row, signal, policy, now)
+    if step is None:
+        return None
+    money = charged(row, signal, step.row, stages=policy.stages, free=policy.free)
+    return evolve(step, row=evolve(step.row, charge=money.row), charge=money.writes, ends=money.ends)
+
+
+def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
     if row.state in ENDED:
         return _after_the_end(row, signal, now)
     if row.state not in _BELONGS.get(type(signal), _OPEN):
@@ -140,7 +156,7 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
             return Step(row=evolve(row, state=State.PREPARING), events=(told,))
         case Prepared(inputs):
             return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
-        case Intended(intent, seat):
+        case Intended(intent, seat, _):
             return _intended(row, intent, seat)
         case Taken(accepted, free):
             entered = row if free is None else _entered(row, free)

@@ -190,7 +190,15 @@ class Book:
             seq += 1
             events.append(_event(row, seq, kind, at, data))
         row = evolve(row, seq=seq)
-        change = Change(row=row, events=tuple(events), intent=step.intent, opens=step.opens, closes=step.closes)
+        change = Change(
+            row=row,
+            events=tuple(events),
+            intent=step.intent,
+            opens=step.opens,
+            closes=step.closes,
+            charge=step.charge,
+            refunds=step.ends.id if step.ends is not None and step.charge is None else None,
+        )
         return evolve(step, row=row), change
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:

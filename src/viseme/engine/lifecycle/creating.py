@@ -13,9 +13,11 @@ from viseme.attempts import Handle, Intent, Seat, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.funding import Funding
 from viseme.engine.lifecycle.line import Line, seat_of, stage_of
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
+from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
@@ -70,6 +72,7 @@ class Creator:
         grace: how long a create that may have left is waited for when the run stops.
         called_off: ids of tasks that the user called off while they were held here.
         notice: called with a sentence that the user should read.
+        cashier: sets aside what creates may cost.
         uploads: the media that the vendor has.
         keep_waiting: leave jobs in line while their account is in trouble, instead of parking them.
     """
@@ -81,6 +84,7 @@ class Creator:
     first_run: int
     called_off: set[str]
     notice: Callable[[str], None]
+    cashier: Cashier
     uploads: Uploads
     grace: float = 10.0
     keep_waiting: bool = False
@@ -95,6 +99,7 @@ class Creator:
     _renewed: set[str] = field(factory=set[str])
     """Tasks whose media are handed over a second time, since the vendor did not find them."""
     line: Line = field(init=False)
+    funding: Funding = field(init=False)
     preparer: Preparer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -110,6 +115,9 @@ class Creator:
             self.keep_waiting,
         )
         self.line.wanting = self.preparer.wanted
+        self.funding = Funding(
+            self.world, self.book, self.desk, self.cashier, self.line, self.keep_waiting, self._wake.set
+        )
         self.desk.on_change(self._wake.set)
         self.desk.pool.seats.on_change(self._wake.set)
 
@@ -196,7 +204,7 @@ class Creator:
             return None
         if not self._greeted and await self.line.anyone():
             await self._greet()
-        return await self.line.next() if self.desk.may_begin() else None
+        return await self.funding.next() if self.desk.may_begin() else None
 
     async def _greet(self) -> None:
         """The provider's harmless request before the first job, where it has one."""
@@ -231,6 +239,7 @@ class Creator:
             self.preparer.begun(row.id)
             self._drained.set()
             self.called_off.discard(row.id)
+            self.cashier.release(row.id)
             if out.seat is not None:
                 self.desk.pool.seats.give_back(out.seat)
             self._wake.set()
@@ -265,7 +274,7 @@ class Creator:
                 opened=now,
                 until=now + self.desk.seat_ttl,
             )
-            await hold.take(Intended(sent, seat))
+            await hold.take(Intended(sent, seat, self.cashier.aside(row.id)))
             out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})

@@ -94,6 +94,14 @@ class Line:
         heapq.heappush(self._brought, (rank_of(row), next(self._tickets), row))
         self.changed()
 
+    def put_back(self, row: TaskRow) -> None:
+        """A task that was taken out of the line cannot begin yet after all."""
+        if row.handles:
+            ready = self.desk.pool.seats.holds(row.seat)
+            heapq.heappush(self._between if ready else self._unseated, (rank_of(row), next(self._tickets), row))
+        elif all(row.id != other.id for other in self._front):
+            self._front.appendleft(row)
+
     def follow(self, row: TaskRow) -> None:
         """A task has moved: it may have got its seat, or its turn, or have let go of them."""
         if self.desk.pool.seats.holds(row.seat):

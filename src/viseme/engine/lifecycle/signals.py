@@ -6,6 +6,7 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent, Seat
 from viseme.errors import Failure
+from viseme.money import Charge
 from viseme.providers.base import Accepted, Answer, Found, Observation, Verdict
 from viseme.results import Reason
 
@@ -50,6 +51,8 @@ class Intended:
 
     intent: Intent
     seat: Seat
+    charge: Charge | None = None
+    """What is set aside for the attempt; None where that was done before."""
 
 
 @frozen

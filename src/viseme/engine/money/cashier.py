@@ -1,0 +1,144 @@
+"""The cashier: prices jobs, sets aside what their creates may cost, and sees to what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve, field
+
+from viseme.attempts import TaskRow
+from viseme.engine.money.estimating import Estimator
+from viseme.engine.money.purse import Room
+from viseme.engine.money.till import Till, day_of, next_day
+from viseme.engine.world import World
+from viseme.errors import JobInvalid
+from viseme.jobs import Job
+from viseme.money import Budget, Charge, Quote
+from viseme.results import ENDED, Cost
+
+__all__ = ["Cashier"]
+
+
+@define(eq=False)
+class Cashier:
+    """One for all accounts. What it sets aside is in no ledger until the create's intent takes it there.
+
+    Attributes:
+        pools: by account.
+    """
+
+    world: World
+    till: Till
+    estimator: Estimator
+    pools: Mapping[str, str]
+    _aside: dict[str, Charge] = field(factory=dict[str, Charge])
+    """Set aside for creates that have not left, by task."""
+
+    def budgets(self, account: str) -> list[Budget]:
+        """What limits an account's spending."""
+        return self.till.budgets(self.pools.get(account, account))
+
+    def on_change(self, account: str, function: Callable[[], None]) -> None:
+        """Call a function whenever an account's creates may have room that they had not before."""
+        self.till.on_change(self.pools.get(account, account), function)
+
+    # -- pricing -----------------------------------------------------------------------------------------------------
+
+    async def priced(self, row: TaskRow) -> TaskRow:
+        """The row with its price at its account, where that is known, or has to be.
+
+        Without a budget, nothing is asked or measured for it.
+
+        Raises:
+            JobInvalid: a budget applies at one of the job's accounts and the price there is not known in its unit.
+        """
+        for account in row.job.route or (row.account,):
+            if account in self.pools and self.budgets(account):
+                self._need(account, await self.estimator.quote(row.job, account))
+        return evolve(row, price=await self._price(row.job, row.account))
+
+    async def _price(self, job: Job, account: str) -> Cost | None:
+        return (await self.estimator.quote(job, account, measured=bool(self.budgets(account)))).cost
+
+    def _need(self, account: str, quote: Quote) -> None:
+        unknown = self._unknown(account, quote)
+        if unknown:
+            raise JobInvalid(unknown)
+
+    def _unknown(self, account: str, quote: Quote) -> str:
+        """Why a budget cannot be kept for a job, in words; empty where it can."""
+        for budget in self.budgets(account):
+            if quote.cost is None or budget.counts(quote.cost) is None:
+                cause = "" if quote.cost is None else f" in {budget.unit}"
+                length = " (how long its result gets could not be found out)" if quote.source and not quote.cost else ""
+                return (
+                    f"what {quote.model} costs at {account} is not known{cause}{length}, so the budget {budget} cannot"
+                    f' be kept; state it in accounts.{account}, like price = "0.05 {budget.unit}/s" or'
+                    f' price = "2 {budget.unit}/job"'
+                )
+        return ""
+
+    # -- paying ------------------------------------------------------------------------------------------------------
+
+    async def admit(self, row: TaskRow, account: str) -> tuple[Room, str]:
+        """Set aside what the task's next create may cost, if there is room for it.
+
+        Returns:
+            whether there is, and if not, why, in words.
+        """
+        attempt = row.attempt if row.handles else row.attempt + 1
+        aside = self._aside.get(row.id)
+        if aside is not None and (aside.id, aside.account) == (f"{row.id}:{attempt}", account):
+            return Room.FITS, ""
+        self.release(row.id)
+        if row.handles and row.charge is not None and row.charge.id == row.seat:
+            return Room.FITS, ""  # a later stage is part of what was set aside
+        price = row.price if row.price is not None else await self._price(row.job, account)
+        charge = Charge.reserve(
+            row.id,
+            attempt,
+            account=account,
+            pool=self.pools[account],
+            day=day_of(self.world.now()),
+            price=price,
+        )
+        room = self.till.reserve(charge)
+        if room is Room.FITS:
+            self._aside[row.id] = charge
+            return room, ""
+        known = Quote(account=account, model=row.job.model or "the job", cost=price)
+        return room, self._unknown(account, known) or self.till.short(charge)
+
+    def aside(self, task: str) -> Charge | None:
+        """What is set aside for a task's create, to be written down with its intent."""
+        return self._aside.get(task)
+
+    def release(self, task: str) -> None:
+        """A create did not leave: what was set aside for it is free again."""
+        charge = self._aside.pop(task, None)
+        if charge is not None:
+            self.till.refund(charge)
+
+    def follow(self, row: TaskRow, ends: Charge | None, writes: Charge | None) -> None:
+        """A task has moved.
+
+        Args:
+            ends: its charge that ended with this step, if one did.
+            writes: the charge that was written, if one was.
+        """
+        aside = self._aside.get(row.id)
+        if aside is not None and writes is not None and writes.id == aside.id:
+            del self._aside[row.id]  # the ledger's from now on
+        elif aside is not None and (row.parked is not None or row.state in ENDED or row.account != aside.account):
+            self.release(row.id)
+        self.till.follow(row, ends, writes if ends is not None else None)
+
+    def hopeless(self, row: TaskRow, account: str) -> bool:
+        """Whether a job can never be paid from its budgets, whatever comes back."""
+        counted = [(budget, row.price and budget.counts(row.price)) for budget in self.budgets(account)]
+        return any(cost is None or cost > budget.amount for budget, cost in counted)
+
+    def fresh(self, account: str) -> float | None:
+        """When a budget of the account begins anew, UTC seconds; None where none of them is a day's."""
+        daily = any(budget.per for budget in self.budgets(account))
+        return next_day(self.world.now()) if daily else None

@@ -1,0 +1,176 @@
+"""What one attempt of a job costs at most, before it is bought."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import define, field
+
+from viseme.engine.courier import Courier
+from viseme.jobs import Job
+from viseme.money import Price, Quote
+from viseme.providers.base import Provider, Refused
+from viseme.results import Cost
+from viseme.strict import known_names
+
+__all__ = ["Desks", "Estimator", "Facts", "Inspector", "longest", "spoken"]
+
+_KNOWN = 2048
+_CUT_TO_AUDIO = frozenset({None, "bounce", "loop", "remap"})
+"""Sync's modes whose result is never longer than its audio (sheet section 2.1)."""
+
+
+class Facts(Protocol):
+    """What is known of a medium."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Its length, where that could be found out."""
+        ...
+
+    @property
+    def rough(self) -> bool:
+        """Whether the length is only estimated."""
+        ...
+
+
+class Inspector(Protocol):
+    """Whoever looks at media."""
+
+    async def facts(self, source: str, *, private: bool) -> Facts:
+        """What a link or a local file is; never raises for what is wrong with it."""
+        ...
+
+
+class Desks(Protocol):
+    """Where an account's requests go."""
+
+    @property
+    def provider(self) -> Provider:
+        """The account's adapter."""
+        ...
+
+    @property
+    def courier(self) -> Courier:
+        """Carries its requests."""
+        ...
+
+
+def spoken(text: str) -> float:
+    """How long a text takes to speak at most, seconds.
+
+    Speech runs at 12 to 17 letters a second, and at 4 to 7 characters a second in scripts whose characters are
+    syllables. Counted here are 8 and 3, and 2 s for pauses, so that a slow voice does not cost more than was said.
+    """
+    plain = sum(character.isascii() for character in text)
+    return 2.0 + plain / 8 + (len(text) - plain) / 3
+
+
+def longest(job: Job, picture: float | None, speech: float | None, *, modes: bool) -> float | None:
+    """How long the result is at most, seconds; None where that cannot be told.
+
+    A result is as long as its audio or its video, whichever the vendor lets win; where that is not documented, or
+    depends, the longer of both counts. A still picture has no length, so the speech decides; so it does in Sync's modes
+    that fit the video to the audio, unless segments bring in further voices. A dub is as long as its video.
+
+    Args:
+        picture: length of the video.
+        speech: length of the audio, or of the spoken text.
+        modes: whether the vendor has Sync's modes.
+    """
+    if job.image:
+        return speech
+    if job.language or not (job.audio or job.text):
+        return picture
+    mode = job.options.get("sync_mode", job.options.get("syncMode"))
+    if modes and mode in _CUT_TO_AUDIO and not job.options.get("segments"):
+        return speech
+    return None if picture is None or speech is None else max(picture, speech)
+
+
+@define(eq=False)
+class Estimator:
+    """Prices jobs: by what the account states, else by the vendor's own estimate, else by the published price.
+
+    Attributes:
+        desks: by account.
+        inspector: tells how long media are; without one, only prices per job are known.
+    """
+
+    desks: Mapping[str, Desks]
+    inspector: Inspector | None = None
+    _vendors: OrderedDict[tuple[str, str, float], Cost | None] = field(
+        factory=OrderedDict[tuple[str, str, float], "Cost | None"]
+    )
+    """What vendors estimated, by account, model and seconds."""
+
+    async def price(self, job: Job, account: str) -> Cost | None:
+        """What an attempt at an account costs at most, None where that cannot be told."""
+        return (await self.quote(job, account)).cost
+
+    async def quote(self, job: Job, account: str, *, measured: bool = True) -> Quote:
+        """The same, with its source.
+
+        Args:
+            measured: whether media may be measured and the vendor asked for it.
+
+        Raises:
+            JobInvalid: the provider has no such model.
+        """
+        provider = self.desks[account].provider
+        model, price = provider.model(job), provider.price(job)
+        stated = bool(account_price(provider, model.name))
+        asks = type(provider).estimate is not Provider.estimate and not stated
+        if price is None and not asks:
+            return Quote(account=account, model=model.name)
+        source = f"accounts.{account}.price" if stated else "published"
+        dated = "" if stated or price is None else price.dated
+        if price is not None and price.per == "job" and not asks:
+            cost = price.cost(0.0)
+            return Quote(account=account, model=model.name, cost=cost, firm=True, source=source, dated=dated)
+        seconds = await self._seconds(job, provider) if measured else None
+        if seconds is None:
+            return Quote(account=account, model=model.name, source=source, dated=dated)
+        asked = await self._ask(job, account, seconds) if asks else None
+        if asked is not None:
+            return Quote(account=account, model=model.name, cost=asked, seconds=seconds, source="the vendor's estimate")
+        cost = None if price is None else price.cost(seconds)
+        return Quote(account=account, model=model.name, cost=cost, seconds=seconds, source=source, dated=dated)
+
+    async def _seconds(self, job: Job, provider: Provider) -> float | None:
+        """How long the job's result is at most."""
+        private = provider.account.allow_private_hosts
+        picture = await self._length(job.video, private)
+        speech = spoken(job.text) if job.text else await self._length(job.audio, private)
+        return longest(job, picture, speech, modes="sync_mode" in known_names(provider.Options))
+
+    async def _length(self, source: str | None, private: bool) -> float | None:
+        """A medium's length; one that is only estimated counts a tenth more."""
+        if source is None or self.inspector is None:
+            return None
+        facts = await self.inspector.facts(source, private=private)
+        if facts.seconds is None or not math.isfinite(facts.seconds):
+            return None
+        return facts.seconds * 1.1 if facts.rough else facts.seconds
+
+    async def _ask(self, job: Job, account: str, seconds: float) -> Cost | None:
+        """The vendor's estimate, asked once for each model and length in whole seconds, begun ones counted."""
+        desk, whole = self.desks[account], max(1.0, float(math.ceil(seconds)))
+        name = (account, desk.provider.model(job).name, whole)
+        if name not in self._vendors:
+            try:
+                found = await desk.courier.run(desk.provider.estimate(job, whole), tries=2)
+            except Refused:
+                return None
+            if len(self._vendors) >= _KNOWN:
+                self._vendors.popitem(last=False)
+            self._vendors[name] = found
+        return self._vendors[name]
+
+
+def account_price(provider: Provider, model: str) -> Price | None:
+    """What the account itself states a model to cost."""
+    return provider.account.price.get(model) or provider.account.price.get("")
