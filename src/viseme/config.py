@@ -28,6 +28,7 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _LAST_FOUR = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 T = TypeVar("T")
 Fate = Literal["ask", "fail", "resubmit"]
+Mode = Literal["single", "batch"]
 
 
 def _seconds(value: str | float | timedelta | None) -> float | None:
@@ -130,6 +131,8 @@ class Account:
             the task for a person, ``fail`` ends it, ``resubmit`` pays again.
         attempts: how often a job may be created in all, when the vendor fails it and says no charge is likely.
         pay_again: make further attempts even where a charge is likely.
+        mode: ``batch`` creates many jobs with one request where the vendor has batches (Sync: 20 to 500 jobs, done
+            within a day, beside the seats); ``single`` creates each by itself.
         price: what a job costs, where the vendor publishes nothing or your contract says otherwise:
             ``"0.05 usd/s"``, or a table of them by model.
         budget: how much may be spent at the account: ``"25usd"``, ``"500 credits/day"`` (UTC days), or a list.
@@ -150,6 +153,7 @@ class Account:
     on_unknown_fate: Fate
     attempts: int
     pay_again: bool
+    mode: Mode
     price: Mapping[str, Price]
     budget: tuple[Budget, ...]
     rates: Mapping[str, tuple[Rate, ...]]
@@ -171,6 +175,7 @@ class Account:
         on_unknown_fate: Fate = "ask",
         attempts: int = 1,
         pay_again: bool = False,
+        mode: Mode = "single",
         price: str | Price | Mapping[str, str | Price] | None = None,
         budget: str | Budget | Sequence[str | Budget] = (),
         rates: Mapping[str, Any] | None = None,
@@ -192,6 +197,7 @@ class Account:
             "on_unknown_fate": on_unknown_fate,
             "attempts": attempts,
             "pay_again": pay_again,
+            "mode": mode,
             "extra_models": extra_models,
         }
         typed = _section(_AccountTable, given)
@@ -232,6 +238,7 @@ class _AccountTable:
     on_unknown_fate: Fate
     attempts: int = field(validator=_at_least_one)
     pay_again: bool
+    mode: Mode
     extra_models: tuple[str, ...]
 
 

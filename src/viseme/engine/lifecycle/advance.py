@@ -26,6 +26,7 @@ from viseme.engine.lifecycle.signals import (
     Resent,
     Resumed,
     Signal,
+    Singly,
     Taken,
     Turned,
     Unfetched,
@@ -117,6 +118,7 @@ _BELONGS: Mapping[type, frozenset[State]] = {
     Intended: _BEFORE,
     Taken: _BEFORE,
     Turned: _BEFORE,
+    Singly: _BEFORE,
     Lost: _UNSETTLED,
     Reconciles: frozenset({State.RECONCILING}),
     Resent: frozenset({State.RECONCILING}),
@@ -194,6 +196,10 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
             return _resumed(row, run, now)
         case Reopened():
             return None
+        case Singly():
+            closed = _closed(row, now)
+            alone = evolve(row, mode="", state=State.QUEUED, attempt=_before_this_create(row))
+            return Step(row=evolve(alone, intent=closed or row.intent), intent=closed, next=Next.CREATE)
 
 
 def failure_data(failure: Failure) -> dict[str, Any]:
@@ -205,7 +211,7 @@ def _failure(verdict: Verdict) -> Failure:
     return Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
 
 
-def _intended(row: TaskRow, intent: Intent, seat: Seat) -> Step:
+def _intended(row: TaskRow, intent: Intent, seat: Seat | None) -> Step:
     data = {"account": intent.account, "attempt": intent.attempt, "stage": intent.stage}
     return Step(
         row=evolve(row, state=State.CREATING, attempt=intent.attempt, stage=intent.stage, intent=intent, failure=None),

@@ -131,17 +131,31 @@ class Book:
         self._remember(step.row)
         self.on_step(step)
 
-    async def _commit(self, change: Change, *, patient: bool) -> None:
-        """Write a change. What already happened at the vendor is tried again for a while before it is given up."""
+    async def _commit(self, *changes: Change, patient: bool) -> None:
+        """Write changes. What already happened at the vendor is tried again for a while before it is given up."""
         until = self.world.monotonic() + _PATIENCE
         while True:
             try:
-                await self.ledger.commit(change)
+                await self.ledger.commit(*changes)
                 return
             except LedgerError:
                 if not patient or self.world.monotonic() >= until:
                     raise
                 await self.world.sleep(1.0)
+
+    async def write_all(self, changes: Sequence[tuple[Hold, Signal]], *, patient: bool = True) -> None:
+        """Decide a step for each of many tasks that the caller holds, and commit them in one.
+
+        Args:
+            patient: whether a commit that the disk refuses is tried again for a while.
+        """
+        at = self.world.now()
+        decided = [(hold, advance(hold.row, signal, hold.policy, at)) for hold, signal in changes]
+        steps = [(hold, *self._number(step, at)) for hold, step in decided if step is not None]
+        if steps:
+            await uncut(self._carry_out_all([step for _, step, _ in steps], [c for *_, c in steps], patient=patient))
+        for hold, step, _ in steps:
+            hold.row = step.row
 
     async def write_idle(
         self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool]
@@ -176,8 +190,10 @@ class Book:
             await uncut(self._carry_out_all(steps, changes))
         return len(steps)
 
-    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change]) -> None:
-        await self.ledger.commit(*changes)
+    async def _carry_out_all(
+        self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool = False
+    ) -> None:
+        await self._commit(*changes, patient=patient)
         for step in steps:
             self._remember(step.row)
             self.on_step(step)

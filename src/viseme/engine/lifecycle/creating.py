@@ -9,12 +9,12 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from viseme.attempts import Handle, Intent, Seat, TaskRow
+from viseme.attempts import Handle, Seat, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.funding import Funding
-from viseme.engine.lifecycle.line import Line, seat_of, stage_of
+from viseme.engine.lifecycle.line import Line, intent_for, seat_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
 from viseme.engine.money.cashier import Cashier
@@ -195,7 +195,7 @@ class Creator:
         stop = self.desk.stopped
         if stop is not None and not self.keep_waiting:
             self.line.clear()
-            await self._park_line(stop, _in_line)
+            await self._park_line(stop, stands_in_line)
             return None
         if stop is not None and stop.reason is Reason.NO_CREDIT and stop is not self._shown_out:
             self._shown_out = stop
@@ -231,7 +231,7 @@ class Creator:
         try:
             with out.scope:
                 async with self.book.hold(row.id) as hold:
-                    if _in_line(hold.row) and not self._stopping and await self._has_media(hold):
+                    if stands_in_line(hold.row) and not self._stopping and await self._has_media(hold):
                         await self._attempt(hold, out)
         finally:
             self.desk.creating -= 1
@@ -255,7 +255,7 @@ class Creator:
 
     async def _attempt(self, hold: Hold, out: _Out) -> None:
         row = hold.row
-        intent = _intent(self.desk, row, self.world.new_id(), self.world.now())
+        intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
 
         async def leave(request: Request) -> None:
@@ -374,26 +374,6 @@ class Creator:
             self._stop_account(Reason.NEEDS_PERSON, verdict)
 
 
-def _in_line(row: TaskRow) -> bool:
-    return row.state is State.QUEUED and not row.parked
-
-
 def _has_others(row: TaskRow) -> bool:
     """Whether a task without credit here has another account to go to."""
-    return _in_line(row) and not row.handles and row.leg + 1 < len(row.job.route)
-
-
-def _intent(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
-    model = desk.provider.model(row.job)
-    return Intent(
-        id=name,
-        task=row.id,
-        account=desk.name,
-        model=model.name,
-        endpoint=desk.provider.base,
-        attempt=row.attempt if row.handles else row.attempt + 1,
-        stage=stage_of(desk, row),
-        key=f"viseme-{name}",
-        at=now,
-        digest=row.digest,
-    )
+    return stands_in_line(row) and not row.handles and row.leg + 1 < len(row.job.route)

@@ -9,13 +9,13 @@ from itertools import count
 
 from attrs import define, field
 
-from viseme.attempts import TaskRow
+from viseme.attempts import Intent, TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.admission.turns import Turns
 from viseme.ledger.base import Ledger, Rank
 from viseme.results import ENDED, State
 
-__all__ = ["Line", "rank_of", "seat_of", "stage_of"]
+__all__ = ["Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
 
 _PAGE = 64
 _FIRST: Rank = (-(2**63), 0)
@@ -35,6 +35,27 @@ def stage_of(desk: Desk, row: TaskRow) -> str:
 def seat_of(row: TaskRow) -> str:
     """The seat that the task's next create takes: a stage after the first goes on in the attempt's seat."""
     return row.seat if row.handles else f"{row.id}:{row.attempt + 1}"
+
+
+def stands_in_line(row: TaskRow) -> bool:
+    """Whether a task waits for its turn."""
+    return row.state is State.QUEUED and not row.parked
+
+
+def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
+    """The intent of the task's next create."""
+    return Intent(
+        id=name,
+        task=row.id,
+        account=desk.name,
+        model=desk.provider.model(row.job).name,
+        endpoint=desk.provider.base,
+        attempt=row.attempt if row.handles else row.attempt + 1,
+        stage=stage_of(desk, row),
+        key=f"viseme-{name}",
+        at=now,
+        digest=row.digest,
+    )
 
 
 @define(eq=False)

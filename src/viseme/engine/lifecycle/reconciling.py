@@ -111,7 +111,8 @@ class Reconciler:
 
     def _replays(self, intent: Intent) -> bool:
         sheet = self.desk.provider.sheet
-        return not intent.batch and sheet.safety is Safety.REPLAY and self.world.now() - intent.at < sheet.replay_lifetime
+        keyed = sheet.safety is Safety.REPLAY and not intent.batch
+        return keyed and self.world.now() - intent.at < sheet.replay_lifetime
 
     def _open_question(self, hold: Hold) -> str:
         lost = hold.row.failure.message if hold.row.failure else "the reply was lost"

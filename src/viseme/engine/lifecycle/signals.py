@@ -26,6 +26,7 @@ __all__ = [
     "Resent",
     "Resumed",
     "Signal",
+    "Singly",
     "Taken",
     "Turned",
     "Unfetched",
@@ -46,11 +47,16 @@ class Prepared:
 
 
 @frozen
+class Singly:
+    """The task is not created together with others after all."""
+
+
+@frozen
 class Intended:
-    """A paid request is about to leave."""
+    """A paid request is about to leave; ``seat`` is None for a member of a batch, which needs none."""
 
     intent: Intent
-    seat: Seat
+    seat: Seat | None
     charge: Charge | None = None
     """What is set aside for the attempt; None where that was done before."""
 
@@ -186,4 +192,5 @@ Signal = (
     | Parks
     | Resumed
     | Reopened
+    | Singly
 )
