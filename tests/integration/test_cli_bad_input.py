@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import sys
 import threading
@@ -50,6 +51,26 @@ def file(name: str, text: str | bytes) -> Prepare:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     return prepare
+
+
+def clip(make: Callable[[Path], None], **row: object) -> Prepare:
+    """Write a manifest whose second row names a local clip that is made so."""
+
+    def prepare(at: Desk) -> None:
+        make(at.folder / "clip.mp4")
+        rows({"video": "clip.mp4", **row})(at)
+
+    return prepare
+
+
+def sparse(size: int) -> Callable[[Path], None]:
+    """Make a file of so many bytes."""
+
+    def make(path: Path) -> None:
+        path.touch()
+        os.truncate(path, size)
+
+    return make
 
 
 def foreign_ledger(at: Desk) -> None:
@@ -116,6 +137,17 @@ CASES: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
         "line 3: output 'x.mp4' is that of line 2 already",
     ),
     "a local file": (rows({"video": "clips/a.mp4"}), RUN, "line 2: video"),
+    # its clips
+    "an empty clip": (clip(Path.touch), RUN, "clip.mp4' is empty; give the clip itself"),
+    "a folder for a clip": (clip(Path.mkdir), RUN, "clip.mp4' cannot be read: it is a folder"),
+    "a pipe for a clip": (clip(os.mkfifo), RUN, "clip.mp4' cannot be read: it is a pipe or a device, not a file"),
+    "a link to nothing": (clip(lambda at: at.symlink_to("gone.mp4")), RUN, "clip.mp4' cannot be read: No such file"),
+    "a clip over the limit": (clip(sparse(6 * 2**30)), RUN, "clip.mp4' has 6442450944 bytes, sync takes"),
+    "a clip too large to go inside": (
+        clip(sparse(5 * 2**20), account="aimlapi"),
+        RUN,
+        "aimlapi takes local files of up to 4194304 inside the request (max_inline); host it and give its URL",
+    ),
     "long input": (rows("x" * 100_000), RUN, "line 2: this is not JSON"),
     # where things go
     "foreign ledger": (foreign_ledger, RUN, "is a database, but no ledger of viseme's; name another file"),

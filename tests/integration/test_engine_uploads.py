@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from tests.support.commands import desk
 from tests.support.driver import order, start
 from tests.support.sandboxes import Stage, check_bill, check_events, check_files, drained, staged, until
 from tests.support.video import box
@@ -200,6 +202,22 @@ async def test_the_upload_rate_is_kept(tmp_path: Path) -> None:
         assert [row["status"] for row in stage.sandbox.log("sync", "upload")] == [201] * 25
         assert stage.bill("sync")["throttled_by"]["upload"] == 0
         assert (await stage.books()).states() == {"succeeded": 25}
+
+
+async def test_the_command_takes_paths_relative_to_the_manifest_and_tells_of_the_upload(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        (tmp_path / "clips").mkdir()
+        async with aiohttp.ClientSession() as session, session.get(f"{at.address}/media/short.mp4") as reply:
+            Clips(tmp_path / "clips", await reply.read(), b"").talk(1)
+        manifest = at.write(at.row(1, video="clips/talk-1.mp4"), at.row(2, video="clips/talk-1.mp4"))
+        done = await at.viseme("run", manifest, "--events", "-")
+        assert done.status == 0, done.err
+        events = [json.loads(line) for line in done.out.splitlines()]
+        told = [e for e in events if e["type"] == "progress" and e["status"] == "uploading video"]
+        assert told
+        assert {"progress", "queue_position"} <= set(told[0])
+        assert len(stored(at.sandbox)) == 1
+        assert "2 succeeded" in done.err
 
 
 # -- what goes wrong -----------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.parser
 import email.policy
 import json
 import os
+import resource
 import tracemalloc
 from base64 import b64decode
 from pathlib import Path
@@ -16,9 +18,10 @@ import pytest
 from tests.support.virtual import MemoryFiles, simulated_world, virtually
 
 from viseme.engine.bodies import PIECE, Rendered, render
-from viseme.engine.world import RealDisk, World
+from viseme.engine.transport import AioTransport, Line, Wire
+from viseme.engine.world import RealDisk, World, real_world
 from viseme.errors import Kind
-from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, Verdict
+from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Reply, Request, Verdict
 
 CLIP = bytes(range(256)) * 8000  # 2 MB: some whole pieces and a rest
 
@@ -224,6 +227,45 @@ async def test_an_upload_holds_a_piece_of_the_file_and_no_more(tmp_path: Path) -
         tracemalloc.stop()
     assert count == stamp.size
     assert peak < 4 * PIECE
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_large_upload_over_real_sockets_costs_hardly_any_memory(tmp_path: Path, loop: str) -> None:
+    path = tmp_path / "big.mp4"
+    path.touch()
+    os.truncate(path, 200 * 1024 * 1024)
+    factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(growth_of_an_upload(str(path))) < 24 * 1024 * 1024
+
+
+async def growth_of_an_upload(path: str) -> int:
+    """By how many bytes the process's peak of memory grows while a file is sent; the far side is a part of it."""
+    arrived = 0
+
+    async def discard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        while arrived < length:
+            arrived += len(await reader.read(65536))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    world, server = real_world(), await asyncio.start_server(discard, "127.0.0.1", 0)
+    stamp = world.disk.stamp(path)
+    rendered = await render(world, request(body=part(stamp.path, size=stamp.size, mtime=stamp.mtime)))
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, AioTransport() as net:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        wire = Wire(method="PUT", url=url, headers=rendered.headers, body=rendered.body)
+        outcome = await net.send(Line("a", private=True), wire)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert isinstance(outcome, Reply)
+    assert arrived == stamp.size
+    return (after - before) * 1024
 
 
 # -- what is no file -----------------------------------------------------------------------------------------------

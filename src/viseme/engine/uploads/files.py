@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from functools import partial
 from itertools import islice
 from os.path import basename, splitext
 
@@ -84,7 +85,10 @@ class Digests:
         """
         found = self._known.get(stamp)
         if found is None:
-            found = self._known[stamp] = await self._read(stamp.path)
+            found = await self._read(stamp.path)
+            if await self._world.blocking(partial(self._world.disk.stamp, stamp.path)) != stamp:
+                return found  # of what it is no longer; whoever sends it finds that out
+            self._known[stamp] = found
         self._known.move_to_end(stamp)
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
