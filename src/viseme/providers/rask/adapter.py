@@ -78,6 +78,8 @@ class Rask(Provider):
         first=10.0,
         every=10.0,
         local_files=True,
+        # Link sources (section 2), whose pages Rask itself reads; S3 and direct links lead to the file.
+        page_hosts=frozenset({"youtube.com", "youtu.be", "drive.google.com", "docs.google.com", "vimeo.com"}),
         free_stages=FREE,
         deadline=43 * 3600.0,  # the sum of section 11's deadlines for media, dub, face, queue and processing
     )
