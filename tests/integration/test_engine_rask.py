@@ -126,6 +126,25 @@ async def test_a_medium_of_the_library_is_not_sent_again(tmp_path: Path) -> None
         home.bought(projects=1, charged_runs=1, creates=1)
 
 
+async def test_a_medium_that_the_library_lost_is_handed_over_once_more(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        good(await home.run(home.job()))
+        for shelves in home.stage.sandbox._vendors["rask"]._holdings.values():  # type: ignore[attr-defined]
+            shelves.media.clear()
+        good(await home.run(home.job(2, video=home.job().video, language="fr")), 2)
+        assert len(home.requests("link")) == 2
+        home.bought(projects=2, charged_runs=2, creates=2)
+
+
+async def test_a_video_that_cannot_be_read_fails_and_costs_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        home.stage.sandbox.inject("job_failed", vendor="rask", route="link", times=9)
+        books = await home.run(*(home.job(n, video=home.job().video) for n in range(1, 4)))
+        assert books.states() == {"failed": 3}
+        assert "could not read the video" in message(books)
+        home.bought(projects=0)
+
+
 async def test_an_existing_project_is_lip_synced(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         project = await home.person.ready()

@@ -13,7 +13,7 @@ from viseme.attempts import Handle
 from viseme.config import Account
 from viseme.errors import ConfigError, JobInvalid, Kind
 from viseme.jobs import Job
-from viseme.providers.base import FilePart, Multipart, Refused, Request, Role, Safety, Seen, Uploaded
+from viseme.providers.base import FilePart, Multipart, Refused, Reply, Request, Role, Safety, Seen, Uploaded
 from viseme.providers.rask import Rask, RaskOptions
 from viseme.results import Cost
 
@@ -106,16 +106,31 @@ def test_an_upload_without_an_id_is_refused() -> None:
 
 
 def media_handle(**given: Any) -> Handle:
+    return begun(job(), reply({"status": "processing"})).handle | given
+
+
+def begun(given: Job, outcome: Reply) -> Any:
     ours = provider()
-    return drive(ours, ours.create(job(), intent(stage="media"), {"video": {"id": MEDIA}})).result.handle | given
+    handles: dict[str, Handle] = {"video": {"id": MEDIA}} if given.video else {}
+    return drive(ours, ours.create(given, intent(stage="media"), handles), outcome).result
 
 
-def test_the_media_stage_asks_for_nothing_but_the_medium_that_was_handed_over() -> None:
+MINE = job(video=None, options={"media_id": "mine"})
+
+
+def test_the_media_stage_begins_with_a_look() -> None:
     assert media_handle() == {"id": MEDIA, "stage": "media", "since": NOW}
-    ours = provider()
-    given = job(video=None, options={"media_id": "mine"})
-    accepted = drive(ours, ours.create(given, intent(stage="media"), {})).result
-    assert accepted.handle == {"id": "mine", "stage": "media", "given": True}
+    assert begun(MINE, reply({"status": "processing"})).handle == {"id": "mine", "stage": "media", "given": True}
+    ready = begun(job(), reply({"status": "ready", "meta": {"duration_seconds": 5}}))
+    assert (ready.observation, ready.handle["seconds"]) == (None, 5.0)
+
+
+@pytest.mark.parametrize("outcome", [reply({"detail": "Media not found"}, 404), reply({"status": "failed"})])
+def test_a_medium_that_was_lost_or_spoilt_is_refused_so_that_it_is_handed_over_anew(outcome: Reply) -> None:
+    with pytest.raises(Refused) as caught:
+        begun(job(), outcome)
+    assert (caught.value.verdict.kind, caught.value.verdict.blame) == (Kind.MEDIA_UNREACHABLE, "job")
+    assert begun(MINE, outcome).observation.seen is Seen.FAILED, "it cannot be handed over by us"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +196,7 @@ def test_a_job_from_its_video_to_its_result() -> None:
         handles[name] = seen.handle or handles[name]
         return seen
 
-    stage("media")
+    stage("media", {"status": "processing"})
     assert look("media", {"status": "ready", "meta": {"duration_seconds": 90}}).seen is Seen.SUCCEEDED
     created = stage("project", project("created"))
     assert created.request.json == {

@@ -146,7 +146,7 @@ class Rask(Provider):
         options: RaskOptions = self.options(job)
         match intent.stage:
             case "media":
-                return _without_request(_medium(options, intent, handles))
+                return media.begin(self.calls, _medium(options, intent, handles), intent.at)
             case "project":
                 return dubs.create(self.calls, job, options, str(handles["media"]["id"]), intent.key)
             case "dub" | "segments":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from viseme.attempts import Handle
 from viseme.errors import Kind, quote
-from viseme.providers.base import FilePart, Flow, Observation, Refused, Seen, Uploaded, Verdict
+from viseme.providers.base import Accepted, FilePart, Flow, Observation, Refused, Seen, Uploaded, Verdict
 from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.refusals import nonsense
 from viseme.providers.reading import entry, identifier, number, word
 
-__all__ = ["poll", "upload"]
+__all__ = ["begin", "poll", "upload"]
 
 _YOUNG = 60.0
 """For so many seconds a medium that the library does not show may just not be in sight yet."""
@@ -25,6 +25,26 @@ def upload(calls: Calls, source: FilePart | str) -> Flow[Uploaded]:
     return Uploaded(handle={"id": name}, lifetime=calls.settings.upload_lifetime)
 
 
+def begin(calls: Calls, handle: Handle, now: float) -> Flow[Accepted]:
+    """Look whether a medium can be dubbed already.
+
+    Raises:
+        Refused: the library has lost, or could not use, one that was handed over for this or another job; handing it
+            over once more may help.
+    """
+    try:
+        seen = yield from poll(calls, handle, now)
+    except Refused as refusal:
+        if refusal.verdict.kind not in _GONE:
+            raise
+        seen = _failed("not found", _missing(handle), refusal.verdict.message)
+    if seen.verdict is None:
+        return Accepted(handle=seen.handle or handle)
+    if not handle.get("given"):
+        raise Refused(seen.verdict)
+    return Accepted(handle=handle, observation=seen)
+
+
 def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
     """Look at a medium until it can be dubbed."""
     name = str(handle["id"])
@@ -34,7 +54,7 @@ def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
         verdict = refusal.verdict
         if verdict.kind not in _GONE or not (handle.get("given") or now - handle.get("since", now) >= _YOUNG):
             raise
-        return _failed("not found", f"rask's library has no media {quote(name)} for this account", verdict.message)
+        return _failed("not found", _missing(handle), verdict.message)
     found = reply.object()
     status = (word(found.get("status")) or "").strip().lower()
     if status == "failed":
@@ -48,6 +68,10 @@ def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
     seconds = number(entry(found, "meta", "duration_seconds"))
     known = {} if seconds is None or not 0 < seconds < 1e7 else {"seconds": seconds}
     return Observation(seen=Seen.SUCCEEDED, status=status, handle={**handle, **known})
+
+
+def _missing(handle: Handle) -> str:
+    return f"rask's library has no media {quote(handle['id'])} for this account"
 
 
 def _failed(status: str, what: str, advice: str) -> Observation:
