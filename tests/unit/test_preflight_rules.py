@@ -26,7 +26,7 @@ UNREACHABLE = Kind.MEDIA_UNREACHABLE
 
 def vendor(name: str = "sync", limits: Limits | None = None, field: str = "video", **given: Any) -> Provider:
     """An adapter, whose models all have the given limits for one field where there are any."""
-    provider = adapter(viseme.Account(name, api_key="k", **given))
+    provider = adapter(viseme.Account(name, **{"api_key": "k", **given}))
     if limits is not None:
         models = {name: evolve(model, limits={field: limits}) for name, model in provider.sheet.models.items()}
         provider.sheet = evolve(provider.sheet, models=models)
@@ -216,3 +216,19 @@ def test_the_published_limits_stand_in_the_models(
 def test_of_a_model_that_is_newer_than_this_release_nothing_is_assumed() -> None:
     provider = vendor(extra_models=["lipsync-9"])
     assert found(provider, of(container="mkv", seconds=9999.0), model="lipsync-9") == []
+
+
+def test_rask_reads_pages_of_its_link_sources_and_needs_a_voice_in_the_video() -> None:
+    provider = vendor("rask", api_key=None, client_id="i", client_secret="s", token_url="https://login.example/token")
+    page = {"video": of(fault="is a web page, not the media itself")}
+    for link, wrong in (
+        ("https://www.youtube.com/watch?v=1", 0),
+        ("https://youtu.be/1", 0),
+        ("https://drive.google.com/file/d/1/view", 0),
+        ("https://cdn.example/a.mp4", 1),
+    ):
+        told = flaws(viseme.Job(video=link, language="de"), provider, page, now=NOW)
+        assert [flaw.certain for flaw in told] == [True] * wrong
+    mute = {"video": of(audio=None)}
+    (flaw,) = flaws(viseme.Job(video=LINKS["video"], language="de"), provider, mute, now=NOW)
+    assert (flaw.certain, "has no audio stream" in flaw.message) == (True, True)

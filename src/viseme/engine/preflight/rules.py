@@ -14,7 +14,7 @@ from viseme.errors import Kind, quote
 from viseme.jobs import Job, is_url
 from viseme.providers.base import Limits, Provider
 
-__all__ = ["MEDIA", "Flaw", "flaws"]
+__all__ = ["MEDIA", "Flaw", "flaws", "read_by_vendor"]
 
 MEDIA = ("video", "image", "audio")
 """The fields of a job that name media."""
@@ -83,7 +83,7 @@ def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: floa
     took = _took(job, provider, facts) * (1 + turns)
     found: list[Flaw] = []
     for medium in media:
-        if _is_page(medium):
+        if read_by_vendor(provider, medium.source):
             continue
         wrong = list(_unreadable(medium, now)) or list(_streams(medium)) or [*_limits(medium), *_doubts(medium)]
         found += [*wrong, *(() if any(flaw.certain for flaw in wrong) else _expiry(medium, now, took))]
@@ -97,13 +97,13 @@ def _took(job: Job, provider: Provider, facts: Mapping[str, Facts]) -> float:
     return model.lag + model.pace * longest
 
 
-def _is_page(medium: _Medium) -> bool:
-    """Whether the vendor itself finds the medium on the page that the link names."""
+def read_by_vendor(provider: Provider, source: str) -> bool:
+    """Whether a link leads to a page on which the vendor itself finds the medium, so that nobody here can judge it."""
     try:
-        host = (urlsplit(medium.source).hostname or "").lower() if is_url(medium.source) else ""
+        host = (urlsplit(source).hostname or "").lower() if is_url(source) else ""
     except ValueError:
         return False
-    return any(host == known or host.endswith(f".{known}") for known in medium.provider.sheet.page_hosts)
+    return any(host == known or host.endswith(f".{known}") for known in provider.sheet.page_hosts)
 
 
 # -- can it be had -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from viseme.attempts import TaskRow
 from viseme.engine.preflight.facts import Facts
 from viseme.engine.preflight.inspector import Inspector
-from viseme.engine.preflight.rules import MEDIA, Flaw, flaws
+from viseme.engine.preflight.rules import MEDIA, Flaw, flaws, read_by_vendor
 from viseme.errors import JobInvalid, Problem
 from viseme.ledger.base import Ledger
 from viseme.providers.base import Provider
@@ -75,8 +75,12 @@ class Screening:
 
     async def _facts(self, row: TaskRow, provider: Provider) -> dict[str, Facts]:
         private = provider.account.allow_private_hosts
-        named = ((name, getattr(row.job, name)) for name in MEDIA)
-        return {name: await self.inspector.facts(source, private=private) for name, source in named if source}
+        named = {name: source for name in MEDIA if (source := getattr(row.job, name)) is not None}
+        return {
+            name: await self.inspector.facts(source, private=private)
+            for name, source in named.items()
+            if not read_by_vendor(provider, source)
+        }
 
 
 def _problem(flaw: Flaw, key: str, line: int | None) -> Problem:
