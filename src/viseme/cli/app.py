@@ -31,6 +31,13 @@ class FaultPreset(StrEnum):
     hostile = "hostile"
 
 
+class Mode(StrEnum):
+    """How jobs are created."""
+
+    single = "single"
+    batch = "batch"
+
+
 Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the results.  [default: ./out]")]
 Ledger = Annotated[str | None, typer.Option("--ledger", metavar="FILE", help="The ledger.  [default: DIR/viseme.db]")]
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="FILE", help="[default: ./viseme.toml]")]
@@ -39,6 +46,10 @@ Events = Annotated[
     typer.Option("--events", metavar="FILE", help="Write every event as a line of JSON, anew; - is standard output."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay while jobs wait for credit or budget.")]
+Budget = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="TEXT", help='Spend no more over the whole ledger: "25usd", "500 credits/day".'),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")]
 
 
@@ -72,9 +83,13 @@ def run(
         list[str] | None,
         typer.Option("--redo", metavar="KEY", help="Create and pay for this job anew, whatever became of it."),
     ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="Create many jobs with one request (batch), or each by itself.")
+    ] = None,
     no_preflight: Annotated[
         bool, typer.Option("--no-preflight", help="Do not look at the media before the first job is created.")
     ] = False,
+    budget: Budget = None,
     wait: Wait = False,
     quiet: Quiet = False,
 ) -> None:
@@ -86,7 +101,9 @@ def run(
     def command() -> int:
         from viseme.cli.run import Again, Sitting, run
 
-        sitting = Sitting(out=out, config=config, ledger=ledger, events=events, wait=wait, quiet=quiet)
+        sitting = Sitting(
+            out=out, config=config, ledger=ledger, events=events, budget=budget, wait=wait, quiet=quiet
+        )
         again = Again(retry_failed=retry_failed, redo=tuple(redo or ()))
         return run(
             manifest,
@@ -94,6 +111,7 @@ def run(
             account=account,
             skip_invalid=skip_invalid,
             again=again,
+            mode=None if mode is None else mode.value,
             preflight=not no_preflight,
         )
 
@@ -128,6 +146,7 @@ def resume(
     config: ConfigFile = None,
     ledger: Ledger = None,
     events: Events = None,
+    budget: Budget = None,
     wait: Wait = False,
     quiet: Quiet = False,
 ) -> None:
@@ -136,7 +155,44 @@ def resume(
     def command() -> int:
         from viseme.cli.run import Sitting, resume
 
-        return resume(Sitting(out=out, config=config, ledger=ledger, events=events, wait=wait, quiet=quiet))
+        return resume(
+            Sitting(out=out, config=config, ledger=ledger, events=events, budget=budget, wait=wait, quiet=quiet)
+        )
+
+    finish(command)
+
+
+@app.command()
+def estimate(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A .jsonl or .csv file, or - for JSON lines.")],
+    config: ConfigFile = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="The account of rows that name none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Tell what a manifest costs at most, in the vendor's unit and in US dollars; buys nothing."""
+
+    def command() -> int:
+        from viseme.cli.estimate import estimate
+
+        return estimate(manifest, config=config, account=account, as_json=as_json)
+
+    finish(command)
+
+
+@app.command()
+def spend(
+    out: Out = None,
+    ledger: Ledger = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what was spent, set aside, and taken for jobs that failed, by account and UTC day, also during a run."""
+
+    def command() -> int:
+        from viseme.cli.spend import spend
+
+        return spend(out=out, ledger=ledger, as_json=as_json)
 
     finish(command)
 

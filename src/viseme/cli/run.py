@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from viseme import Config, Run, Scheduler
+from viseme import Budget, Config, Run, Scheduler
 from viseme.cli.driving import Batch, drive
 from viseme.cli.eventfile import EventFile, open_events
-from viseme.cli.guard import OK, SOME_FAILED, complain, in_loop
+from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain, in_loop
 from viseme.cli.manifests import open_manifest
 from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.reading import reading
@@ -29,6 +29,7 @@ class Sitting:
     config: str | None = None
     ledger: str | None = None
     events: str | None = None
+    budget: str | None = None
     wait: bool = False
     quiet: bool = False
 
@@ -59,6 +60,7 @@ class _Engine:
             default_account=self.default,
             downloads=self.config.downloads,
             wait=self.sitting.wait,
+            budget=_budget(self.sitting.budget),
             notice=self.progress.say,
         )
 
@@ -76,6 +78,7 @@ def run(
     account: str | None,
     skip_invalid: bool,
     again: Again,
+    mode: Literal[single, batch] | None = None,
     preflight: bool = True,
 ) -> int:
     """Run a manifest, or go on with it."""
@@ -91,6 +94,7 @@ def run(
             skip_invalid=skip_invalid,
             retry_failed=again.retry_failed,
             redo=again.redo,
+            mode=mode,
             preflight=preflight,
         )
 
@@ -148,6 +152,13 @@ def _engine(config: Config, sitting: Sitting, default: str | None) -> _Engine:
     engine = _Engine(config, sitting, places(sitting.out, sitting.ledger), default, progress)
     engine.scheduler()  # what is wrong with the accounts is said before anything is made
     return engine
+
+
+def _budget(given: str | None) -> Budget | None:
+    try:
+        return None if given is None else Budget.parse(given)
+    except ValueError as error:
+        raise Unusable(f"--budget: {error}") from None
 
 
 def _events(engine: _Engine, manifest: str | None) -> EventFile | None:

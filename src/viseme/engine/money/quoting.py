@@ -1,0 +1,115 @@
+"""What the rows of a manifest cost at most, without a ledger and without creating anything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+
+from anyio import CapacityLimiter, create_task_group
+from anyio.lowlevel import checkpoint
+from attrs import define, frozen
+
+from viseme.config import Account
+from viseme.engine.admission.desk import Desk, pools_of
+from viseme.engine.intake import Intake
+from viseme.engine.money.estimating import Estimator
+from viseme.engine.preflight.inspector import Inspector
+from viseme.engine.transport import Transport
+from viseme.engine.world import World, real_world
+from viseme.errors import JobInvalid, Problem
+from viseme.jobs import Job
+from viseme.manifest import Row
+from viseme.money import Quote
+from viseme.providers import adapter
+
+__all__ = ["Quoted", "quote_rows"]
+
+_TOGETHER = 64
+_AT_ONCE = 16
+
+
+@frozen(kw_only=True)
+class Quoted:
+    """A row of a manifest with its quote, or with what keeps it from being run."""
+
+    line: int
+    key: str = ""
+    quote: Quote | None = None
+    problem: Problem | None = None
+
+
+@define
+class _Quoter:
+    intake: Intake
+    estimator: Estimator
+
+    async def row(self, row: Row) -> Quoted:
+        if row.job is None:
+            return Quoted(line=row.line, problem=Problem(line=row.line, message=row.problem or "this is no job"))
+        try:
+            return await self.job(row.line, row.job)
+        except JobInvalid as error:
+            return Quoted(line=row.line, problem=Problem(line=row.line, message=str(error), field=error.field))
+
+    async def job(self, line: int, job: Job) -> Quoted:
+        taken = await self.intake.row(job, 0)
+        return Quoted(line=line, key=taken.key, quote=await self.estimator.quote(job, taken.account))
+
+    async def batch(self, rows: Sequence[Row]) -> list[Quoted]:
+        """Several rows at once, in their order."""
+        found = [Quoted(line=row.line) for row in rows]
+        few = CapacityLimiter(_AT_ONCE)
+
+        async def one(number: int, row: Row) -> None:
+            async with few:
+                found[number] = await self.row(row)
+
+        async with create_task_group() as group:
+            for number, row in enumerate(rows):
+                group.start_soon(one, number, row)
+        return found
+
+
+async def quote_rows(
+    rows: Iterable[Row] | AsyncIterable[Row],
+    accounts: Sequence[Account],
+    *,
+    default_account: str | None = None,
+    world: World | None = None,
+) -> AsyncGenerator[Quoted]:
+    """Quote every row of a manifest: measures its media, asks vendors for their estimates, buys nothing.
+
+    Yields:
+        each row, in order.
+    """
+    world = world or real_world()
+    async with world.connect() as transport:
+        quoter = _quoter(accounts, default_account, world, transport)
+        batch: list[Row] = []
+        async for row in _each(rows):
+            batch.append(row)
+            if len(batch) == _TOGETHER:
+                for quoted in await quoter.batch(batch):
+                    yield quoted
+                batch = []
+        for quoted in await quoter.batch(batch):
+            yield quoted
+
+
+def _quoter(accounts: Sequence[Account], default: str | None, world: World, transport: Transport) -> _Quoter:
+    providers = {account.name: adapter(account) for account in accounts}
+    pools = pools_of(world, list(providers.values()))
+    desks = {
+        name: Desk(world, provider.account, provider, pools[provider.account.pool], transport)
+        for name, provider in providers.items()
+    }
+    return _Quoter(Intake(world, providers, default), Estimator(desks, Inspector(world, transport)))
+
+
+async def _each(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[Row]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+        return
+    for row in rows:
+        yield row
+        await checkpoint()
