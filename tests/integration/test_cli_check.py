@@ -236,3 +236,27 @@ async def test_rows_of_a_live_producer_start_while_others_are_still_looked_at(tm
         assert done.status == 1
         assert "line 1: video" in done.err
         assert "1 job: 1 succeeded" in done.err
+
+
+async def test_an_interruption_while_media_are_looked_at_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with desk(tmp_path, "sync") as at, hosting() as host:
+        await stocked(host, tmp_path)
+        reached = asyncio.Event()
+
+        async def never(request: object, content: bytes) -> object:
+            reached.set()
+            await asyncio.Event().wait()
+            return None
+
+        manifest = at.write(row(at, host, 1, video=host.put("never.mp4", b"", never)), row(at, host, 2))  # type: ignore[arg-type]
+        running = await at.start("run", manifest)
+        await asyncio.wait_for(reached.wait(), 30)
+        running.interrupt()
+        done = await running.finished(seconds=8)
+        assert done.status == 130
+        assert asked(at) == 0
+        host.put("never.mp4", host.files["film.mp4"])
+        del host.manners["never.mp4"]
+        again = await at.viseme("run", manifest)
+        assert again.status == 0
+        assert "2 jobs: 2 succeeded" in again.err
