@@ -215,3 +215,13 @@ async def test_a_task_that_is_called_off_before_its_create_gives_back_its_share(
             await tasks[3].result()
         assert stage.creates("sync") == 2
         assert await sums(tmp_path) == {"spent": Decimal(2)}
+
+
+async def test_what_the_vendor_says_it_cost_makes_room_again(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        account = stage.account("aimlapi", concurrency=1, price="3 usd/job", budget="9usd")
+        tally = await run_all(stage, [account], stage.jobs(20))
+        # Each sets 3 aside and turns out to cost 1: the seventh is set aside with 6 spent, the eighth no more.
+        assert (tally.succeeded, tally.parked) == (7, 13)
+        (found,) = await spent(tmp_path)
+        assert (found.state, found.tasks, found.usd) == ("spent", 7, Decimal(7))

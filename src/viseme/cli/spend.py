@@ -95,7 +95,7 @@ def _show(days: Sequence[_Line], totals: Sequence[_Line]) -> None:
     several = len(days) > len(totals)
     rows = [_cells(line) for line in (*days, *(totals if several else ()))]
     show(("day (UTC)", "account", "jobs", "spent", "reserved", "failed but billed", "USD"), rows)
-    print("\nreserved: set aside for jobs under way, at most; failed but billed: at most, where the vendor told no figure")
+    print("\nreserved: set aside for jobs under way, at most; failed but billed: at most, where no figure was told")
     if any(line.unit is None or any(part.unpriced for part in line.parts.values()) for line in days):
         print('unknown: state it in accounts.NAME, like price = "0.05 usd/s" or price = "2 credits/job"')
 

@@ -81,31 +81,31 @@ def _ended(
     if seen is not None and seen.seen is Seen.FAILED and not _still_waits(after, signal):
         return _failed(held, seen, paid_before=paid_before)
     if seen is not None and seen.seen is Seen.SUCCEEDED and (before.state in ENDED or _is_last(after, stages)):
-        return _settled(held.settled("spent", seen.cost or before.cost))
+        return _settled(held, held.settled("spent", seen.cost or before.cost))
     match signal:
         case Unsettled() if after.state is State.FAILED or (after.state is State.QUEUED and not after.handles):
-            return _settled(held.settled("failed"))
+            return _settled(held, held.settled("failed"))
         case Called(answer) if (answer is not None and answer.outcome == "cancelled") or _between(before):
-            return _settled(held.settled("failed"))
+            return _settled(held, held.settled("failed"))
         case _ if after.state is State.SUCCEEDED:
-            return _settled(held.settled("spent", after.cost))
+            return _settled(held, held.settled("spent", after.cost))
         case _ if after.state is State.FAILED and before.state is not State.FAILED:
-            return _settled(held.settled("failed"))
+            return _settled(held, held.settled("failed"))
         case _:
             return None
 
 
-def _settled(charge: Charge) -> Charged:
-    return Charged(row=charge, writes=charge, ends=charge)
+def _settled(held: Charge, charge: Charge) -> Charged:
+    return Charged(row=charge, writes=charge, ends=held)
 
 
 def _failed(held: Charge, seen: Observation, *, paid_before: bool) -> Charged:
     """A failed job is taken to cost what was set aside, unless the vendor says otherwise."""
     if paid_before or seen.cost is None:
-        return _settled(held.settled("failed"))
+        return _settled(held, held.settled("failed"))
     if seen.cost.amount == 0:
         return Charged(row=None, ends=held)
-    return _settled(held.settled("failed", seen.cost))
+    return _settled(held, held.settled("failed", seen.cost))
 
 
 def _seen(signal: Signal) -> Observation | None:
