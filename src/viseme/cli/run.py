@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from attrs import frozen
 
@@ -78,7 +79,7 @@ def run(
     account: str | None,
     skip_invalid: bool,
     again: Again,
-    mode: Literal[single, batch] | None = None,
+    mode: Literal["single", "batch"] | None = None,
     preflight: bool = True,
 ) -> int:
     """Run a manifest, or go on with it."""

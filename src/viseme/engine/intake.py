@@ -8,6 +8,7 @@ from functools import partial
 from attrs import define
 
 from viseme.attempts import TaskRow
+from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, quote
 from viseme.jobs import Job, is_url
@@ -33,8 +34,11 @@ class Intake:
     providers: Mapping[str, Provider]
     default: str | None = None
 
-    async def row(self, job: Job, run: int) -> TaskRow:
+    async def row(self, job: Job, run: int, mode: str | None = None) -> TaskRow:
         """The row of a new task.
+
+        Args:
+            mode: ``batch`` or ``single``; None for what the account says.
 
         Raises:
             JobInvalid: the job cannot be run as it stands; nothing was sent.
@@ -43,6 +47,7 @@ class Intake:
         for name in route:
             self._check(name, job, alone=len(route) == 1)
         account = route[0]
+        together = self._together(account, mode)
         stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
         for name in route:
             self._check_files(self.providers[name], job, stamps)
@@ -59,6 +64,7 @@ class Intake:
             digest=digest,
             account=account,
             run=run,
+            mode=BATCH if together else "",
             timings=Timings(queued=self.world.now()),
         )
 
@@ -85,6 +91,14 @@ class Intake:
             raise JobInvalid(
                 f"at {account}: {error} (or leave {account} out of the job's accounts)", field=error.field
             ) from None
+
+    def _together(self, account: str, mode: str | None) -> bool:
+        """Whether the account's jobs are created in batches."""
+        provider = self.providers[account]
+        wanted = mode or provider.account.mode
+        if wanted == BATCH and provider.sheet.batch is None:
+            raise JobInvalid(f"{provider.name} has no batches; leave mode out, or have {account} run singly")
+        return wanted == BATCH
 
     def _check_files(self, provider: Provider, job: Job, stamps: Mapping[str, FileStamp]) -> None:
         for name in provider.handed_over(job):

@@ -98,6 +98,7 @@ class Run:
     _whole: bool = field(default=False, kw_only=True, alias="whole")
     _skip_invalid: bool = field(default=False, kw_only=True, alias="skip_invalid")
     _raise_on_error: bool = field(default=False, kw_only=True, alias="raise_on_error")
+    _mode: str | None = field(default=None, kw_only=True, alias="mode")
     _sieve: Sieve | None = field(default=None, kw_only=True, alias="sieve")
     number: int = 0
     tally: Tally = field(factory=Tally)
@@ -299,7 +300,7 @@ class Run:
         try:
             if job is None:
                 raise JobInvalid(given.problem or "the row is empty" if isinstance(given, Row) else "")
-            return line, await self.intake.row(job, self.number)
+            return line, await self.intake.row(job, self.number, self._mode)
         except JobInvalid as error:
             self._refuse(error, line)
             return line, None

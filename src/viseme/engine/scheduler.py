@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from attrs import define
 
 from viseme.attempts import TaskRow
-from viseme.config import Account, Downloads
+from viseme.config import Account, Downloads, Mode
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
 from viseme.engine.downloads.fetching import Fetcher
@@ -376,6 +376,7 @@ class Scheduler:
         retry_failed: bool = False,
         redo: Sequence[str] = (),
         raise_on_error: bool = False,
+        mode: Mode | None = None,
         preflight: bool | None = None,
     ) -> Run:
         """A batch of jobs, from any iterable or async iterable, which is read as fast as jobs can be written down.
@@ -386,6 +387,7 @@ class Scheduler:
             retry_failed: create jobs anew that an earlier run saw fail.
             redo: keys to create, and pay for, anew whatever became of them.
             raise_on_error: raise the failures of jobs as an ExceptionGroup at the end.
+            mode: ``batch`` or ``single``, over what the jobs' accounts say.
             preflight: look at the media first, as the scheduler's ``preflight`` says (the default: what it says). The
                 warnings are in ``run.warnings``.
         """
@@ -401,6 +403,7 @@ class Scheduler:
             whole=whole,
             skip_invalid=skip_invalid,
             raise_on_error=raise_on_error,
+            mode=mode,
             sieve=self._sieve(engine) if looking else None,
         )
 

@@ -144,6 +144,8 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     if step is None:
         return None
     money = charged(row, signal, step.row, stages=policy.stages, free=policy.free)
+    if money.row is step.row.charge and money.writes is None and money.ends is None:
+        return step
     return evolve(step, row=evolve(step.row, charge=money.row), charge=money.writes, ends=money.ends)
 
 
@@ -287,7 +289,7 @@ def _to_the_next(row: TaskRow, policy: Policy, failure: Failure | None) -> Step:
     """The job's next account is tried, as if it were the first."""
     account = policy.others[0]
     moved = evolve(
-        _anew(row), account=account, leg=row.leg + 1, behind=row.attempt, price=None, failure=failure
+        _anew(row), account=account, leg=row.leg + 1, behind=row.attempt, mode="", price=None, failure=failure
     )
     data = {"attempt": row.attempt + 1, "account": account, "error": None if failure is None else failure_data(failure)}
     return Step(row=moved, events=((EventType.RETRYING, data),), next=Next.CREATE, left=row.account)

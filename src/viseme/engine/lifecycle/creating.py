@@ -12,9 +12,10 @@ from attrs import define, evolve, field
 from viseme.attempts import Handle, Seat, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
+from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.funding import Funding
-from viseme.engine.lifecycle.line import Line, intent_for, seat_of, stands_in_line
+from viseme.engine.lifecycle.line import BATCH, Line, intent_for, seat_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
 from viseme.engine.money.cashier import Cashier
@@ -101,9 +102,21 @@ class Creator:
     line: Line = field(init=False)
     funding: Funding = field(init=False)
     preparer: Preparer = field(init=False)
+    batcher: Batcher = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.line = Line(self.ledger, self.desk, self.first_run, self._out.keys(), self._wake.set)
+        self.batcher = Batcher(
+            self.world,
+            self.book,
+            self.desk,
+            self.cashier,
+            self.called_off,
+            self._batch_refused,
+            self.notice,
+            self.grace,
+            self.keep_waiting,
+        )
+        self.line = Line(self.ledger, self.desk, self.first_run, self.has, self._wake.set)
         self.preparer = Preparer(
             self.world,
             self.ledger,
@@ -152,38 +165,47 @@ class Creator:
         self._stopping = True
         self._wake.set()
         self.preparer.stop()
+        self.batcher.stop()
         for task in self._out:
             self.withdraw(task)
 
     async def drained(self) -> None:
         """Wait until no create is under way."""
         await self.preparer.drained()
+        await self.batcher.drained()
         while self._out:
             self._drained.clear()
             await self._drained.wait()
 
     def has(self, task: str) -> bool:
         """Whether a task's create is under way."""
-        return task in self._out
+        return task in self._out or task in self.batcher
 
     def hurry(self) -> None:
         """Wait for nothing more."""
+        self.batcher.hurry()
         for out in self._out.values():
             out.withdraw(self.world.monotonic())
 
     def withdraw(self, task: str) -> None:
         """A task was called off: if its create has not left, it will not; if it may have, its reply is waited for."""
         self.preparer.withdraw(task)
+        self.batcher.withdraw(task)
         if task in self._out:
             self._out[task].withdraw(self.world.monotonic() + self.grace)
 
     async def run(self, group: TaskGroup) -> None:
         """Begin creates until stopped."""
+        self.batcher.group = group
         while not self._stopping:
             row = await self._next()
             if row is None:
                 await self._wake.wait()
                 self._wake.clear()
+                continue
+            if row.mode == BATCH:
+                self.batcher.put(row)
+                self.preparer.begun(row.id)
                 continue
             self.desk.creating += 1
             seat = None if self.line.free(row) or not self.desk.pool.seats.take(seat_of(row)) else seat_of(row)
@@ -195,6 +217,7 @@ class Creator:
         stop = self.desk.stopped
         if stop is not None and not self.keep_waiting:
             self.line.clear()
+            self.batcher.clear()
             await self._park_line(stop, stands_in_line)
             return None
         if stop is not None and stop.reason is Reason.NO_CREDIT and stop is not self._shown_out:
@@ -353,6 +376,13 @@ class Creator:
             return False
         self._renewed.add(hold.row.id)
         return True
+
+    def _batch_refused(self, verdict: Verdict) -> None:
+        """What the refusal of a batch means for the account."""
+        self._note(verdict)
+        trouble = ACCOUNT_TROUBLE.get(verdict.kind)
+        if trouble is not None:
+            self._stop_account(trouble, verdict)
 
     def _stop_account(self, reason: Reason, verdict: Verdict) -> None:
         self.desk.stop(reason, verdict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import count
 
 from attrs import define, field
@@ -15,8 +15,10 @@ from viseme.engine.admission.turns import Turns
 from viseme.ledger.base import Ledger, Rank
 from viseme.results import ENDED, State
 
-__all__ = ["Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
+__all__ = ["BATCH", "Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
 
+BATCH = "batch"
+"""The ``mode`` of a task that is created together with others, and so needs no seat."""
 _PAGE = 64
 _FIRST: Rank = (-(2**63), 0)
 _Place = tuple[Rank, int, TaskRow]
@@ -64,7 +66,7 @@ class Line:
 
     Attributes:
         first_run: tasks of older runs are left alone.
-        under_way: ids of the tasks whose create is under way.
+        busy: whether a task's create is under way.
         changed: called when a create may have become possible.
         wanting: whether a task has to wait for its media; it is brought once the vendor has them.
     """
@@ -72,7 +74,7 @@ class Line:
     ledger: Ledger
     desk: Desk
     first_run: int
-    under_way: Collection[str]
+    busy: Callable[[str], bool]
     changed: Callable[[], None]
     wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
     _front: deque[TaskRow] = field(factory=deque[TaskRow])
@@ -154,14 +156,14 @@ class Line:
             places = self._between or (self._unseated if self.desk.pool.seats.free > 0 else [])
             if places:
                 row = heapq.heappop(places)[2]
-                if row.id in self.under_way:
+                if self.busy(row.id):
                     continue
                 return row
             first = self._first() if await self.anyone() else None
             if first is None or not self._admits(first):
                 return None
             row = self._take_first()
-            if row.id in self.under_way or self.wanting(row):
+            if self.busy(row.id) or self.wanting(row):
                 continue
             name = self.desk.provider.exclusive(row.job)
             if name is not None and not self._turns.enter(name, row.id):
@@ -188,6 +190,8 @@ class Line:
     def _admits(self, row: TaskRow) -> bool:
         """Whether a task may begin: in a seat, or, with a stage that costs nothing, as one of so many as have seats."""
         seats = self.desk.pool.seats
+        if row.mode == BATCH:
+            return True
         return len(self._ahead) < seats.limit if self.free(row) else seats.free > 0
 
     async def _read(self) -> None:
@@ -203,7 +207,7 @@ class Line:
         self._front = deque(row for row in rows if self._stands(row))
 
     def _stands(self, row: TaskRow) -> bool:
-        return row.id not in self.under_way and not row.handles and not self._turns.waits(row.id)
+        return not self.busy(row.id) and not row.handles and not self._turns.waits(row.id)
 
     def clear(self) -> None:
         """Forget all that stand in line; who still does arrives anew."""
@@ -216,4 +220,4 @@ class Line:
     async def queued(self) -> list[TaskRow]:
         """A page of all that stand in line, by rank."""
         rows = await self.ledger.queued(self.desk.name, self.first_run, None, 500)
-        return [row for row in rows if row.id not in self.under_way]
+        return [row for row in rows if not self.busy(row.id)]

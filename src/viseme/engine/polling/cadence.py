@@ -13,6 +13,8 @@ from viseme.providers.base import Observation, Sheet
 __all__ = ["Cadence"]
 
 _SEEN = 64
+_LATE = 1.25
+"""A batch may take so many times as long as its vendor wants it to."""
 _SOON = 0.5
 """The shortest time between two looks that a vendor's hint can bring about, seconds."""
 _SLOW = 300.0
@@ -35,10 +37,11 @@ class Cadence:
         if len(self._order) > _SEEN:
             self._durations.remove(self._order.popleft())
 
-    @property
-    def deadline(self) -> float:
+    def deadline(self, *, batch: bool = False) -> float:
         """Seconds that a task may take in all."""
-        return self.sheet.deadline if self.polling.deadline is None else self.polling.deadline
+        if self.polling.deadline is not None:
+            return self.polling.deadline
+        return _LATE * self.sheet.batch.turnaround if batch and self.sheet.batch is not None else self.sheet.deadline
 
     def first(self) -> float:
         """Seconds from a create to the first look."""

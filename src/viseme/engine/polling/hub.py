@@ -28,6 +28,7 @@ class Watch:
 
     Attributes:
         since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
+        batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
         ticket: names its entry in the heap; older ones are stale.
         shown: what was last told of its progress.
@@ -43,6 +44,7 @@ class Watch:
     handle: Handle
     since: float
     began: float
+    batch: bool = False
     background: bool = False
     due: float = 0.0
     ticket: int = -1
@@ -99,7 +101,10 @@ class Hub:
         clock = self.world.now()
         since = row.since or clock
         began = row.began or since
-        watch = self._watches[row.id] = Watch(row.id, row.key, row.run, row.seq, row.handle, since, began, background)
+        batch = bool(row.intent and row.intent.batch)
+        watch = self._watches[row.id] = Watch(
+            row.id, row.key, row.run, row.seq, row.handle, since, began, batch, background
+        )
         watch.running_since = row.timings.started
         age = max(0.0, clock - began)
         self.again(watch, 0.0 if now else max(0.0, self.cadence.first() - age))

@@ -167,14 +167,15 @@ class Looker:
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
         if not watch.background:
-            wait = min(wait, max(0.0, watch.since + self.cadence.deadline - now))
+            wait = min(wait, max(0.0, watch.since + self.cadence.deadline(batch=watch.batch) - now))
         self.hub.again(watch, wait)
 
     def _late(self, watch: Watch, now: float) -> str | None:
         """Which of the three clocks has run out, as a sentence."""
         polling, collect = self.cadence.polling, "a later run collects its result"
-        if now - watch.since >= self.cadence.deadline:
-            return f"not done {self.cadence.deadline:g} s after its create (polling.deadline); {collect}"
+        deadline = self.cadence.deadline(batch=watch.batch)
+        if now - watch.since >= deadline:
+            return f"not done {deadline:g} s after its create (polling.deadline); {collect}"
         if watch.running_since is None:
             if polling.queue_deadline is not None and now - watch.since >= polling.queue_deadline:
                 return (
