@@ -174,16 +174,18 @@ async def test_what_a_job_costs_by_its_length_is_measured_and_asked_of_the_vendo
 
 
 async def test_a_days_budget_lets_the_rest_go_on_the_next_day(tmp_path: Path) -> None:
-    async with staged(tmp_path, speed=5000) as stage:
-        account = stage.account("sync", price=PRICE, budget="5 credits/day", polling={"first": "5s", "every": "5s"})
-        tally = await run_all(stage, [account], stage.jobs(12))
-        assert tally.succeeded >= 5
-        assert tally.succeeded + tally.parked == 12
-        tally = await run_all(stage, [account], stage.jobs(12), wait=True)
-        assert tally.succeeded == 12
-        days = [one for one in await spent(tmp_path) if one.state == "spent"]
-        assert len({one.day for one in days}) >= 3
-        assert all(one.amount <= 5 for one in days)
+    async with staged(tmp_path, speed=300) as stage:
+        stage.clock._epoch += -stage.world().now() % 86400 - 1800.0  # half past eleven at night, UTC
+        account = stage.account("sync", price=PRICE, budget="5 credits/day")
+        tally = await run_all(stage, [account], stage.jobs(10))
+        assert (tally.succeeded, tally.parked) == (5, 5)
+        (today,) = await spent(tmp_path)
+        assert (today.state, today.amount) == ("spent", 5)
+        tally = await run_all(stage, [account], stage.jobs(10), wait=True)
+        assert (tally.succeeded, tally.replayed) == (10, 5)
+        first, second = await spent(tmp_path)
+        assert (first, second.state, second.amount) == (today, "spent", 5)
+        assert first.day < second.day
 
 
 async def test_a_task_that_waits_for_the_budget_says_so(tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ async def test_a_task_that_is_called_off_before_its_create_gives_back_its_share(
 
 
 async def test_what_the_vendor_says_it_cost_makes_room_again(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, settings={"aimlapi": {"final_meta": True}}) as stage:
         account = stage.account("aimlapi", concurrency=1, price="3 usd/job", budget="9usd")
         tally = await run_all(stage, [account], stage.jobs(20))
         # Each sets 3 aside and turns out to cost 1: the seventh is set aside with 6 spent, the eighth no more.

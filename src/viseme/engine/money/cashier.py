@@ -70,7 +70,8 @@ class Cashier:
         for budget in self.budgets(account):
             if quote.cost is None or budget.counts(quote.cost) is None:
                 cause = "" if quote.cost is None else f" in {budget.unit}"
-                length = " (how long its result gets could not be found out)" if quote.source and not quote.cost else ""
+                unmeasured = quote.source and quote.cost is None
+                length = " (its media could not be measured; see viseme check)" if unmeasured else ""
                 return (
                     f"what {quote.model} costs at {account} is not known{cause}{length}, so the budget {budget} cannot"
                     f' be kept; state it in accounts.{account}, like price = "0.05 {budget.unit}/s" or'
