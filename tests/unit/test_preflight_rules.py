@@ -179,6 +179,17 @@ def test_jobs_that_wait_for_their_turn_need_links_that_live_longer() -> None:
     assert "expires at" in flaw.message
 
 
+@pytest.mark.parametrize(("seconds", "rough", "certain"), [(30.0, False, None), (31.0, False, True), (31.0, True, False)])
+def test_what_is_too_long_for_a_batch_is_told_before_it_is_bought(
+    seconds: float, rough: bool, certain: bool | None
+) -> None:
+    facts = {"video": of(seconds=seconds, rough=rough), "audio": evolve(AUDIO, seconds=9.0)}
+    told = flaws(viseme.Job(**LINKS), vendor(), facts, now=NOW, together=True)
+    assert [flaw.certain for flaw in told] == ([] if certain is None else [certain])
+    assert all("a batch takes 30 s" in flaw.message for flaw in told)
+    assert flaws(viseme.Job(**LINKS), vendor(), facts, now=NOW) == []
+
+
 def test_a_page_is_no_fault_where_the_vendor_takes_pages() -> None:
     provider = vendor()
     provider.sheet = evolve(provider.sheet, page_hosts=frozenset({"videos.example"}))

@@ -71,13 +71,22 @@ class _Medium:
         return repr(quote(self.source.split("?", 1)[0].split("#", 1)[0] if is_url(self.source) else self.source, 120))
 
 
-def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: float, turns: int = 0) -> list[Flaw]:
+def flaws(
+    job: Job,
+    provider: Provider,
+    facts: Mapping[str, Facts],
+    *,
+    now: float,
+    turns: int = 0,
+    together: bool = False,
+) -> list[Flaw]:
     """Everything that speaks against a job, by what is known of its media.
 
     Args:
         facts: by the job's field.
         now: UTC seconds.
         turns: how many jobs like it have to end before it gets its seat.
+        together: whether it goes with a batch.
     """
     media = [_Medium(job, name, getattr(job, name), known, provider) for name, known in facts.items()]
     took = _took(job, provider, facts) * (1 + turns)
@@ -86,6 +95,8 @@ def flaws(job: Job, provider: Provider, facts: Mapping[str, Facts], *, now: floa
         if read_by_vendor(provider, medium.source):
             continue
         wrong = list(_unreadable(medium, now)) or list(_streams(medium)) or [*_limits(medium), *_doubts(medium)]
+        if together and not wrong:
+            wrong = list(_batch_limit(medium))
         found += [*wrong, *(() if any(flaw.certain for flaw in wrong) else _expiry(medium, now, took))]
     return found + list(_cut(job, provider, facts))
 
@@ -203,6 +214,16 @@ def _limits(medium: _Medium) -> Iterator[Flaw]:
     for words, beyond in _breaches(medium.facts, limits, model.name):
         sure = limits.sure and beyond
         yield medium.certain(words) if sure else medium.doubtful(words + _unsure(limits))
+
+
+def _batch_limit(medium: _Medium) -> Iterator[Flaw]:
+    """The vendor fails what is too long for a batch, with the time of the batch lost."""
+    batch, facts = medium.provider.sheet.batch, medium.facts
+    if batch is None or batch.seconds is None or facts.seconds is None or facts.seconds <= batch.seconds:
+        return
+    words = f"lasts {facts.seconds:.1f} s, a batch takes {batch.seconds:g} s; shorten it, or run it singly"
+    sure = not facts.rough and facts.seconds > batch.seconds + _LENIENT
+    yield medium.certain(words) if sure else medium.doubtful(words)
 
 
 def _unsure(limits: Limits) -> str:

@@ -9,6 +9,7 @@ from anyio import create_task_group
 from attrs import define, evolve, field
 
 from viseme.attempts import TaskRow
+from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.preflight.facts import Facts
 from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.preflight.rules import MEDIA, Flaw, flaws, read_by_vendor
@@ -63,7 +64,8 @@ class Screening:
     async def _flaws(self, row: TaskRow, first: Provider, turns: int) -> list[Flaw]:
         """The flaws at the first account; certain only where every account of the route would fail the job."""
         now = self.inspector.world.now()
-        found = flaws(row.job, first, await self._facts(row, first), now=now, turns=turns)
+        together = row.mode == BATCH
+        found = flaws(row.job, first, await self._facts(row, first), now=now, turns=turns, together=together)
         if not any(flaw.certain for flaw in found):
             return found
         for name in row.job.route[1:]:
