@@ -57,6 +57,15 @@ def test_without_a_face_the_job_ends_before_a_lip_sync_is_billed(status: str, ha
     assert [request.method for request in played.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("found", [{"video_has_face": False}, {"check_face_task_status": "failed"}])
+@pytest.mark.parametrize(("before", "charged"), [("dub", False), ("project", True), ("redub", True)])
+def test_only_a_dub_of_ours_was_charged(found: dict[str, Any], before: str, charged: bool) -> None:
+    ours = provider()
+    flow = ours.create(of_project(), intent(stage="face"), {before: {"id": PROJECT}})
+    handle = drive(ours, flow).result.handle
+    assert faced(NOW, reply(info(**found)), handle=handle).result.verdict.charged is charged
+
+
 def test_a_failed_face_check_names_the_project_and_whom_to_write_to() -> None:
     seen = faced(NOW, reply(info(check_face_task_status="failed", video_has_face=None))).result
     assert seen.seen is Seen.FAILED

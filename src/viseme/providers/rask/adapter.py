@@ -155,7 +155,9 @@ class Rask(Provider):
             case "redub":
                 return dubs.generate(self.calls, options.project_id or "")
             case "face" | "ready":
-                return _without_request({**_project(handles), "stage": intent.stage, "since": intent.at})
+                dubbed = not handles.keys().isdisjoint(("project", "redub"))
+                waits = {"stage": intent.stage, "since": intent.at, "paid": dubbed}
+                return _without_request(_project(handles) | waits)
             case _:
                 return runs.create(
                     self.calls, self._run(job, intent.stage, handles), several=options.is_multiple_speakers

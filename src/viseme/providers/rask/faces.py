@@ -24,6 +24,7 @@ _PARKS = {Kind.NO_CREDIT: Reason.NO_CREDIT, Kind.NOT_FOUND: Reason.NEEDS_PERSON}
 def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
     """Look until the project may have its lip-sync: dubbed, with a face, and with no other lip-sync under way.
 
+    The handle's ``paid`` tells whether its dub was.
     A check that nobody began is begun by hand, once, when the grace time is over.
     """
     name = str(handle["id"])
@@ -47,7 +48,7 @@ def _judged(name: str, info: Info, handle: Handle, now: float, grace: float) -> 
     """What the face check by itself says; None where the project decides what follows."""
     waited = now - handle["since"]
     if info.face == "failed":
-        return _failed("failed", _broken(name))
+        return _failed("failed", _broken(name, handle))
     if info.face is None and info.has_face is None:
         return None if waited >= grace and _may_ask(handle, now, grace) else _waits("face check not begun", handle, 5.0)
     if info.face not in (None, "done", "outdated"):
@@ -56,7 +57,7 @@ def _judged(name: str, info: Info, handle: Handle, now: float, grace: float) -> 
         if waited < grace:
             return _waits(f"{info.face}, nothing said of a face", handle, 10.0)
         return _unsaid(name, handle)
-    return None if info.has_face else _failed("no face", _faceless(name))
+    return None if info.has_face else _failed("no face", _faceless(name, handle))
 
 
 def _may_ask(handle: Handle, now: float, grace: float) -> bool:
@@ -91,22 +92,22 @@ def _failed(status: str, verdict: Verdict) -> Observation:
     return Observation(seen=Seen.FAILED, status=status, verdict=verdict)
 
 
-def _faceless(name: str) -> Verdict:
+def _faceless(name: str, handle: Handle) -> Verdict:
     return Verdict(
         kind=Kind.INVALID,
         message=f"rask found no face in the video of project {quote(name)}, so no lip-sync was run or billed;"
         " give a video that shows a face",
         blame="job",
-        charged=True,  # the dub was
+        charged=bool(handle.get("paid")),
     )
 
 
-def _broken(name: str) -> Verdict:
+def _broken(name: str, handle: Handle) -> Verdict:
     return Verdict(
         kind=Kind.JOB_FAILED,
         message=f"the face check of project {quote(name)} failed; no lip-sync was run or billed:"
         " write to support@rask.ai and name the project",
-        charged=True,
+        charged=bool(handle.get("paid")),
     )
 
 
