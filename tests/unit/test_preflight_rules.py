@@ -179,7 +179,9 @@ def test_jobs_that_wait_for_their_turn_need_links_that_live_longer() -> None:
     assert "expires at" in flaw.message
 
 
-@pytest.mark.parametrize(("seconds", "rough", "certain"), [(30.0, False, None), (31.0, False, True), (31.0, True, False)])
+@pytest.mark.parametrize(
+    ("seconds", "rough", "certain"), [(30.0, False, None), (31.0, False, True), (31.0, True, False)]
+)
 def test_what_is_too_long_for_a_batch_is_told_before_it_is_bought(
     seconds: float, rough: bool, certain: bool | None
 ) -> None:
