@@ -69,7 +69,8 @@ class _Engine:
         return await drive(Batch(scheduler=self.scheduler(), begin=begin, progress=self.progress, events=events))
 
     def tell(self, outcome: Outcome) -> None:
-        self.progress.say("\n".join(lines(outcome, self.places)))
+        told = self.progress.say if outcome.status == OK else self.progress.insist
+        told("\n".join(lines(outcome, self.places)))
 
 
 def run(
