@@ -220,6 +220,20 @@ async def test_the_command_takes_paths_relative_to_the_manifest_and_tells_of_the
         assert "2 succeeded" in done.err
 
 
+@pytest.mark.parametrize("shared", [True, False])
+async def test_jobs_of_local_files_are_created_together_too(shared: bool, tmp_path: Path) -> None:
+    quick = {"batch_seconds": 60, "batch_pending_seconds": 5, "batch_created_seconds": 5}
+    async with at_work(tmp_path, settings={"sync": quick}) as (stage, clips):
+        jobs = [local(n, video=clips.talk(0 if shared else n), language=LANGUAGES[n]) for n in range(24)]
+        await ran(stage, jobs, stage.account("sync", mode="batch", multipart_below="1MiB"))
+        assert len(stored(stage.sandbox)) == (1 if shared else 24)
+        assert stage.bill("sync")["batches"]["records"] == 24
+        assert stage.creates("sync") == 24
+        books = await stage.books()
+        assert books.states() == {"succeeded": 24}
+        check_events(books)
+
+
 # -- what goes wrong -----------------------------------------------------------------------------------------------
 
 

@@ -11,11 +11,11 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from viseme.attempts import TaskRow
+from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.line import intent_for, stands_in_line
-from viseme.engine.lifecycle.signals import Intended, Lost, Singly, Taken, Turned
+from viseme.engine.lifecycle.signals import Intended, Lost, Prepared, Singly, Taken, Turned
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.world import Timer, World
 from viseme.errors import Kind
@@ -55,6 +55,9 @@ class Batcher:
         called_off: ids of tasks that the user called off.
         refused: told what a refusal means for the account.
         notice: called with a sentence that the user should read.
+        media: what the vendor calls a task's media, None where they have to be handed over first; ``wanting`` sees to
+            that, and the task comes again.
+        coming: whether media of further tasks are on their way, so that more may join soon.
     """
 
     world: World
@@ -66,6 +69,9 @@ class Batcher:
     notice: Callable[[str], None]
     grace: float = 10.0
     keep_waiting: bool = False
+    media: Callable[[TaskRow], dict[str, Handle] | None] = field(default=lambda row: row.inputs)
+    wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
+    coming: Callable[[], bool] = field(default=lambda: False)
     group: TaskGroup | None = None
     """Set before the first task comes."""
     _waiting: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
@@ -133,6 +139,9 @@ class Batcher:
 
     def _gathered(self) -> None:
         """Nobody has come for a while: send those who wait, in batches of like size."""
+        if self.coming() and not self._stopping:
+            self._linger()
+            return
         rows, limits = list(self._waiting.values()), self.limits
         if not self._stopping and rows:
             for share in _shares(rows, limits.most if limits else len(rows)):
@@ -153,6 +162,13 @@ class Batcher:
             holds = [await stack.enter_async_context(self.book.hold(row.id)) for row in rows]
             yield [hold for hold in holds if stands_in_line(hold.row) and hold.row.id not in self.called_off]
 
+    async def _with_media(self, holds: list[Hold]) -> list[Hold]:
+        """Those whose media the vendor has; what it calls them is on disk then."""
+        ready = [(hold, self.media(hold.row)) for hold in holds]
+        news = [(hold, Prepared(found)) for hold, found in ready if found is not None and found != hold.row.inputs]
+        await self.book.write_all(news)
+        return [hold for hold, found in ready if found is not None or not self.wanting(hold.row)]
+
     # -- one batch -------------------------------------------------------------------------------------------------
 
     async def _send(self, rows: Sequence[TaskRow], out: _Out) -> None:
@@ -162,7 +178,9 @@ class Batcher:
             with out.scope:
                 await self._permitted()
                 async with self._held(rows) as holds:
-                    left = await self._create(holds, out)
+                    ready = await self._with_media(holds)
+                    left = await self._create(ready, out)
+                    left = [*left, *(hold.row for hold in holds if hold not in ready)]
         finally:
             self.desk.creating -= 1
             for row in rows:

@@ -127,7 +127,9 @@ class Creator:
             self.line.bring,
             self.keep_waiting,
         )
-        self.line.wanting = self.preparer.wanted
+        self.line.wanting = self.batcher.wanting = self.preparer.wanted
+        self.batcher.media = self.uploads.ready
+        self.batcher.coming = self.preparer.busy
         self.funding = Funding(
             self.world, self.book, self.desk, self.cashier, self.line, self.keep_waiting, self._wake.set
         )

@@ -89,6 +89,10 @@ class Preparer:
         """Whether a task waits until its media are handed over, asked by whoever only wants to know."""
         return self.uploads.wanted(row) and self.uploads.ready(row) is None
 
+    def busy(self) -> bool:
+        """Whether media are on their way."""
+        return bool(self._out)
+
     def arrived(self, rank: Rank | None) -> None:
         """A queued task was added, or came back, with this rank (None: any)."""
         if self._more or self._after is not None:

@@ -183,7 +183,8 @@ class Sync(Provider):
         if isinstance(source, str):
             return Uploaded(handle={"url": source})
         file = source
-        if file.size < self.settings.multipart_below and not self.options(job).segments:
+        together = self.account.mode == "batch"  # whose records hold no files
+        if file.size < self.settings.multipart_below and not self.options(job).segments and not together:
             return Uploaded(handle=file_handle(file), lifetime=0.0)
         for last in (False, True):
             granted = yield from deliver(lambda: self._grant(file), file)
