@@ -146,8 +146,6 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     money = charged(row, signal, step.row, stages=policy.stages, free=policy.free)
     if money.row is step.row.charge and money.writes is None and money.ends is None:
         return step
-    if money.row is step.row.charge and money.writes is None and money.ends is None:
-        return step
     return evolve(step, row=evolve(step.row, charge=money.row), charge=money.writes, ends=money.ends)
 
 
