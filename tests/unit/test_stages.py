@@ -200,3 +200,14 @@ async def test_a_handle_that_a_look_taught_is_in_the_ledger(monkeypatch: pytest.
         await (await scheduler.submit(job(1))).result()
         (row,) = await ledger.by_keys(["j1"])
     assert (row.handle or {})["begun"] is True
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@virtually
+async def test_a_later_create_that_is_turned_back_is_tried_again(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """What goes back in line while its create is still being put away is not forgotten."""
+    async with opened(monkeypatch, concurrency=2) as (scheduler, workshop):
+        slow = Reply(status=429, body=b'{"kind": "rate_limited"}')
+        workshop.reply = lambda stage, name, number: slow if stage == "lipsync" and number <= times else None
+        tally, _ = await run_all(scheduler, map(job, range(5)))
+    assert tally.succeeded == 5

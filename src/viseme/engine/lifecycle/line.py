@@ -153,11 +153,8 @@ class Line:
     async def next(self) -> TaskRow | None:
         """The task whose create may begin now, taken out of the line; None if there is none."""
         while True:
-            places = self._between or (self._unseated if self.desk.pool.seats.free > 0 else [])
-            if places:
-                row = heapq.heappop(places)[2]
-                if self.busy(row.id):
-                    continue
+            row = self._pop(self._between) or (self._pop(self._unseated) if self.desk.pool.seats.free > 0 else None)
+            if row is not None:
                 return row
             first = self._first() if await self.anyone() else None
             if first is None or not self._admits(first):
@@ -172,6 +169,20 @@ class Line:
             if self.free(row):
                 self._ahead.add(row.id)
             return row
+
+    def _pop(self, places: list[_Place]) -> TaskRow | None:
+        """The first whose create before is over; the others keep their places until it is."""
+        busy: list[_Place] = []
+        found: TaskRow | None = None
+        while places and found is None:
+            place = heapq.heappop(places)
+            if self.busy(place[2].id):
+                busy.append(place)
+            else:
+                found = place[2]
+        for place in busy:
+            heapq.heappush(places, place)
+        return found
 
     def _first(self) -> TaskRow | None:
         if self._brought and (not self._front or self._brought[0][0] <= rank_of(self._front[0])):
