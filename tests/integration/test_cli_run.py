@@ -156,7 +156,7 @@ async def test_a_reader_of_events_that_goes_away_loses_nothing(tmp_path: Path) -
         theirs, ours = os.pipe()
         command = await at.start("run", at.write(*(at.row(n) for n in range(30))), "--events", "-", stdout=ours)
         os.close(ours)
-        os.read(theirs, 1)
+        await asyncio.to_thread(os.read, theirs, 1)
         os.close(theirs)
         done = await command.finished()
         assert done.status == 0
