@@ -118,9 +118,10 @@ class Account:
     """One configured provider with its key and limits.
 
     Args:
-        provider: the provider's name: ``sync``, ``jogg``, ``aimlapi``, or one that a plug-in brings.
+        provider: the provider's name: ``sync``, ``jogg``, ``aimlapi``, ``rask``, or one that a plug-in brings.
         name: the account's own name; default: the provider's.
-        api_key: the vendor's key. It is sent to ``base_url`` only, and shown nowhere.
+        api_key: the vendor's key (Rask has ``client_id`` and ``client_secret`` instead). It is sent to ``base_url``
+            only, and shown nowhere.
         base_url: where the vendor's API is; may carry a path.
         concurrency: seats, i.e. jobs under way at the vendor at once.
         seat_ttl: a seat whose job nothing is heard of (its create's fate is unknown) is given up after so long;

@@ -27,6 +27,7 @@ def job(**given: Any) -> Job:
 @frozen
 class Length:
     seconds: float | None
+    fps: float | None = None
     rough: bool = False
 
 

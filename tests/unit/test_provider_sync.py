@@ -551,9 +551,19 @@ def test_the_vendor_is_asked_for_an_estimate(found: object) -> None:
 )
 def test_without_an_answer_the_price_table_estimates(outcome: Any) -> None:
     ours = provider()
-    assert drive(ours, ours.estimate(job(), 10.0), outcome).result == Cost(
+    assert drive(ours, ours.estimate(job(), 10.0, 25.0), outcome).result == Cost(
         amount=0.5, unit="usd", usd=0.5, estimated=True
     )
+    assert drive(ours, ours.estimate(job(), 10.0), outcome).result.amount == pytest.approx(0.6)
+    assert drive(ours, ours.estimate(job(), 10.0, 60.0), outcome).result.amount == pytest.approx(1.2)
+
+
+def test_more_frames_a_second_than_the_vendor_assumes_are_told_to_it() -> None:
+    ours = provider()
+    asked = drive(ours, ours.estimate(job(), 12.0, 60.0), reply({"estimatedGenerationCost": 1.5})).request
+    assert asked.json == {"model": "lipsync-2", "duration": 12.0, "fps": 60.0}
+    stated = provider(price="0.1 usd/s")
+    assert stated.reckon(job(), 10.0, 60.0).amount == 1.0
 
 
 def test_a_newer_model_has_no_price() -> None:

@@ -375,11 +375,19 @@ class Provider(ABC):
         yield from ()
         return None
 
-    def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
-        """What a result of so many seconds would cost; by the price table where the vendor is not asked."""
-        yield from ()
+    def reckon(self, job: Job, seconds: float, fps: float | None = None) -> Cost | None:
+        """What a result of so many seconds costs by the price table.
+
+        Args:
+            fps: pictures a second, where they are known (and count).
+        """
         price = self.price(job)
         return None if price is None else price.cost(seconds)
+
+    def estimate(self, job: Job, seconds: float, fps: float | None = None) -> Flow[Cost | None]:
+        """What a result of so many seconds would cost; by the price table where the vendor is not asked."""
+        yield from ()
+        return self.reckon(job, seconds, fps)
 
     # -- reading replies -----------------------------------------------------------------------------------------
 

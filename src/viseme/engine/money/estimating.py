@@ -36,6 +36,11 @@ class Facts(Protocol):
         """Whether the length is only estimated."""
         ...
 
+    @property
+    def fps(self) -> float | None:
+        """Its pictures a second, where it has any and they are known."""
+        ...
+
 
 class Inspector(Protocol):
     """Whoever looks at media."""
@@ -102,10 +107,10 @@ class Estimator:
 
     desks: Mapping[str, Desks]
     inspector: Inspector | None = None
-    _vendors: OrderedDict[tuple[str, str, float], Cost | None] = field(
-        factory=OrderedDict[tuple[str, str, float], "Cost | None"]
+    _vendors: OrderedDict[tuple[str, str, float, float | None], Cost | None] = field(
+        factory=OrderedDict[tuple[str, str, float, float | None], "Cost | None"]
     )
-    """What vendors estimated, by account, model and seconds."""
+    """What vendors estimated, by account, model, seconds and pictures a second."""
 
     async def price(self, job: Job, account: str) -> Cost | None:
         """What an attempt at an account costs at most, None where that cannot be told."""
@@ -131,38 +136,38 @@ class Estimator:
         if price is not None and price.per == "job" and not asks:
             cost = price.cost(0.0)
             return Quote(account=account, model=model.name, cost=cost, firm=True, source=source, dated=dated)
-        seconds = await self._seconds(job, provider) if measured else None
+        seconds, fps = await self._length_of(job, provider) if measured else (None, None)
         if seconds is None:
             return Quote(account=account, model=model.name, source=source, dated=dated)
-        asked = await self._ask(job, account, seconds) if asks else None
+        asked = await self._ask(job, account, seconds, fps) if asks else None
         if asked is not None:
             return Quote(account=account, model=model.name, cost=asked, seconds=seconds, source="the vendor's estimate")
-        cost = None if price is None else price.cost(seconds)
+        cost = provider.reckon(job, seconds, fps)
         return Quote(account=account, model=model.name, cost=cost, seconds=seconds, source=source, dated=dated)
 
-    async def _seconds(self, job: Job, provider: Provider) -> float | None:
-        """How long the job's result is at most."""
+    async def _length_of(self, job: Job, provider: Provider) -> tuple[float | None, float | None]:
+        """How long the job's result is at most, and how many pictures a second it has, where the video tells."""
         private = provider.account.allow_private_hosts
-        picture = await self._length(job.video, private)
-        speech = spoken(job.text) if job.text else await self._length(job.audio, private)
-        return longest(job, picture, speech, modes="sync_mode" in known_names(provider.Options))
+        picture, fps = await self._length(job.video, private)
+        speech = spoken(job.text) if job.text else (await self._length(job.audio, private))[0]
+        return longest(job, picture, speech, modes="sync_mode" in known_names(provider.Options)), fps
 
-    async def _length(self, source: str | None, private: bool) -> float | None:
-        """A medium's length; one that is only estimated counts a tenth more."""
+    async def _length(self, source: str | None, private: bool) -> tuple[float | None, float | None]:
+        """A medium's length and pictures a second; a length that is only estimated counts a tenth more."""
         if source is None or self.inspector is None:
-            return None
+            return None, None
         facts = await self.inspector.facts(source, private=private)
         if facts.seconds is None or not math.isfinite(facts.seconds):
-            return None
-        return facts.seconds * 1.1 if facts.rough else facts.seconds
+            return None, facts.fps
+        return facts.seconds * 1.1 if facts.rough else facts.seconds, facts.fps
 
-    async def _ask(self, job: Job, account: str, seconds: float) -> Cost | None:
-        """The vendor's estimate, asked once for each model and length in whole seconds, begun ones counted."""
+    async def _ask(self, job: Job, account: str, seconds: float, fps: float | None) -> Cost | None:
+        """The vendor's estimate, asked once for each model, rate and length in whole seconds, begun ones counted."""
         desk, whole = self.desks[account], max(1.0, float(math.ceil(seconds)))
-        name = (account, desk.provider.model(job).name, whole)
+        name = (account, desk.provider.model(job).name, whole, fps)
         if name not in self._vendors:
             try:
-                found = await desk.courier.run(desk.provider.estimate(job, whole), tries=2)
+                found = await desk.courier.run(desk.provider.estimate(job, whole, fps), tries=2)
             except Refused:
                 return None
             if len(self._vendors) >= _KNOWN:

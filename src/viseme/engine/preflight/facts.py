@@ -36,7 +36,7 @@ class Facts:
         measured: whether its streams are known; without it nothing is known of them.
         seconds: its length.
         rough: whether the length is estimated from the size, as it is for MP3 and MPEG-TS.
-        width: of the picture in pixels, with ``height``.
+        width: of the picture in pixels, with ``height``; ``fps`` its pictures a second.
         video: the codec of its moving picture by FFmpeg's name; a cover in an audio file is none.
         audio: the codec of its sound.
         picture: whether it is a still picture.
@@ -55,6 +55,7 @@ class Facts:
     rough: bool = False
     width: int | None = None
     height: int | None = None
+    fps: float | None = None
     video: str | None = None
     audio: str | None = None
     picture: bool = False

@@ -185,6 +185,7 @@ class Inspector:
             rough=found.rough,
             width=found.width,
             height=found.height,
+            fps=found.fps,
             video=found.video,
             audio=found.audio,
             picture=found.picture,

@@ -42,6 +42,7 @@ class Measured:
     rough: bool = False
     width: int | None = None
     height: int | None = None
+    fps: float | None = None
     video: str | None = None
     audio: str | None = None
     picture: bool = False
@@ -90,6 +91,7 @@ def _measured(container: Any, file: PiecesFile, *, whole: bool) -> Measured:
         rough=rough,
         width=shown.width if shown else None,
         height=shown.height if shown else None,
+        fps=_fps(shown) if shown and not still else None,
         video=_codec(moving) if not still else None,
         audio=_codec(sound),
         picture=still,
@@ -100,6 +102,11 @@ def _measured(container: Any, file: PiecesFile, *, whole: bool) -> Measured:
 def _cover(stream: Any) -> bool:
     """Whether a picture stream is the cover of an audio file."""
     return "attached_pic" in str(stream.disposition)
+
+
+def _fps(stream: Any) -> float | None:
+    rate = float(stream.average_rate or 0)
+    return rate if 0 < rate < 1000 else None
 
 
 def _codec(stream: Any) -> str | None:

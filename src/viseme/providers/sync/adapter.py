@@ -33,7 +33,7 @@ from viseme.providers.base import (
     Uploaded,
     Verdict,
 )
-from viseme.providers.media import Slot, deliver, file_handle, slot, stored
+from viseme.providers.media import Slot, deliver, file_handle, file_of, slot, stored
 from viseme.providers.reading import encode, entry, identifier, listing, number, said
 from viseme.providers.sync import batch
 from viseme.providers.sync.checks import check
@@ -49,6 +49,8 @@ _READ = ("read", "all")
 _KEPT = 7 * 24 * 3600.0
 """How long an upload is taken to be good where the vendor does not say (section 2.9: 604800 seen)."""
 _DATED = "2026-10-10"
+_FPS = 30.0
+"""What the vendor's own estimate assumes (section 2.7)."""
 _VIDEO = frozenset({"video"})
 _SPEECH = frozenset({"audio", "text", "language"})
 
@@ -244,6 +246,8 @@ class Sync(Provider):
         return (yield from batch.send(self.base, {member.intent.id: self._record(member) for member in members}))
 
     def batch_bytes(self, member: Member) -> int:
+        if any(file_of(handle) is not None for handle in member.handles.values()):
+            return batch.BATCH.bytes + 1  # its files can only go with a create of its own
         return len(self._record(member))
 
     def _record(self, member: Member) -> bytes:
@@ -302,10 +306,16 @@ class Sync(Provider):
         named = ((identifier(row.get("id")), row) for row in rows)
         return {**seen, **{name: observe(row, self.sheet.models) for name, row in named if name in wanted}}
 
-    def estimate(self, job: Job, seconds: float) -> Flow[Cost | None]:
-        """The vendor's own estimate (sheet section 2.7), which counts 30 frames per second; else the price table's."""
+    def reckon(self, job: Job, seconds: float, fps: float | None = None) -> Cost | None:
+        """Frames are what is billed: a published price per second is for 25 of them (section 7)."""
+        price, known = self.price(job), self.model(job).price
+        frames = (fps or _FPS) / 25 if price is known else 1.0
+        return None if price is None else price.cost(seconds * max(1.0, frames))
+
+    def estimate(self, job: Job, seconds: float, fps: float | None = None) -> Flow[Cost | None]:
+        """The vendor's own estimate (sheet section 2.7), else the price table's; for 30 frames a second, or more."""
         model = self.model(job)
-        body = {"model": model.name, "duration": seconds}
+        body = {"model": model.name, "duration": seconds, **({"fps": fps} if fps is not None and fps > _FPS else {})}
         try:
             reply = yield Request(
                 method="POST", url=f"{self.base}/v2/generations/estimate", classes=("post", "all"), json=body
@@ -313,13 +323,13 @@ class Sync(Provider):
         except Refused as refused:
             if refused.verdict.kind not in (Kind.INVALID, Kind.NOT_FOUND):
                 raise
-            return None if model.price is None else model.price.cost(seconds)
+            return self.reckon(job, seconds, fps)
         found = reply.json()
         usd = number(entry(found, "estimatedGenerationCost"))
         usd = number(entry(found, 0, "estimatedGenerationCost")) if usd is None else usd
         if usd is not None and usd >= 0:
             return Cost(amount=usd, unit="usd", usd=usd, estimated=True)
-        return None if model.price is None else model.price.cost(seconds)
+        return self.reckon(job, seconds, fps)
 
     # -- reading replies -----------------------------------------------------------------------------------------
 
