@@ -1,8 +1,7 @@
-"""`viseme sandbox` and `viseme demo` as processes of their own."""
+"""`viseme sandbox` as a process of its own, and commands that lack an extra."""
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import sys
@@ -30,17 +29,6 @@ async def test_the_sandbox_says_where_it_is_and_serves_until_a_signal(tmp_path: 
     command.interrupt(number)
     done = await command.finished()
     assert (done.status, done.out, done.err) == (0, "", "")
-
-
-async def test_the_demo_shows_forty_jobs_and_an_even_bill_each_time(tmp_path: Path) -> None:
-    for folder in ("films", "films/2"):
-        done = await (await Command.start("demo", "--out", "films", folder=tmp_path)).finished()
-        assert done.status == 0, done.err
-        assert "played by the bundled sandbox" in done.err
-        assert "created 40 = paid 40 = delivered 40: each of the 40 jobs once" in done.out
-        lines = [json.loads(line) for line in (tmp_path / folder / "results.jsonl").read_text().splitlines()]
-        assert [line["state"] for line in lines] == ["succeeded"] * 40
-        assert len(list((tmp_path / folder).glob("*.mp4"))) == 40
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from itertools import count
 
-import aiohttp
-
-from viseme import Job, Scheduler
+from viseme import Scheduler
 from viseme.cli.demo_jobs import accounts, jobs
-from viseme.cli.demo_report import report, take_stock
+from viseme.cli.demo_media import gather, have_made
+from viseme.cli.demo_report import report
+from viseme.cli.demo_stock import estimates, take_stock
 from viseme.cli.driving import Batch, drive
-from viseme.cli.guard import OK, SOME_FAILED, Unusable, in_loop
+from viseme.cli.guard import OK, SOME_FAILED, in_loop
 from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.sandbox import sandbox_class
 from viseme.cli.settings import Places, places
 from viseme.cli.summary import lines
-from viseme.errors import quote
 
 __all__ = ["demo"]
 
@@ -36,18 +34,19 @@ def demo(out: str, *, quiet: bool) -> int:
     async def main() -> int:
         began = time.monotonic()
         async with sandbox.serve() as address:
-            chosen = list(jobs(f"{address}/media"))
             progress.say(f"the vendors are played by the bundled sandbox at {address}, {SPEED:g} times as fast")
-            made = await _make_clips(chosen)
-            progress.say(f"made {made} sample clips; running {len(chosen)} jobs")
-            engine = Scheduler(accounts(address, SPEED), output=where.out, ledger=where.ledger, notice=progress.say)
+            chosen, customers = list(jobs(await gather(address, where.out))), accounts(address, SPEED)
+            made = await have_made(chosen)
+            progress.say(f"made {made} sample clips; estimating, then running {len(chosen)} jobs")
+            expected = await estimates(chosen, customers)
+            engine = Scheduler(customers, output=where.out, ledger=where.ledger, notice=progress.say)
             batch = Batch(scheduler=engine, begin=lambda s: s.run(chosen, whole=True), progress=progress)
             outcome = await drive(batch)
             if outcome.status != OK:
                 progress.insist("\n".join(lines(outcome, where)))
                 await progress.close()
                 return outcome.status
-            stock = await take_stock(where, sandbox.bill())
+            stock = await take_stock(where, expected, sandbox.bill(), sandbox.log())
         return OK if report(stock, where, time.monotonic() - began) else SOME_FAILED
 
     return in_loop(main)
@@ -58,14 +57,3 @@ def _free(out: str) -> Places:
     tried = (places(out if number == 1 else os.path.join(out, str(number)), None) for number in count(1))
     return next(where for where in tried if not os.path.exists(where.ledger))
 
-
-async def _make_clips(chosen: Sequence[Job]) -> int:
-    """Have the sandbox make the clips that the jobs name, which it does when each is first asked for."""
-    sources = sorted({source for job in chosen for source in job.sources})
-    async with aiohttp.ClientSession(trust_env=False) as session:
-        for source in sources:
-            async with session.get(source) as reply:
-                if reply.status != 200:
-                    raise Unusable(f"the sandbox did not make {quote(source)}: HTTP {reply.status}")
-                await reply.read()
-    return len(sources)

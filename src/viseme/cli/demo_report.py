@@ -1,96 +1,31 @@
-"""What the demo shows at its end: every file opened and measured, and the sandbox's bill beside it."""
+"""What the demo shows at its end: the work, the bill of the sandbox, and whether they agree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anyio.to_thread
-from attrs import frozen
-
-from viseme.attempts import TaskRow
-from viseme.cli.probe import Probe, probe
-from viseme.cli.reading import reading
+from viseme.cli.demo_stock import Line
 from viseme.cli.settings import Places
 from viseme.cli.tables import show
 
-__all__ = ["Line", "report", "take_stock"]
+__all__ = ["report"]
 
-_TOLERANCE = 0.1
-
-
-@frozen(kw_only=True)
-class Line:
-    """One account's part of the demo: what viseme has, and what the sandbox's bill says.
-
-    Attributes:
-        bytes: of all files together.
-        seconds: of film in them.
-        faults: what is wrong with files, as sentences.
-    """
-
-    account: str
-    jobs: int
-    files: int
-    bytes: int
-    seconds: float
-    faults: tuple[str, ...]
-    bill: Mapping[str, Any]
-
-    @property
-    def paid(self) -> int:
-        """The jobs that the vendor carried out, each of which it charged for."""
-        return self.bill["succeeded"] + self.bill["failed"]
-
-    @property
-    def even(self) -> bool:
-        """Whether each job was created once, paid once and delivered once."""
-        counts = {self.jobs, self.files, self.bill["creates"], self.paid, self.bill["delivered"]}
-        return len(counts) == 1 and not self.faults and not self.bill["duplicates"]
-
-
-async def take_stock(where: Places, bill: Mapping[str, Any]) -> list[Line]:
-    """Open every file of the demo's ledger, and set it against the bill."""
-    rows: dict[str, list[TaskRow]] = {}
-    async with reading(where.ledger) as ledger:
-        for row in await ledger.all_tasks(0, 1000):
-            rows.setdefault(row.account, []).append(row)
-    return [await anyio.to_thread.run_sync(_line, account, rows[account], bill[account]) for account in sorted(rows)]
-
-
-def _line(account: str, rows: Sequence[TaskRow], bill: Mapping[str, Any]) -> Line:
-    probes = [(row, probe(row.file)) for row in rows if row.file is not None]
-    return Line(
-        account=account,
-        jobs=len(rows),
-        files=len(probes),
-        bytes=sum(row.bytes or 0 for row, _ in probes),
-        seconds=sum(found.seconds for _, found in probes),
-        faults=tuple(_faults(probes)),
-        bill=bill,
-    )
-
-
-def _faults(probes: Iterable[tuple[TaskRow, Probe]]) -> Iterable[str]:
-    for row, found in probes:
-        wanted = row.job.metadata["seconds"]
-        if found.fault:
-            yield f"{row.key}: {found.fault}"
-        elif abs(found.seconds - wanted) > _TOLERANCE:
-            yield f"{row.key} lasts {found.seconds:.2f} s, and {wanted:.2f} s were asked for"
+_WORK = ("account", "jobs", "files", "MB", "seconds of film", "files sent", "most seats", "turned away")
+_BILL = ("account", "created", "paid", "delivered", "duplicates", "cost", "estimated before")
 
 
 def report(found: Sequence[Line], where: Places, seconds: float) -> bool:
     """Show it, and say whether the bill adds up."""
-    show(("account", "jobs", "files", "MB", "seconds of film", "most seats", "turned away"), map(_work, found))
+    show(_WORK, map(_work, found))
     print("\nthe bill of the sandbox, which played the vendors:")
-    show(("account", "created", "paid", "delivered", "duplicates", "cost"), map(_bill, found))
-    jobs, created = sum(line.jobs for line in found), sum(line.bill["creates"] for line in found)
-    paid, delivered = sum(line.paid for line in found), sum(line.bill["delivered"] for line in found)
-    even = all(line.even for line in found)
+    show(_BILL, map(_bill, found))
     print()
-    for fault in (fault for line in found for fault in line.faults):
-        print(f"wrong: {fault}")
+    for sentence in (*_wrong(found), *_besides(found)):
+        print(sentence)
+    jobs, created = sum(line.jobs for line in found), sum(line.bill["creates"] for line in found)
+    paid, delivered = sum(line.paid for line in found), sum(line.delivered for line in found)
+    even = all(line.even and line.once and line.within for line in found)
     if even:
         print(f"created {created} = paid {paid} = delivered {delivered}: each of the {jobs} jobs once")
     else:
@@ -99,12 +34,57 @@ def report(found: Sequence[Line], where: Places, seconds: float) -> bool:
     return even
 
 
+def _wrong(found: Sequence[Line]) -> list[str]:
+    told: list[str] = []
+    for line in found:
+        told += [f"wrong: {fault}" for fault in line.faults]
+        if len(line.sent) != line.local:
+            told.append(f"wrong: {line.account} was sent {len(line.sent)} files, and its jobs name {line.local}")
+        elif not line.once:
+            told.append(f"wrong: {line.account} was sent one file twice, and not another")
+        if not line.within:
+            told.append(f"wrong: {line.account} cost {_cost(line)}, {_estimate(line)} was estimated")
+    return told
+
+
+def _besides(found: Sequence[Line]) -> list[str]:
+    """What the tables do not show: dubs, previews, and files that several jobs share."""
+    told = [f"{line.account}: {_dubs(line.bill)}" for line in found if "projects" in line.bill]
+    if all(line.once for line in found):
+        told.append(f"{sum(line.from_files for line in found)} jobs name local files; each vendor got each file once")
+    return told
+
+
+def _dubs(bill: Mapping[str, Any]) -> str:
+    previews = "1 free preview" if bill["previews"] == 1 else f"{bill['previews']} free previews"
+    dubs = f"{bill['projects']} dubs ({bill['dub_minutes']} minutes)"
+    return f"{dubs}, {bill['charged_runs']} lip-syncs ({bill['lipsync_minutes']} minutes), {previews}"
+
+
 def _work(line: Line) -> Sequence[object]:
-    megabytes, film = f"{line.bytes / 1e6:.1f}", f"{line.seconds:.1f}"
-    return line.account, line.jobs, line.files, megabytes, film, line.bill["peak"]["seats"], line.bill["throttled"]
+    megabytes, film, bill = f"{line.bytes / 1e6:.1f}", f"{line.seconds:.1f}", line.bill
+    seats, refused = bill["peak"]["seats"], bill["throttled"]
+    return line.account, line.jobs, line.files, megabytes, film, len(line.sent), seats, refused
 
 
 def _bill(line: Line) -> Sequence[object]:
     bill = line.bill
-    cost = f"{bill['usd']:.2f} USD" if bill["usd"] is not None else f"{bill['credits']:.2f} credits"
-    return line.account, bill["creates"], line.paid, bill["delivered"], bill["duplicates"], cost
+    return (
+        line.account,
+        bill["creates"],
+        line.paid,
+        line.delivered,
+        bill["duplicates"],
+        _cost(line),
+        _estimate(line),
+    )
+
+
+def _cost(line: Line) -> str:
+    return f"{line.cost:.2f} {'usd' if line.bill['usd'] is not None else line.bill['currency']}"
+
+
+def _estimate(line: Line) -> str:
+    expected = line.estimate
+    some = f" for {expected.known} of {line.jobs} jobs" if expected.known < line.jobs else ""
+    return f"at most {expected.amount:.2f} {expected.unit}{some}"
