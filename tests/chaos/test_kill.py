@@ -29,18 +29,27 @@ LIMITS = {
     "sync": {"create": "100/min", "concurrency": 15},
     "jogg": {"post": "60/min", "concurrency": 20},
     "aimlapi": {"create": "60/min", "concurrency": 15},
+    "rask": {"concurrency": 15, "dub_concurrency": 15},
+}
+MOST = {
+    "sync": {"create": 100, "seats": 15},
+    "jogg": {"post": 60, "seats": 20},
+    "aimlapi": {"create": 60, "seats": 15},
+    "rask": {"seats": 15},
 }
 ACCOUNTS: list[dict[str, Any]] = [
     {"provider": "sync", "concurrency": 15, "rates": {"create": "100/min", "read": "100000/s"}},
     {"provider": "jogg", "concurrency": 20, "rates": {"post": "60/min", "read": "100000/s"}, "lookup": True},
     {"provider": "aimlapi", "concurrency": 15, "rates": {"create": "60/min", "read": "100000/s"}},
+    {"provider": "rask", "concurrency": 15},
 ]
 
 
 def milestones(stage: Stage) -> int:
     """How far the batch has come at the vendors: requests for creates, and results that left."""
     bills = [stage.bill(vendor) for vendor in VENDORS]
-    return sum(len(stage.posts(vendor)) for vendor in VENDORS) + sum(bill["delivered"] for bill in bills)
+    projects = len(stage.sandbox.log("rask", "project"))
+    return projects + sum(len(stage.posts(vendor)) for vendor in VENDORS) + sum(bill["delivered"] for bill in bills)
 
 
 async def run_to(stage: Stage, told: str, milestone: int) -> bool:
@@ -74,9 +83,7 @@ async def test_a_batch_that_is_killed_again_and_again_is_bought_once_and_deliver
         check_events(books)
         check_files(stage, books)
         check_bill(stage, books, *VENDORS)
-        check_limits(
-            stage, {"sync": {"create": 100, "seats": 15}, "jogg": {"post": 60, "seats": 20}, "aimlapi": {"create": 60}}
-        )
+        check_limits(stage, MOST)
         assert len(books.rows) == JOBS
         # Whatever was booked is found again; what never reached the vendor may be unknown, for a person to order.
         assert not [e for e in books.states() if e not in ("succeeded", Reason.FATE_UNKNOWN)]
@@ -101,3 +108,11 @@ async def finish_by_order(stage: Stage, unknown: list[str]) -> None:
     assert sum(stage.creates(vendor) for vendor in VENDORS) == JOBS
     check_bill(stage, books, *VENDORS)
     check_files(stage, books)
+    check_dubs(stage, JOBS // len(VENDORS))
+
+
+def check_dubs(stage: Stage, jobs: int) -> None:
+    """Each of Rask's jobs was dubbed once and lip-synced once, within its seats."""
+    bill = stage.bill("rask")
+    assert (bill["projects"], bill["charged_runs"], bill["duplicate_projects"], bill["generates"]) == (jobs, jobs, 0, 0)
+    assert bill["dubs_peak"] <= MOST["rask"]["seats"]

@@ -17,13 +17,18 @@ import attrs
 
 from viseme.sandbox import Clock, ManualClock, Sandbox
 
-VENDORS = ("sync", "jogg", "aimlapi")
+VENDORS = ("sync", "jogg", "aimlapi", "rask")
 QUICK = {"queue_seconds": 0.0, "fixed_seconds": 0.0, "pace": 0.0}
 """Vendors that are done as soon as they are asked."""
 _OPEN: dict[str, dict[str, Any]] = {
     "sync": {"create": None, "read": None, "concurrency": None},
     "jogg": {"post": None, "concurrency": None},
     "aimlapi": {"create": None, "read": None, "logs": None, "concurrency": None},
+    "rask": {
+        "all": None,
+        **dict.fromkeys(("media_seconds", "dub_seconds", "dub_pace", "face_seconds"), 0.0),
+        **dict.fromkeys(("stale_dub_seconds", "stale_lipsync_seconds"), 0.5),
+    },
 }
 
 
@@ -107,20 +112,36 @@ class Desk:
         lines = [f'default_account = "{accounts[0]}"']
         for name in accounts:
             table = {
-                "api_key": "sandbox",
+                **(self._credentials() if name == "rask" else {"api_key": "sandbox"}),
                 "base_url": f"{self.address}/{name}",
                 "allow_private_hosts": True,
                 "concurrency": 8,
-                "rates": {"create": "1000/s", "post": "1000/s", "read": "1000/s"},
+                "rates": dict.fromkeys(("create", "post", "read", "upload", "all"), "1000/s"),
                 "polling": {"first": "0.1s", "every": "0.1s"},
                 **more,
             }
             lines += [f"[accounts.{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
         (self.folder / "viseme.toml").write_text("\n".join(lines) + "\n")
 
+    def _credentials(self) -> dict[str, Any]:
+        """What a Rask account has instead of a key, its consent, and graces that a test can wait for."""
+        return {
+            "client_id": "sandbox",
+            "client_secret": "sandbox",
+            "token_url": f"{self.address}/rask/oauth2/token",
+            "allow_paid": True,
+            "face_check_grace": "2s",
+            "stale_grace": "2s",
+        }
+
     def row(self, number: int, **fields: Any) -> dict[str, Any]:
         media = f"{self.address}/media"
         return {"video": f"{media}/short.mp4", "audio": f"{media}/audio-1-{number}.wav", "key": f"k{number}", **fields}
+
+    def dub(self, number: int, language: str = "es", **fields: Any) -> dict[str, Any]:
+        """A row of Rask's."""
+        video = f"{self.address}/media/short.mp4?n={number}"
+        return {"video": video, "language": language, "key": f"k{number}", "account": "rask", **fields}
 
     def write(self, *rows: Mapping[str, Any] | str, name: str = "jobs.jsonl") -> str:
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
