@@ -15,7 +15,9 @@ from viseme.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-KEYS = {"SYNC_API_KEY": "sandbox", "JOGG_API_KEY": "sandbox", "AIMLAPI_API_KEY": "sandbox"}
+KEYS = dict.fromkeys(
+    ("SYNC_API_KEY", "JOGG_API_KEY", "AIMLAPI_API_KEY", "RASK_CLIENT_ID", "RASK_CLIENT_SECRET"), "sandbox"
+)
 
 
 def snippet(name: str) -> str:
@@ -29,8 +31,10 @@ def at_sandbox(address: str) -> str:
     """The README's configuration, with every account at the sandbox and looked at quickly."""
     polling = "[accounts.aimlapi.polling]\n"
     config = snippet("config").replace(polling, polling + "first = '0.2s'\nevery = '0.2s'\n")
-    for vendor in ("sync", "jogg", "aimlapi"):
+    for vendor in ("sync", "jogg", "aimlapi", "rask"):
         own = f'base_url = "{address}/{vendor}"\nallow_private_hosts = true\n'
+        if vendor == "rask":
+            own += f'token_url = "{address}/rask/oauth2/token"\nface_check_grace = "1s"\nstale_grace = "1s"\n'
         if vendor != "aimlapi":
             own += "polling = { first = '0.2s', every = '0.2s' }\n"
         config = config.replace(f"[accounts.{vendor}]\n", f"[accounts.{vendor}]\n{own}")
@@ -44,12 +48,12 @@ def local_media(text: str, address: str) -> str:
 
 def test_the_configuration_is_read() -> None:
     config = parse_config(snippet("config"), source="README.md", environ=KEYS)
-    assert [account.name for account in config.accounts] == ["sync", "jogg", "aimlapi"]
+    assert [account.name for account in config.accounts] == ["sync", "jogg", "aimlapi", "rask"]
 
 
 def test_the_manifest_is_read() -> None:
     rows = list(read_jsonl(snippet("manifest").splitlines()))
-    assert [row.problem for row in rows] == [None, None, None]
+    assert [row.problem for row in rows] == [None] * 4
 
 
 async def test_the_run_command_brings_the_manifest_home(tmp_path: Path) -> None:
@@ -58,9 +62,19 @@ async def test_the_run_command_brings_the_manifest_home(tmp_path: Path) -> None:
         (tmp_path / "jobs.jsonl").write_text(local_media(snippet("manifest"), address))
         await finished(snippet("run"), tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "films" / "results.jsonl").read_text().splitlines()]
-    assert [line["state"] for line in lines] == ["succeeded"] * 3
+    assert [line["state"] for line in lines] == ["succeeded"] * 4
     assert (tmp_path / "films" / "talk-de.mp4").stat().st_size > 1000
     assert (tmp_path / "films" / "clips" / "morning.mp4").stat().st_size > 1000
+
+
+async def test_the_budget_commands_run(tmp_path: Path) -> None:
+    async with Sandbox(speed=200).serve() as address:
+        (tmp_path / "viseme.toml").write_text(at_sandbox(address))
+        row = snippet("manifest").splitlines()[0]
+        (tmp_path / "jobs.jsonl").write_text(local_media(row, address))
+        told = await finished(snippet("budget"), tmp_path)
+    assert "at most" in told  # the estimate
+    assert "1 job" in told  # the spending
 
 
 async def test_the_library_snippet_runs(tmp_path: Path) -> None:
