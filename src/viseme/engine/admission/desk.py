@@ -108,10 +108,6 @@ class Desk:
             and self.creating + (0 if self.accepted else self.undecided) < self.width
         )
 
-    def may_create(self) -> bool:
-        """Whether a create that needs a seat may begin now."""
-        return self.may_begin() and self.pool.seats.free > 0
-
     def opened(self) -> None:
         """A create was accepted: open wider."""
         self.accepted, self._failures = True, 0
