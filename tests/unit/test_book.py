@@ -14,9 +14,9 @@ from tests.unit.ledgers import intent, seat
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
-from viseme.engine.lifecycle.advance import Policy, Step
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Called, Fetched, Intended, Parks, Resumed
+from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.uncut import uncut
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.signals import (
     Called,
     Fetched,
@@ -25,6 +25,7 @@ from viseme.engine.lifecycle.signals import (
     Turned,
     Unsettled,
 )
+from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.errors import Kind
 from viseme.jobs import Job
 from viseme.money import Charge

@@ -47,7 +47,8 @@ async def test_a_task_that_is_called_off_after_it_was_parked_counts_once_in_its_
     world = simulated_world()
     provider = House(account())
     desk = Desk(world.world, provider.account, provider, pools_of(world.world, [provider])["house"], world.network)
-    worker = SimpleNamespace(withdraw=nothing, find=nothing, forget=nothing, watch=nothing, arrived=nothing, follow=nothing)
+    names = ("withdraw", "find", "forget", "watch", "arrived", "follow")
+    worker = SimpleNamespace(**dict.fromkeys(names, nothing))
     ledger = MemoryLedger()
     async with ledger:
         journal = Journal(ledger)

@@ -16,9 +16,10 @@ from tests.support.virtual import MemoryFiles, MemoryNetwork, Served, Simulation
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.downloads.fetching import Fetcher
-from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Fetched, Signal, Unfetched
+from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.transport import Broken
 from viseme.errors import Kind
 from viseme.jobs import Job

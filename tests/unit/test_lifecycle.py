@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.engine.lifecycle.advance import (
-    ACCOUNT_TROUBLE,
-    BACK_IN_LINE,
-    Next,
-    Policy,
-    Step,
-    advance,
-    last_event,
-)
+from viseme.engine.lifecycle.advance import advance, last_event
 from viseme.engine.lifecycle.signals import (
     Called,
     Fetched,
@@ -40,6 +32,7 @@ from viseme.engine.lifecycle.signals import (
     Unfetched,
     Unsettled,
 )
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, Policy, Step
 from viseme.errors import Failure, Kind
 from viseme.events import LAST, EventType
 from viseme.jobs import Job

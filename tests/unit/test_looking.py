@@ -18,9 +18,10 @@ from tests.support.virtual import Simulation, settled, simulated_world, virtuall
 from viseme.attempts import TaskRow
 from viseme.config import Polling
 from viseme.engine.admission.desk import Desk, pools_of
-from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.book import Book, UnknownTask
 from viseme.engine.lifecycle.signals import Observed, Parks, Signal
+from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.looking import Looker

@@ -11,10 +11,10 @@ from attrs import Factory, define, field
 from viseme.attempts import TaskRow
 from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
-from viseme.engine.lifecycle.advance import Next, Policy, Step
 from viseme.engine.lifecycle.book import Book, ends
 from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
+from viseme.engine.lifecycle.steps import Next, Policy, Step
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.till import Till

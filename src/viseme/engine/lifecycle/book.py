@@ -12,8 +12,9 @@ from attrs import define, evolve, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
-from viseme.engine.lifecycle.advance import Policy, Step, advance
+from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.signals import Intended, Signal
+from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.errors import LedgerError

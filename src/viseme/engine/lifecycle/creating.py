@@ -11,13 +11,13 @@ from attrs import define, evolve, field
 
 from viseme.attempts import Handle, Seat, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
-from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.funding import Funding
 from viseme.engine.lifecycle.line import BATCH, Line, intent_for, seat_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World

@@ -12,10 +12,10 @@ from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk
-from viseme.engine.lifecycle.advance import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Parks, Prepared, Prepares, Turned
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
