@@ -155,6 +155,8 @@ FIELDS = tuple(attribute.name for attribute in attrs.fields(Job))
 
 
 def _check_source(name: str, source: str | None) -> None:
+    if source is not None and "\0" in source:
+        raise JobInvalid(f"{name} {quote(source)!r} holds a NUL character, which no path has", field=name)
     if source is None or not is_url(source):
         return
     try:

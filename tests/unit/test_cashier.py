@@ -44,10 +44,10 @@ def row(name: str, **given: Any) -> TaskRow:
 @virtually
 async def test_a_task_that_is_admitted_twice_pays_once() -> None:
     kept = cashier()
-    assert await kept.admit(row("a"), "jogg") == (Room.FITS, "")
-    assert await kept.admit(row("a"), "jogg") == (Room.FITS, "")
-    assert await kept.admit(row("b"), "jogg") == (Room.FITS, "")
-    room, why = await kept.admit(row("c"), "jogg")
+    assert await kept.admit(row("a"), "jogg") == (Room.FITS, "", False)
+    assert await kept.admit(row("a"), "jogg") == (Room.FITS, "", False)
+    assert await kept.admit(row("b"), "jogg") == (Room.FITS, "", False)
+    room, why, _ = await kept.admit(row("c"), "jogg")
     assert room is Room.WAITS
     assert "the budget 2 credits of the account jogg has 0 left, and the job takes up to 1 credits" in why
 
@@ -91,12 +91,11 @@ async def test_a_later_stage_is_part_of_what_was_set_aside_and_one_after_free_st
 @virtually
 async def test_what_can_never_be_paid_is_hopeless() -> None:
     kept = cashier("2 credits/day")
-    assert not kept.hopeless(row("a"), "jogg")
-    assert kept.hopeless(row("a", price=Cost(amount=2.5, unit="credits")), "jogg")
-    assert kept.hopeless(row("a", price=None), "jogg")
-    assert not cashier("0 credits").hopeless(row("a", price=Cost(amount=0.0, unit="credits")), "jogg")
-    assert kept.fresh("jogg") is not None
-    assert cashier().fresh("jogg") is None
+    cases = {1.0: False, 2.5: True}
+    for amount, hopeless in cases.items():
+        await kept.admit(row("full", price=Cost(amount=2.0, unit="credits")), "jogg")
+        room, _, never = await kept.admit(row("a", price=Cost(amount=amount, unit="credits")), "jogg")
+        assert (room is Room.FITS, never) == (False, hopeless)
 
 
 @virtually
@@ -104,7 +103,7 @@ async def test_a_task_of_an_earlier_run_is_priced_when_its_turn_comes() -> None:
     kept = cashier()
     assert (await kept.admit(row("a", price=None), "jogg"))[0] is Room.FITS
     assert kept.aside("a").amount == Decimal(1)  # type: ignore[union-attr]
-    room, why = await cashier(price=None).admit(row("a", price=None), "jogg")
+    room, why, _ = await cashier(price=None).admit(row("a", price=None), "jogg")
     assert room is Room.NEVER
     assert "state it in accounts.jogg" in why
 

@@ -308,12 +308,13 @@ async def test_every_vendor_id_is_found_whatever_became_of_its_task(ledger: Ledg
     assert await ledger.adopted("sync", "None") is None
 
 
-async def test_what_an_intent_pays_for_finds_the_task_that_was_first(ledger: Ledger) -> None:
+async def test_what_an_intent_pays_for_finds_the_task_that_did_so_last(ledger: Ledger) -> None:
     one, two = await ledger.add([row("a"), row("b")])
     for task in (one, two):
         await ledger.commit(Change(row=task, intent=evolve(intent(task), claim="project 7, full, v\ud800")))
-    await ledger.commit(Change(row=evolve(one, state=State.FAILED), intent=evolve(intent(one), ended=1.0)))
-    assert await ledger.adopted("sync", "project 7, full, v\ud800") == "a"
+    closed = evolve(intent(one), claim="project 7, full, v\ud800", ended=1.0)
+    await ledger.commit(Change(row=evolve(one, state=State.FAILED), intent=closed))
+    assert await ledger.adopted("sync", "project 7, full, v\ud800") == "b"
     assert await ledger.adopted("jogg", "project 7, full, v\ud800") is None
     assert await ledger.adopted("sync", "") is None
 

@@ -91,8 +91,8 @@ class Model:
                 self.adopted.setdefault((task.account, str(task.handle["id"])), task.id)
             if change.intent is not None:
                 self.intents[change.intent.id] = change.intent
-                if change.intent.claim:
-                    self.adopted.setdefault((task.account, change.intent.claim), task.id)
+                if change.intent.claim and change.intent.ended is None:
+                    self.adopted[task.account, change.intent.claim] = task.id
             if change.closes is not None:
                 self.seats.pop(change.closes, None)
             if change.opens is not None:

@@ -232,10 +232,10 @@ def test_a_look_may_teach_a_handle_and_may_park() -> None:
     waiting = task(State.WAITING, stage="lipsync")
     learnt = step(waiting, Observed(Observation(seen=Seen.RUNNING, status="s", at=NOW, handle={"id": "1", "begun": 1})))
     assert (learnt.row.handle, learnt.next) == ({"id": "1", "begun": 1}, Next.KEEP)
-    for reason, seat_ in ((Reason.NEEDS_PERSON, "t:1"), (Reason.UNCONFIRMED, None)):
+    for reason in (Reason.NEEDS_PERSON, Reason.UNCONFIRMED):
         look = Observation(seen=Seen.RUNNING, status="s", at=NOW, park=reason, verdict=verdict(Kind.JOB_FAILED))
         found = step(waiting, Observed(look))
-        assert (found.row.state, found.row.parked, found.closes) == (State.WAITING, reason, seat_)
+        assert (found.row.state, found.row.parked, found.closes) == (State.WAITING, reason, "t:1")
         assert told(found) == ["parked"]
         assert found.row.failure == Failure(kind=Kind.JOB_FAILED, message="so it is: job_failed", code="c1")
         assert step(evolve(waiting, parked=Reason.STOPPED), Observed(look)).row.parked is Reason.STOPPED

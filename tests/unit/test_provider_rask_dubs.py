@@ -151,10 +151,10 @@ def test_a_lost_reply_to_a_create_leaves_its_fate_open(outcome: Outcome) -> None
     assert caught.value.verdict.kind is Kind.FATE_UNKNOWN
 
 
-def found(*pages: object) -> Any:
-    ours = provider()
-    lost = intent(stage="project")
-    return drive(ours, ours.reconcile(job(), lost, NOW + 5), *map(reply, pages))
+def found(*pages: object, after: float = 70.0) -> Any:
+    ours = provider(stale_grace="60s")
+    lost = intent(stage="project", at=NOW)
+    return drive(ours, ours.reconcile(job(), lost, NOW + after), *map(reply, pages))
 
 
 def rows(*names: str) -> list[dict[str, object]]:
@@ -177,9 +177,16 @@ def test_the_whole_list_is_read_before_absence_is_told() -> None:
     assert isinstance(found(capped, {"total": 3, "projects": rows(KEY)}).result, Found)
 
 
-@pytest.mark.parametrize("body", [{"total": 0, "projects": []}, {"projects": rows("a")}, {"total": 1, "projects": []}])
-def test_a_name_that_the_list_lacks_was_never_used(body: object) -> None:
+@pytest.mark.parametrize("body", [{"total": 0, "projects": []}, {"projects": []}, {"total": 1, "projects": []}])
+def test_a_name_that_the_list_lacks_was_never_used_once_what_may_come_late_had_its_time(body: object) -> None:
     assert isinstance(found(body).result, Absent)
+    assert isinstance(found(body, after=60.0).result, Undecided)
+
+
+def test_a_list_without_a_total_is_read_until_it_has_no_more() -> None:
+    pages = [{"projects": rows("a", "b")}, {"projects": rows("c")}, {"projects": []}]
+    assert isinstance(found(*pages).result, Absent)
+    assert isinstance(found(*pages[:2], {"projects": rows(KEY)}).result, Found)
 
 
 @pytest.mark.parametrize("body", [{}, [], {"projects": None}, {"detail": "x"}])

@@ -63,8 +63,10 @@ def test_a_403_about_minutes_or_the_plan_is_about_money(words: str) -> None:
 
 def test_any_other_403_is_somebody_elses_thing_or_no_permission() -> None:
     assert verdict(READ, reply({"detail": "Forbidden"}, 403)).kind is Kind.NOT_FOUND
-    for request in (UPLOAD, *PAID):
+    for request in (UPLOAD, PROJECTS):
         assert verdict(request, reply({"detail": "Forbidden"}, 403)).kind is Kind.AUTH
+    for request in (GENERATE, RUN):  # one project is one job's matter, and keeps no other job back
+        assert verdict(request, reply({"detail": "Forbidden"}, 403)).kind is Kind.INVALID
 
 
 @pytest.mark.parametrize("status", [404, 405])

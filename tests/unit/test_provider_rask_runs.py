@@ -15,6 +15,7 @@ from tests.unit.rask_replies import (
     T2,
     T3,
     info,
+    job,
     of_project,
     project,
     provider,
@@ -240,7 +241,6 @@ def test_a_project_that_has_gone_is_the_jobs_trouble_alone(status: int) -> None:
         (reply({"detail": "Too many tasks are under way"}, 429), Kind.LIMITED),
         (reply({"detail": "Not enough minutes"}, 402), Kind.NO_CREDIT),
         (reply({"detail": "Your plan has no lip-sync"}, 403), Kind.NO_CREDIT),
-        (reply({"detail": "x"}, 403), Kind.AUTH),
         (reply({"detail": "x"}, 401), Kind.AUTH),
     ],
 )
@@ -401,11 +401,11 @@ def test_a_path_that_is_no_link_is_an_error(path: str) -> None:
     assert (seen.seen, seen.verdict.kind, seen.verdict.charged) == (Seen.FAILED, Kind.PROTOCOL, True)
 
 
-@pytest.mark.parametrize(("mode", "charged"), [("full", True), ("preview", False)])
-def test_a_failed_lip_sync_names_the_project_and_whom_to_write_to(mode: str, charged: bool) -> None:
+@pytest.mark.parametrize("mode", ["full", "preview"])
+def test_a_failed_lip_sync_names_the_project_and_whom_to_write_to(mode: str) -> None:
     seen = looked(run_handle(mode=mode), info("failed"))
     assert seen.seen is Seen.FAILED
-    assert (seen.verdict.kind, seen.verdict.blame, seen.verdict.charged) == (Kind.JOB_FAILED, "vendor", charged)
+    assert (seen.verdict.kind, seen.verdict.blame, seen.verdict.charged) == (Kind.JOB_FAILED, "vendor", True)
     assert PROJECT in seen.verdict.message
     assert "support@rask.ai" in seen.verdict.message
 
@@ -474,3 +474,37 @@ def test_an_order_of_which_nothing_was_noted_is_a_persons_to_settle() -> None:
     for stage in ("lipsync", "preview", "media"):
         finding = drive(ours, ours.reconcile(of_project(), intent(stage=stage), NOW)).result
         assert isinstance(finding, Undecided)
+
+
+def test_a_result_is_known_again_by_its_link_and_another_one_is_never_taken_for_it() -> None:
+    seen = looked(run_handle(), info("done", lipsync_result_path="https://cdn.example/full.mp4?X-Amz-Signature=a&f=1"))
+    handle = seen.handle
+    assert handle is not None
+    again = looked(handle, info("done", lipsync_result_path="https://cdn.example/full.mp4?X-Amz-Signature=b&f=1"))
+    assert (again.seen, again.outputs[0].url[-5:]) == (Seen.SUCCEEDED, "b&f=1")
+    for other in (
+        info("done", lipsync_result_path="https://cdn.example/preview.mp4?X-Amz-Signature=b&f=1"),
+        info("done", lipsync_result_path="https://cdn.example/full.mp4?X-Amz-Signature=b&f=2"),
+        info("started"),
+        info("outdated"),
+    ):
+        found = looked(handle, other)
+        assert (found.seen, found.park) == (Seen.RUNNING, Reason.NEEDS_PERSON)
+        assert PROJECT in found.verdict.message
+
+
+def test_what_another_job_paid_for_is_kept_under_this_jobs_own_name() -> None:
+    ours = provider()
+    theirs = {"id": PROJECT, "stage": "preview", "mode": "preview", "keep": True, "begun": True}
+    assert ours.inherit({"id": PROJECT, "stage": "preview"}, theirs) == {
+        "id": PROJECT, "stage": "preview", "mode": "preview", "begun": True,
+    }  # fmt: skip
+    assert ours.inherit({"stage": "preview", "keep": True}, theirs)["keep"] is True
+
+
+@pytest.mark.parametrize("stage", ["project", "redub", "lipsync"])
+def test_consent_that_was_withdrawn_holds_for_jobs_under_way(stage: str) -> None:
+    ours = provider(allow_paid=False)
+    with pytest.raises(Refused, match="allow_paid") as refused:
+        drive(ours, ours.create(job(), intent(stage=stage), {"media": {"id": "m"}, "project": {"id": PROJECT}}))
+    assert refused.value.verdict.park is Reason.NEEDS_PERSON

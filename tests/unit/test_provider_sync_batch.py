@@ -154,17 +154,20 @@ def test_the_result_file_tells_what_became_of_each_job() -> None:
     found = played.result
     assert {name: one.seen for name, one in found.items()} == {
         "b1/i1": Seen.SUCCEEDED, "b1/i2": Seen.SUCCEEDED, "b1/i3": Seen.FAILED, "b1/i4": Seen.FAILED,
+        "b1/i5": Seen.RUNNING,
     }  # fmt: skip
     assert found["b1/i2"].outputs[0].url == "https://cdn.example/2.mp4"
     assert found["b1/i1"].handle == {**handle("i1"), "generation": "g1"}
     assert "no" in found["b1/i3"].verdict.message
 
 
-def test_a_job_that_the_result_leaves_out_is_not_found_when_it_is_looked_at_singly() -> None:
+def test_nothing_ends_a_job_of_a_batch_but_its_own_line() -> None:
+    """It was paid for: a result that leaves it out, and a batch that is not in sight, may come right."""
     one = sync()
-    with pytest.raises(Refused) as refused:
-        drive(one, one.poll(handle("i9")), done(), lines({"request_id": "i1", "status": "FAILED"}))
-    assert refused.value.verdict.kind is Kind.NOT_FOUND
+    short = drive(one, one.poll(handle("i9")), done(), lines({"request_id": "i1", "status": "FAILED"})).result
+    assert (short.seen, short.status) == (Seen.RUNNING, "not in the batch's result")
+    gone = drive(one, one.poll_many([handle("i9")]), reply({"errorCode": "batch_not_found"}, 404)).result
+    assert (gone["b1/i9"].seen, gone["b1/i9"].status) == (Seen.RUNNING, "batch not in sight")
 
 
 def test_a_job_of_a_batch_whose_generation_is_known_is_asked_for_by_that() -> None:
@@ -201,7 +204,7 @@ def test_a_batch_that_failed_as_a_whole_fails_its_jobs_and_may_have_cost_somethi
         (Reply(status=403), Kind.TRANSIENT),
         (Reply(status=503), Kind.TRANSIENT),
         (Fault(sent=True, message="reset"), Kind.TRANSIENT),
-        (Reply(status=404), Kind.NOT_FOUND),
+        (Reply(status=404), Kind.TRANSIENT),
         (Reply(status=302), Kind.PROTOCOL),
     ],
 )

@@ -180,7 +180,7 @@ def row(held: Charge | None, **given: Any) -> TaskRow:
 
 def test_a_charge_is_live_while_its_task_is() -> None:
     kept, held = till(acme="1 credits"), charge("a")
-    kept.load([spending("1", state="reserved")])
+    kept.load([spending("1", state="reserved")], {}, "2026-11-21")
     assert kept.reserve(charge("b")) is Room.NEVER
     kept.follow(row(held, state=State.WAITING), None, None)
     assert kept.reserve(charge("b")) is Room.WAITS

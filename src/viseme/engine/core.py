@@ -217,7 +217,11 @@ class Core:
                 self._shared.setdefault(task, []).append(run)
                 return None
             signal = await self._how(row, run, again)
-            return row if signal is None or await hold.take(signal) is None else None
+            if signal is None or await hold.take(signal) is None:
+                return row
+            if row.key in again.redo and hold.row.state in (State.CREATING, State.RECONCILING):
+                await hold.take(Unsettled("a person ordered it to be paid for anew", "resubmit"))
+            return None
 
     async def _share(self, task: str, run: int) -> bool:
         """Let a run hear the end of a task that another run drives; False if nobody drives it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from attrs import define
+from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import BATCH
@@ -14,11 +14,15 @@ from viseme.errors import JobInvalid, quote
 from viseme.jobs import Job, is_url
 from viseme.keys import FileStamp, inputs_digest
 from viseme.providers.base import Provider
-from viseme.results import Timings
+from viseme.results import State, Timings
 
 __all__ = ["Intake"]
 
 _KEY_LIMIT = 500
+
+
+async def _nobody(key: str) -> TaskRow | None:
+    return None
 
 
 @define
@@ -28,11 +32,13 @@ class Intake:
     Attributes:
         providers: by account.
         default: the account of jobs that name none.
+        known: finds the task of a key in the ledger.
     """
 
     world: World
     providers: Mapping[str, Provider]
     default: str | None = None
+    known: Callable[[str], Awaitable[TaskRow | None]] = field(default=_nobody)
 
     async def row(self, job: Job, run: int, mode: str | None = None) -> TaskRow:
         """The row of a new task.
@@ -48,10 +54,7 @@ class Intake:
             self._check(name, job, alone=len(route) == 1)
         account = route[0]
         together = self._together(account, mode)
-        stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
-        for name in route:
-            self._check_files(self.providers[name], job, stamps)
-        digest = inputs_digest(job, account if len(route) == 1 else route, stamps)
+        digest = await self._digest(job, route)
         key = job.key or digest[:32]
         if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
             raise JobInvalid(
@@ -67,6 +70,19 @@ class Intake:
             mode=BATCH if together else "",
             timings=Timings(queued=self.world.now()),
         )
+
+    async def _digest(self, job: Job, route: tuple[str, ...]) -> str:
+        """What makes the job the same job; a file that is needed no more may be gone."""
+        try:
+            stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
+        except JobInvalid:
+            kept = await self.known(job.key) if job.key else None
+            if kept is None or (kept.state is State.QUEUED and not kept.attempt) or _inputs(kept.job) != _inputs(job):
+                raise
+            return kept.digest
+        for name in route:
+            self._check_files(self.providers[name], job, stamps)
+        return inputs_digest(job, route[0] if len(route) == 1 else route, stamps)
 
     def route(self, job: Job) -> tuple[str, ...]:
         """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
@@ -117,3 +133,11 @@ class Intake:
             except OSError as error:
                 raise JobInvalid(f"{name} {quote(source)!r} cannot be read: {error.strerror}", field=name) from None
         return stamps
+
+
+_INPUTS = ("account", "model", "video", "image", "audio", "text", "voice", "language", "source_language", "options")
+
+
+def _inputs(job: Job) -> list[object]:
+    """What makes two jobs the same job, but for the files behind the paths."""
+    return [getattr(job, name) for name in _INPUTS]

@@ -24,7 +24,7 @@ from viseme.engine.journal import Journal
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.pricing import priced
-from viseme.engine.money.till import Till, parsed
+from viseme.engine.money.till import Till, day_of, parsed
 from viseme.engine.office import Office, open_office
 from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
@@ -193,7 +193,9 @@ class Scheduler:
         ledger.listener = journal.publish
         inspector = Inspector(world, transport)
         cashier = self._cashier(world, inspector)
-        cashier.till.load(await ledger.spending())
+        present = {name: provider.account.pool for name, provider in self._providers.items()}
+        for sentence in cashier.till.load(await ledger.spending(), present, day_of(world.now())):
+            self._notice(sentence)
         core = Core(world, ledger, journal, results, cashier=cashier)
         async with anyio.create_task_group() as group:
             writer = anyio.CancelScope()
@@ -208,7 +210,7 @@ class Scheduler:
             house = Housekeeping(core, self._notice)
             errands = anyio.CancelScope()
             group.start_soon(_within, errands, lambda: _errands(house))
-            intake = Intake(world, self._providers, self._default)
+            intake = Intake(world, self._providers, self._default, _finder(ledger))
             self._open = _Open(world, core, intake, group, number, inspector)
             core.open_run(_Session(number))
             ready.set_result(None)
@@ -411,6 +413,14 @@ class Scheduler:
         """All open tasks of the ledger as one batch: what an earlier run left goes on."""
         engine = self._engine()
         return Run(engine.core, engine.intake, None, engine.group.start_soon, self._broken)
+
+
+def _finder(ledger: Ledger) -> Callable[[str], Awaitable[TaskRow | None]]:
+    async def find(key: str) -> TaskRow | None:
+        rows = await ledger.by_keys([key])
+        return rows[0] if rows else None
+
+    return find
 
 
 async def _add(core: Core, row: TaskRow) -> TaskRow:

@@ -196,8 +196,10 @@ class MemoryDisk:
         if step.intent is not None:
             name, account, ended, text = step.intent
             self.intents[name] = (account, ended, text)
-        for vendor_id in step.vendor_ids:
-            self.vendor_ids.setdefault((step.account, vendor_id), entry.id)
+        if step.vendor_id is not None:
+            self.vendor_ids.setdefault((step.account, step.vendor_id), entry.id)
+        if step.claim is not None:
+            self.vendor_ids[step.account, step.claim] = entry.id
         if step.closes is not None:
             self.seats.pop(step.closes, None)
         if step.opens is not None:

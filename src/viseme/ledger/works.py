@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from viseme.attempts import TaskRow, Upload
+from viseme.attempts import Intent, TaskRow, Upload
 from viseme.events import Event
 from viseme.jobs import Job
 from viseme.ledger import charges, rows
@@ -57,7 +57,8 @@ class Step:
 
     Attributes:
         fixed: the job's text, where it is not the one that the ledger is known to hold.
-        vendor_ids: of the handle, and what the intent pays for; they find the task.
+        vendor_id: of the handle; it finds the first task that had it.
+        claim: what the intent pays for; it finds the task that did so last.
         opens: a seat's id and text.
     """
 
@@ -70,7 +71,8 @@ class Step:
     parked: str | None
     standing: str
     fixed: str | None
-    vendor_ids: tuple[str, ...]
+    vendor_id: str | None
+    claim: str | None
     events: tuple[Event, ...]
     texts: tuple[str, ...]
     intent: tuple[str, str, float | None, str] | None
@@ -185,7 +187,8 @@ def step(change: Change, stored: Job | None) -> Step:
         parked=None if row.parked is None else row.parked.value,
         standing=rows.standing_text(row),
         fixed=None if row.job is stored else rows.task_text(row),
-        vendor_ids=_vendor_ids(change),
+        vendor_id=rows.vendor_id(row.handle),
+        claim=_claim(intent),
         events=change.events,
         texts=tuple([rows.event_text(event.seq, event.type, event.at, event.data) for event in change.events]),
         intent=None if intent is None else (intent.id, intent.account, intent.ended, rows.intent_text(intent)),
@@ -196,10 +199,11 @@ def step(change: Change, stored: Job | None) -> Step:
     )
 
 
-def _vendor_ids(change: Change) -> tuple[str, ...]:
-    found = rows.vendor_id(change.row.handle)
-    claim = change.intent.claim if change.intent is not None else ""
-    return (*([] if found is None else [found]), *([rows.searchable(claim)] if claim else []))
+def _claim(intent: Intent | None) -> str | None:
+    """What an intent that is about to leave pays for."""
+    if intent is None or intent.ended is not None or not intent.claim:
+        return None
+    return rows.searchable(intent.claim)
 
 
 def keep_upload(upload: Upload) -> KeepUpload:

@@ -55,6 +55,7 @@ _SET_CHARGES = Bulk(
 )
 _REFUND = Bulk("DELETE FROM charges WHERE id IN (VALUES {rows})", 1)
 _ADOPT = Bulk("INSERT OR IGNORE INTO adopted (account, vendor_id, task) VALUES {rows}", 3)
+_CLAIM = Bulk("INSERT OR REPLACE INTO adopted (account, vendor_id, task) VALUES {rows}", 3)
 
 _RELEASE: Final = (
     'INSERT INTO events ("order", task, run, body)'
@@ -180,8 +181,10 @@ class Writer:
         self._set_tasks(steps)
         intents = {step.intent[0]: step.intent for step in steps if step.intent is not None}
         _SET_INTENTS.run(self._connection, list(intents.values()))
-        adopted = [(step.account, vendor_id, step.order) for step in steps for vendor_id in step.vendor_ids]
+        adopted = [(step.account, step.vendor_id, step.order) for step in steps if step.vendor_id is not None]
         _ADOPT.run(self._connection, adopted)
+        claims = {(step.account, step.claim): step.order for step in steps if step.claim is not None}
+        _CLAIM.run(self._connection, [(*name, order) for name, order in claims.items()])
         self._set_seats(steps)
         self._set_charges(steps)
         outcomes: list[Outcome] = []

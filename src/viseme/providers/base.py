@@ -326,6 +326,15 @@ class Provider(ABC):
             handles: of the stages before this one, by stage, and of media handed over, by the job's field.
         """
 
+    def inherit(self, own: Handle, theirs: Handle) -> Handle:
+        """The handle of a task that takes what another task has paid for (``Request.claim``).
+
+        Args:
+            own: what the task's own flow saved before its request.
+            theirs: the other task's handle.
+        """
+        return theirs
+
     def create_many(self, members: Sequence[Member]) -> Flow[Mapping[str, Accepted]]:
         """Start many jobs with one paid request, after a rehearsal that costs nothing; by the intents' ``id``.
 

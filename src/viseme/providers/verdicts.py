@@ -96,8 +96,8 @@ class Observation:
         verdict: why it failed, once it did.
         hint: seconds until another look is worth it, by the vendor's word.
         handle: the stage's handle from now on, where the look taught something that has to be kept.
-        park: why this run can do no more for the stage (``verdict`` says it in words); a later run looks again. With
-            ``needs_person`` its seat is given back: nothing is under way at the vendor.
+        park: why this run can do no more for the stage (``verdict`` says it in words); a later run looks again. Its
+            seat is given back: as far as can be seen, nothing is under way at the vendor.
         at: when the look's request was sent, UTC seconds; the engine fills it in.
     """
 

@@ -124,6 +124,8 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Unsettled():
             closed = closed_intent(row, now)
             return evolve(unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
+        case Observed(_, stage) if stage not in (None, row.stage):
+            return None
         case Observed(observation):
             return observed(row, observation, policy, now)
         case Fetched():
@@ -165,7 +167,8 @@ def _resumed(row: TaskRow, run: int, now: float) -> Step:
         return Step(row=evolve(first, run=run, parked=None), next=Next.CREATE, left=row.account)
     state = State.QUEUED if row.state is State.PREPARING else row.state
     observed = 0.0 if row.state is State.WAITING else row.observed
-    row = evolve(row, state=state, run=run, parked=None, since=since, observed=observed)
+    price = None if state is State.QUEUED else row.price  # it may have changed since
+    row = evolve(row, state=state, run=run, parked=None, since=since, observed=observed, price=price)
     follows = {
         State.QUEUED: Next.CREATE,
         State.CREATING: Next.RECONCILE,
@@ -182,7 +185,7 @@ def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
         case Observed(observation) if observation.seen.terminal:
             return Step(row=row, closes=row.seat)
         case Reopened(run, True):
-            fresh = evolve(anew(row), run=run, failure=None, cost=None, vendor_says=None, tries=0)
+            fresh = evolve(anew(row), run=run, failure=None, cost=None, price=None, vendor_says=None, tries=0)
             return Step(row=evolve(fresh, file=None, bytes=None, sha256=None), next=Next.CREATE)
         case Reopened(run) if row.handle is not None:
             again = evolve(row, run=run, state=State.WAITING, outputs=(), observed=0.0, since=now, tries=0)

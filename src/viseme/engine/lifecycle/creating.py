@@ -17,11 +17,11 @@ from viseme.engine.lifecycle.funding import Funding
 from viseme.engine.lifecycle.line import BATCH, Line, intent_for, seat_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
-from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, UNSETTLED
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.errors import Failure, JobInvalid, Kind
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Flow, Refused, Request, Verdict
 from viseme.results import ENDED, Reason, State
@@ -229,7 +229,16 @@ class Creator:
             return None
         if not self._greeted and await self.line.anyone():
             await self._greet()
-        return await self.funding.next() if self.desk.may_begin() else None
+        row = await self.funding.next() if self.desk.may_begin() else None
+        for barred, key in self.line.take_barred():
+            await self._bar(barred, key)
+        return row
+
+    async def _bar(self, row: TaskRow, key: str) -> None:
+        """Park a task whose project another one has, which is parked with its work perhaps under way."""
+        message = f"the job {key!r} of the same project is parked, and its order may be under way; settle that first"
+        failure = Failure(kind=Kind.FATE_UNKNOWN, message=message)
+        await self.book.write_idle([row.id], Parks(Reason.NEEDS_PERSON, failure), where=stands_in_line)
 
     async def _greet(self) -> None:
         """The provider's harmless request before the first job, where it has one."""
@@ -279,6 +288,12 @@ class Creator:
         return True
 
     async def _attempt(self, hold: Hold, out: _Out) -> None:
+        try:
+            await self._go(hold, out)
+        except JobInvalid as error:  # it was taken under a configuration that allowed it
+            await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
+
+    async def _go(self, hold: Hold, out: _Out) -> None:
         row = hold.row
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
@@ -304,7 +319,7 @@ class Creator:
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
         with out.shield:
-            await self._send(hold, intent.stage, flow, leave, saved.append)
+            await self._send(hold, intent.stage, flow, leave, saved)
 
     async def _heed_claim(self, row: TaskRow, stage: str, claim: str) -> None:
         """Pay for nothing that another task has paid for, or may have."""
@@ -315,7 +330,8 @@ class Creator:
         if other.intent is not None and other.intent.claim == claim:
             if other.handle is not None:
                 raise _Claimed(other.key, other.handle)
-            if other.state in (State.CREATING, State.RECONCILING):
+            refused = other.failure is not None and other.failure.kind is not Kind.FATE_UNKNOWN
+            if other.state in UNSETTLED or (other.state in ENDED and not refused):
                 raise _Claimed(other.key, None)
         elif stage in other.handles:
             raise _Claimed(other.key, other.handles[stage])
@@ -326,15 +342,16 @@ class Creator:
         stage: str,
         flow: Flow[Accepted],
         leave: Callable[[Request], Awaitable[None]],
-        keep: Callable[[Handle], None],
+        saved: list[Handle],
     ) -> None:
+        priority = hold.row.job.priority
         try:
-            accepted = await self.desk.courier.run(flow, before=leave, keep=keep, priority=hold.row.job.priority)
+            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=priority)
         except _Withdrawn:
             if hold.row.id in self.called_off:
                 await hold.take(Called(None))
         except _Claimed as claimed:
-            await self._claimed(hold, stage, claimed)
+            await self._claimed(hold, stage, claimed, saved[-1] if saved else {})
         except Refused as refusal:
             await self._refused(hold, refusal.verdict)
         else:
@@ -343,9 +360,10 @@ class Creator:
             else:
                 await hold.take(Taken(accepted, stage))
 
-    async def _claimed(self, hold: Hold, stage: str, claimed: _Claimed) -> None:
+    async def _claimed(self, hold: Hold, stage: str, claimed: _Claimed, own: Handle) -> None:
         if claimed.handle is not None:
-            await hold.take(Taken(Accepted(handle=claimed.handle), stage))
+            handle = self.desk.provider.inherit(own, claimed.handle)
+            await hold.take(Taken(Accepted(handle=handle), stage))
             return
         message = f"the job {claimed.key!r} may have started the same already; settle that one (viseme reconcile) first"
         await hold.take(Parks(Reason.FATE_UNKNOWN, Failure(kind=Kind.FATE_UNKNOWN, message=message)))
@@ -373,8 +391,7 @@ class Creator:
 
     async def _renews(self, hold: Hold) -> bool:
         """Have media that the vendor does not find handed over once more, and given to nobody else as they are."""
-        news = await self.uploads.forget(hold.row.inputs)
-        if not news or hold.row.id in self._renewed or hold.row.handles:
+        if hold.row.id in self._renewed or hold.row.handles or not await self.uploads.forget(hold.row.inputs):
             return False
         self._renewed.add(hold.row.id)
         return True

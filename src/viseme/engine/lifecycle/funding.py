@@ -14,7 +14,7 @@ from viseme.engine.lifecycle.signals import Parks
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.purse import Room
 from viseme.engine.world import Timer, World
-from viseme.errors import Failure, Kind
+from viseme.errors import Failure, JobInvalid, Kind
 from viseme.results import Reason, State
 
 __all__ = ["Funding"]
@@ -54,10 +54,13 @@ class Funding:
         while (row := await self.line.next()) is not None:
             if self.line.free(row):
                 break
-            room, why = await self.cashier.admit(row, self.desk.name)
+            try:
+                room, why, hopeless = await self.cashier.admit(row, self.desk.name)
+            except JobInvalid:
+                break  # whoever creates it says so of the task
             if room is Room.FITS:
                 break
-            if room is Room.WAITS or (self.keep_waiting and not self.cashier.hopeless(row, self.desk.name)):
+            if room is Room.WAITS or (self.keep_waiting and not hopeless):
                 self._wait(row, why)
                 row = None
                 break

@@ -93,6 +93,9 @@ class Line:
     _ahead: set[str] = field(factory=set[str])
     """Begun with a stage that costs nothing, and without a seat so far."""
     _turns: Turns = field(factory=Turns)
+    _held_up: dict[str, tuple[str, str]] = field(factory=dict[str, tuple[str, str]])
+    """Things (projects) whose task is parked with its work perhaps under way: that task's id and key."""
+    _barred: list[tuple[TaskRow, str]] = field(factory=list[tuple[TaskRow, str]])
 
     # -- who comes -------------------------------------------------------------------------------------------------
 
@@ -129,10 +132,25 @@ class Line:
         """A task has moved: it may have got its seat, or its turn, or have let go of them."""
         if self.desk.pool.seats.holds(row.seat):
             self._ahead.discard(row.id)
+        name = self.desk.provider.exclusive(row.job)
+        if name is not None:
+            self._note(name, row)
         if row.parked is not None or row.state in ENDED:
             self.let_go(row.id)
-        elif row.state is not State.QUEUED and (name := self.desk.provider.exclusive(row.job)) is not None:
+        elif row.state is not State.QUEUED and name is not None:
             self._turns.enter(name, row.id)
+
+    def _note(self, name: str, row: TaskRow) -> None:
+        """Remember a thing that nobody else may work on, although its task is parked; or that it is free again."""
+        if row.parked is not None and row.state in (State.CREATING, State.RECONCILING, State.WAITING):
+            self._held_up[name] = (row.id, row.key)
+        elif self._held_up.get(name, ("", ""))[0] == row.id:
+            del self._held_up[name]
+
+    def take_barred(self) -> list[tuple[TaskRow, str]]:
+        """Tasks that cannot go on since another one's work on the same thing is unsettled, with that one's key."""
+        barred, self._barred = self._barred, []
+        return barred
 
     def let_go(self, task: str) -> None:
         """A task has ended, parked, or left for another account."""
@@ -163,6 +181,9 @@ class Line:
             if self.busy(row.id) or self.wanting(row):
                 continue
             name = self.desk.provider.exclusive(row.job)
+            if name in self._held_up:
+                self._barred.append((row, self._held_up[name][1]))
+                continue
             if name is not None and not self._turns.enter(name, row.id):
                 self._turns.wait(name, row)
                 continue

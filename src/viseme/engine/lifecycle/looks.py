@@ -48,7 +48,7 @@ def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Ste
         return _vendor_failed(row, seen, policy, now)
     if seen.park is not None and not row.parked:
         failure = None if seen.verdict is None else failure_of(seen.verdict)
-        return evolve(parks(row, seen.park, failure), closes=row.seat if seen.park is Reason.NEEDS_PERSON else None)
+        return evolve(parks(row, seen.park, failure), closes=row.seat)
     return Step(row=row, next=Next.NOTHING if row.parked else Next.KEEP)
 
 

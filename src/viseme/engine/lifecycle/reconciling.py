@@ -31,6 +31,7 @@ __all__ = ["Reconciler"]
 
 _REPLY = 60.0
 """How long the reply to a replayed create is waited for, seconds."""
+_LOST = "the create's reply was lost"
 _APART = 10.0
 """Two looks that prove absence are at least so far apart, seconds."""
 _SLACK = 120.0
@@ -116,8 +117,10 @@ class Reconciler:
 
     def _open_question(self, hold: Hold) -> str:
         lost = hold.row.failure.message if hold.row.failure else "the reply was lost"
+        if lost.startswith(_LOST):
+            return lost
         return (
-            f"the create's reply was lost ({lost}) and {self.desk.name} cannot tell what became of it;"
+            f"{_LOST} ({lost}) and {self.desk.name} cannot tell what became of it;"
             f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;"
             f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
             f" or --abandon {hold.row.key}"

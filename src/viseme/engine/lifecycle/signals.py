@@ -121,9 +121,10 @@ class Unsettled:
 
 @frozen
 class Observed:
-    """The vendor was looked at."""
+    """The vendor was looked at; ``stage`` is the one that was, None for the present one."""
 
     observation: Observation
+    stage: str | None = None
 
 
 @frozen

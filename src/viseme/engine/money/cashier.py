@@ -81,34 +81,35 @@ class Cashier:
 
     # -- paying ------------------------------------------------------------------------------------------------------
 
-    async def admit(self, row: TaskRow, account: str) -> tuple[Room, str]:
+    async def admit(self, row: TaskRow, account: str) -> tuple[Room, str, bool]:
         """Set aside what the task's next create may cost, if there is room for it.
 
         Returns:
-            whether there is, and if not, why, in words.
+            whether there is; if not, why, in words, and whether there never will be, whatever comes back.
         """
         attempt = row.attempt if row.handles else row.attempt + 1
         aside = self._aside.get(row.id)
-        if aside is not None and (aside.id, aside.account) == (f"{row.id}:{attempt}", account):
-            return Room.FITS, ""
+        today = day_of(self.world.now())
+        if aside is not None and (aside.id, aside.account, aside.day) == (f"{row.id}:{attempt}", account, today):
+            return Room.FITS, "", False
         self.release(row.id)
         if row.handles and row.charge is not None and row.charge.id == row.seat:
-            return Room.FITS, ""  # a later stage is part of what was set aside
+            return Room.FITS, "", False  # a later stage is part of what was set aside
         price = row.price if row.price is not None else await self._price(row.job, account)
         charge = Charge.reserve(
             row.id,
             attempt,
             account=account,
             pool=self.pools[account],
-            day=day_of(self.world.now()),
+            day=today,
             price=price,
         )
         room = self.till.reserve(charge)
         if room is Room.FITS:
             self._aside[row.id] = charge
-            return room, ""
+            return room, "", False
         known = Quote(account=account, model=row.job.model or "the job", cost=price)
-        return room, self._unknown(account, known) or self.till.short(charge)
+        return room, self._unknown(account, known) or self.till.short(charge), self._hopeless(price, account)
 
     def aside(self, task: str) -> Charge | None:
         """What is set aside for a task's create, to be written down with its intent."""
@@ -134,9 +135,9 @@ class Cashier:
             self.release(row.id)
         self.till.follow(row, ends, writes if ends is not None else None)
 
-    def hopeless(self, row: TaskRow, account: str) -> bool:
-        """Whether a job can never be paid from its budgets, whatever comes back."""
-        counted = [(budget, row.price and budget.counts(row.price)) for budget in self.budgets(account)]
+    def _hopeless(self, price: Cost | None, account: str) -> bool:
+        """Whether a price can never be paid from the budgets, whatever comes back."""
+        counted = [(budget, price and budget.counts(price)) for budget in self.budgets(account)]
         return any(cost is None or cost > budget.amount for budget, cost in counted)
 
     def fresh(self, account: str) -> float | None:

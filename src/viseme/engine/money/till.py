@@ -48,11 +48,28 @@ class Till:
         """What limits a pool's spending."""
         return [budget for purse in self.purses(pool) for budget in purse.budgets]
 
-    def load(self, spending: Iterable[Spending]) -> None:
-        """Count what earlier runs took."""
+    def load(self, spending: Iterable[Spending], present: Mapping[str, str], today: str) -> list[str]:
+        """Count what earlier runs took.
+
+        Args:
+            present: the pools of the accounts as they are configured now, which may not be those of then.
+
+        Returns:
+            sentences on what could not be counted.
+        """
+        uncounted: dict[str, int] = {}
         for spent in spending:
-            for purse in self.purses(spent.pool):
+            for purse in self.purses(present.get(spent.account, spent.pool)):
                 purse.load([spent])
+                for budget in purse.budgets:
+                    if budget.per is None or spent.day == today:
+                        name = f"the budget {budget} of {purse.name}"
+                        uncounted[name] = uncounted.get(name, 0) + _uncounted(spent, budget)
+        return [
+            f"{name} does not count {jobs} earlier jobs, whose cost is not known in its unit (viseme spend shows them)"
+            for name, jobs in uncounted.items()
+            if jobs
+        ]
 
     def on_change(self, pool: str, function: Callable[[], None]) -> None:
         """Call a function whenever a pool's creates may have room that they had not before."""
@@ -114,6 +131,13 @@ class Till:
             if budgets
         }
         return cls(Purse(() if budget is None else (budget,), "the whole ledger"), pools)
+
+
+def _uncounted(spent: Spending, budget: Budget) -> int:
+    """How many of these charges have no figure in a budget's unit."""
+    if budget.unit == "usd":
+        return spent.without_usd
+    return spent.unpriced if budget.unit == spent.unit else spent.tasks
 
 
 def _alone(pool: str, accounts: Iterable[Account]) -> bool:

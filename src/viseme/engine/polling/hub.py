@@ -28,6 +28,7 @@ class Watch:
 
     Attributes:
         since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
+        stage: that the handle belongs to.
         batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
         ticket: names its entry in the heap; older ones are stale.
@@ -44,6 +45,7 @@ class Watch:
     handle: Handle
     since: float
     began: float
+    stage: str = ""
     batch: bool = False
     background: bool = False
     due: float = 0.0
@@ -103,7 +105,7 @@ class Hub:
         began = row.began or since
         batch = bool(row.intent and row.intent.batch)
         watch = self._watches[row.id] = Watch(
-            row.id, row.key, row.run, row.seq, row.handle, since, began, batch, background
+            row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background
         )
         watch.running_since = row.timings.started
         age = max(0.0, clock - began)

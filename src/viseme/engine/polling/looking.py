@@ -119,6 +119,8 @@ class Looker:
     # -- what was seen ---------------------------------------------------------------------------------------------
 
     async def _saw(self, watch: Watch, seen: Observation) -> None:
+        if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
+            return
         watch.looks, watch.failures, watch.missing = watch.looks + 1, 0, 0
         now = self.world.now()
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
@@ -135,7 +137,8 @@ class Looker:
         if seen.handle is not None and seen.handle != watch.handle:
             watch.handle = seen.handle
             async with self.book.hold(watch.task) as hold:
-                await hold.take(Observed(seen))
+                await hold.take(Observed(seen, watch.stage))
+                watch.seq = hold.row.seq
         self._show(watch, seen)
         await self._later(watch, seen)
 
@@ -145,7 +148,7 @@ class Looker:
         async with self.book.hold(watch.task) as hold:
             if hold.row.timings.started is None and watch.running_since is not None:
                 hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
-            await hold.take(Observed(seen))
+            await hold.take(Observed(seen, watch.stage))
 
     def _show(self, watch: Watch, seen: Observation) -> None:
         shown = (seen.status, seen.progress, seen.queue_position)
@@ -191,6 +194,8 @@ class Looker:
     # -- looks that failed -----------------------------------------------------------------------------------------
 
     async def _failed(self, watch: Watch, verdict: Verdict) -> None:
+        if watch.gone:
+            return
         watch.looks, watch.failures = watch.looks + 1, watch.failures + 1
         if verdict.kind is Kind.NOT_FOUND:
             watch.missing += 1

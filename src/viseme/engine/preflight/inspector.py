@@ -34,6 +34,8 @@ _MORE = (512 * 1024, 1024 * 1024, 2 * 1024 * 1024)
 """Sizes of the further pieces, asked for where the index of the file is not in the first."""
 _DEAF = 3
 """A host that let so many requests in a row go unanswered is not asked again for ``_PAUSE`` seconds."""
+_PATIENCE = 30.0
+"""How long one link may take in all, seconds."""
 _PAUSE = 60.0
 
 Name = tuple[object, ...]
@@ -125,6 +127,12 @@ class Inspector:
         host = urlsplit(url).netloc.lower()
         if self._is_deaf(host):
             return evolve(known, reach=Reach.SILENT, answer="its host has not answered several requests in a row")
+        with anyio.move_on_after(_PATIENCE):
+            return await self._visit(url, host, known, private)
+        self._heard(host, Answer(trouble="it drips"))
+        return evolve(known, reach=Reach.SILENT, answer=f"its host did not send its beginning within {_PATIENCE:g} s")
+
+    async def _visit(self, url: str, host: str, known: Facts, private: bool) -> Facts:
         link = Link(self.transport, url, private)
         heading = await link.ask("HEAD")
         if heading.status is None and (heading.unsafe or heading.trouble.startswith("cannot connect")):

@@ -39,6 +39,10 @@ _DIGEST, _UNTIL = "_digest", "_until"
 """What the engine writes beside a vendor's handle in a row's ``inputs``: the medium's name, and when it ends."""
 
 
+_RENEW = 600.0
+"""A medium is handed over anew at most once in so many seconds."""
+
+
 @define(eq=False)
 class Uploads:
     """The media of one account's jobs.
@@ -61,6 +65,8 @@ class Uploads:
     """Local files as they were last seen, by the path as jobs give it."""
     _gone: set[str] = field(factory=set[str])
     """Media that the vendor turned out not to have."""
+    _renewed: dict[str, float] = field(factory=dict[str, float])
+    """When media were last forgotten, to be handed over anew."""
 
     def __attrs_post_init__(self) -> None:
         self._flights = Flights(self.group)
@@ -221,13 +227,17 @@ class Uploads:
     async def forget(self, inputs: Mapping[str, Handle]) -> bool:
         """The vendor does not have these media, whatever it said: nobody is given them again.
 
+        What was handed over anew a short while ago is not doubted again: it may be another medium that is missing.
+
         Returns:
             whether that was news, so that handing them over anew may help.
         """
+        now = self.world.monotonic()
         media = [handle[_DIGEST] for handle in inputs.values() if _DIGEST in handle]
-        news = [medium for medium in media if medium not in self._gone]
+        news = [medium for medium in media if now - self._renewed.get(medium, -_RENEW) >= _RENEW]
         for medium in news:
             self._gone.add(medium)
+            self._renewed[medium] = now
             self._had.pop(medium, None)
             await self.ledger.forget_upload(self.provider.account.name, medium)
         return bool(news)

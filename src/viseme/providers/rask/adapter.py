@@ -9,7 +9,7 @@ from attrs import evolve
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, quote
+from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,
@@ -21,6 +21,7 @@ from viseme.providers.base import (
     Observation,
     Price,
     Provider,
+    Refused,
     Reply,
     Request,
     Role,
@@ -38,7 +39,7 @@ from viseme.providers.rask.refusals import refusal
 from viseme.providers.rask.settings import RaskSettings, check_credentials, check_token_url
 from viseme.providers.rask.stages import FREE, stages_of
 from viseme.providers.reading import entry, number
-from viseme.results import Cost
+from viseme.results import Cost, Reason
 from viseme.units import Rate
 
 __all__ = ["Rask"]
@@ -144,6 +145,8 @@ class Rask(Provider):
 
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
         options: RaskOptions = self.options(job)
+        if intent.stage in ("project", "redub", "lipsync") and not self.settings.allow_paid:
+            return _without_consent(self.account.name)
         match intent.stage:
             case "media":
                 return media.begin(self.calls, _medium(options, intent, handles), intent.at)
@@ -162,6 +165,11 @@ class Rask(Provider):
                 return runs.create(
                     self.calls, self._run(job, intent.stage, handles), several=options.is_multiple_speakers
                 )
+
+    def inherit(self, own: Handle, theirs: Handle) -> Handle:
+        """The other's lip-sync under this job's own name: whether it is kept as a preview is each job's matter."""
+        mine = {name: own[name] for name in ("stage", "keep") if name in own}
+        return {name: value for name, value in theirs.items() if name != "keep"} | mine
 
     def _run(self, job: Job, stage: str, handles: Mapping[str, Handle]) -> Handle:
         """The handle of a lip-sync that is about to be ordered."""
@@ -192,7 +200,7 @@ class Rask(Provider):
     def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
         match intent.stage:
             case "project":
-                return dubs.find(self.calls, intent.key)
+                return dubs.find(self.calls, intent, now)
             case "redub":
                 return dubs.generated(self.calls, intent, now)
             case "preview" | "lipsync":
@@ -241,6 +249,12 @@ def _project(handles: Mapping[str, Handle]) -> Handle:
 def _without_request(handle: Handle) -> Flow[Accepted]:
     yield from ()
     return Accepted(handle=handle)
+
+
+def _without_consent(account: str) -> Flow[Accepted]:
+    yield from ()
+    message = f"what comes next may cost minutes; set allow_paid = true in accounts.{quote(account)} and run again"
+    raise Refused(Verdict(kind=Kind.INVALID, message=message, blame="account", park=Reason.NEEDS_PERSON))
 
 
 def _undecided(stage: str) -> Flow[Finding]:

@@ -22,7 +22,7 @@ from viseme.providers.base import (
     Undecided,
     Verdict,
 )
-from viseme.providers.rask.calls import PAGE, Calls
+from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.options import RaskOptions
 from viseme.providers.rask.refusals import about, nonsense
 from viseme.providers.rask.statuses import Phase, Project, ended_badly
@@ -75,8 +75,12 @@ def create(calls: Calls, job: Job, options: RaskOptions, media: str, key: str) -
     return Accepted(handle=handle, observation=watch(Project.read(name, found), handle))
 
 
-def find(calls: Calls, key: str) -> Flow[Finding]:
-    """Look for a project whose create's reply was lost. The list is complete: a name that it lacks was never used."""
+def find(calls: Calls, intent: Intent, now: float) -> Flow[Finding]:
+    """Look for a project whose create's reply was lost. The list is complete: a name that it lacks was never used,
+
+    once what may come late has had its time.
+    """
+    key = intent.key
     offset = 0
     for _ in range(_PAGES):
         reply = yield calls.projects(key, offset)
@@ -89,8 +93,9 @@ def find(calls: Calls, key: str) -> Flow[Finding]:
                 return Found(handle={"id": name, "stage": "project"})  # no other create ever had the name
         offset += len(rows)
         total = whole(reply.object().get("total"))
-        if not rows or (len(rows) < PAGE if total is None else offset >= total):
-            return Absent()
+        if not rows or (total is not None and offset >= total):
+            late = now - intent.at <= calls.settings.stale_grace
+            return Undecided(message="rask's list shows no such project yet, which may come late") if late else Absent()
     return Undecided(message=f"rask's list of projects has more than {_PAGES} pages")
 
 

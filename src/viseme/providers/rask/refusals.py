@@ -57,7 +57,9 @@ def _kind(request: Request, status: int, words: str) -> Kind:
         return http_kind(request, status)
     if any(name in words.lower() for name in _MONEY):
         return Kind.NO_CREDIT
-    return Kind.NOT_FOUND if request.method == "GET" else Kind.AUTH  # a thing that is somebody else's
+    if request.method == "GET":
+        return Kind.NOT_FOUND  # a thing that is somebody else's
+    return Kind.INVALID if "/v2/projects/" in request.url else Kind.AUTH  # one project is one job's matter
 
 
 def _words(reply: Reply) -> str:

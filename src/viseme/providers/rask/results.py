@@ -39,6 +39,8 @@ def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
             it was seen, ``moved`` whether its progress was.
         grace: seconds for which the one before may stay in sight.
     """
+    if "result" in handle:
+        return _again(info, handle)
     if info.working:
         return _working(info, handle)
     waited = now - float(handle["at"])
@@ -95,8 +97,21 @@ def _done(info: Info, handle: Handle, waited: float, grace: float) -> Observatio
         progress=100.0,
         outputs=made,
         cost=_cost(handle),
-        handle={**handle, "begun": True},
+        handle={**handle, "begun": True, "result": bare(info.path)},
     )
+
+
+def _again(info: Info, handle: Handle) -> Observation:
+    """A result that was seen before, asked for once more: only the same file will do, since nothing else tells a
+    preview from the whole (sheet section 4, trap 3)."""
+    if info.status == "done" and info.path is not None and bare(info.path) == handle["result"]:
+        return _done(info, handle, 0.0, 0.0)
+    message = (
+        f"project {quote(handle['id'])} shows another lip-sync by now, so this one's result cannot be fetched again;"
+        " it can be had at rask.ai, or made anew (--redo)"
+    )
+    verdict = Verdict(kind=Kind.RESULT_EXPIRED, message=message, charged=True)
+    return Observation(seen=Seen.RUNNING, status=info.status or "none", park=Reason.NEEDS_PERSON, verdict=verdict)
 
 
 def _empty(handle: Handle, waited: float, grace: float) -> Observation:
@@ -118,7 +133,7 @@ def _failed(handle: Handle) -> Verdict:
     return Verdict(
         kind=Kind.JOB_FAILED,
         message=f"the lip-sync of project {quote(handle['id'])} failed; write to support@rask.ai and name the project",
-        charged=handle.get("mode") == "full",
+        charged=True,  # the dub was, and a second try of the same version is not to be had
     )
 
 

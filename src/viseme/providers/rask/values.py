@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from viseme.providers.reading import number
 
 __all__ = ["bare", "flag", "whole"]
+
+_SIGNS = re.compile(
+    r"x-|expire|signature|token|policy|key-pair-id|awsaccesskeyid|hdne|(sig|se|sp|sv|sr|st|exp)$", re.IGNORECASE
+)
+"""Names of what signs a link."""
 
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -27,11 +33,12 @@ def whole(value: object) -> int | None:
 
 
 def bare(link: str | None) -> str | None:
-    """A link without its signature: one that is signed anew leads to the same file."""
+    """A link without its signature: one that is signed anew leads to the same file, another file has another path."""
     if link is None:
         return None
     try:
         parts = urlsplit(link)
     except ValueError:
         return link
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if not _SIGNS.match(name)]
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(kept)}" if kept else "")

@@ -284,9 +284,6 @@ class Sync(Provider):
 
     def _look_in_batch(self, handle: Handle) -> Flow[Observation]:
         seen = yield from batch.look(self.base, str(handle["batch"]), [handle], self.sheet.models)
-        if str(handle["id"]) not in seen:
-            message = f"sync's batch {handle['batch']} is done, and its result does not name the job"
-            raise Refused(Verdict(kind=Kind.NOT_FOUND, message=message, charged=True))
         return seen[str(handle["id"])]
 
     def poll_many(self, handles: Sequence[Handle]) -> Flow[Mapping[str, Observation]]:

@@ -6,7 +6,7 @@ own tool uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -88,22 +88,40 @@ def _handle(batch: str, member: str) -> Handle:
 # -- looking -------------------------------------------------------------------------------------------------------
 
 
-def look(base: str, batch: str, handles: Iterable[Handle], models: Mapping[str, Model]) -> Flow[dict[str, Observation]]:
-    """Look at the jobs of one batch; by the handles' ``id``. What the result file leaves out is missing."""
-    reply = yield Request(method="GET", url=f"{base}/v2/batch/{encode(batch)}", classes=("read", "all"))
+def look(base: str, batch: str, handles: Sequence[Handle], models: Mapping[str, Model]) -> Flow[dict[str, Observation]]:
+    """Look at the jobs of one batch; by the handles' ``id``.
+
+    They were paid for together, so nothing ends them but their own line, or the batch's failure: a batch that is not in
+    sight, and a result that is not there or leaves a job out, may come right, and are looked at until the deadline.
+    """
+    try:
+        reply = yield Request(method="GET", url=f"{base}/v2/batch/{encode(batch)}", classes=("read", "all"))
+    except Refused as refusal:
+        if refusal.verdict.kind is not Kind.NOT_FOUND:
+            raise
+        return _all(handles, Seen.RUNNING, "batch not in sight")
     found = reply.object()
     status = (word(found.get("status")) or "").strip().upper()
     link = word(found.get("outputUrl"))
     if status in ("COMPLETED", "FAILED") and link:
         lines = yield from _results(urljoin(f"{base}/", link))
-        return {str(h["id"]): _seen(lines[h["request"]], h, models) for h in handles if h["request"] in lines}
+        missing = _all(handles, Seen.RUNNING, "not in the batch's result")
+        told = {str(h["id"]): _seen(lines[h["request"]], h, models) for h in handles if h["request"] in lines}
+        return {**missing, **told}
     if status == "FAILED":
         why = quote(said(found) or "no reason given")
         verdict = Verdict(kind=Kind.JOB_FAILED, message=f"sync failed the batch {batch}: {why}", charged=True)
         return {str(h["id"]): Observation(seen=Seen.FAILED, status=status, verdict=verdict) for h in handles}
     seen = Seen.QUEUED if status in ("PENDING", "JOBS_CREATED") else Seen.RUNNING
-    shown = Observation(seen=seen, status=f"batch {status or 'unknown'}", progress=_progress(found), hint=_HINT)
-    return {str(h["id"]): shown for h in handles}
+    return _all(handles, seen, f"batch {status or 'unknown'}", _progress(found))
+
+
+def _all(
+    handles: Iterable[Handle], seen: Seen, status: str, progress: float | None = None
+) -> dict[str, Observation]:
+    """The same for all of a batch."""
+    shown = Observation(seen=seen, status=status, progress=progress, hint=_HINT)
+    return {str(handle["id"]): shown for handle in handles}
 
 
 def _progress(found: Mapping[str, Any]) -> float | None:
@@ -177,7 +195,8 @@ def judge_lines(outcome: Outcome) -> Verdict | None:
         return Verdict(kind=Kind.TRANSIENT, message=f"no batch result: {outcome.message}", blame="network")
     if outcome.status < 300 or (outcome.status < 400 and outcome.headers.get("location")):
         return None
-    passing = outcome.status >= 500 or outcome.status in (403, 408, 429)  # 403: the link ran out; the next look has one
-    kind = Kind.TRANSIENT if passing else Kind.NOT_FOUND if outcome.status in (404, 410) else Kind.PROTOCOL
+    # 403: the link ran out, and the next look has another; 404: a storage may be late.
+    passing = outcome.status >= 500 or outcome.status in (403, 404, 408, 410, 429)
+    kind = Kind.TRANSIENT if passing else Kind.PROTOCOL
     message = f"the batch's result cannot be read (HTTP {outcome.status})"
     return Verdict(kind=kind, message=message, retry_after=retry_after(outcome))
