@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from viseme import Account, Rate
+from viseme import Account, ConfigError, Rate
 from viseme.cli.guard import OK
 from viseme.cli.settings import load_config
 from viseme.cli.tables import show
-from viseme.providers import find
+from viseme.providers import adapter, find
 
 __all__ = ["accounts"]
 
@@ -17,7 +17,7 @@ def accounts(config: str | None) -> int:
     """Show them; what is not configured is the provider's default."""
     found = load_config(config)
     show(
-        ("account", "provider", "base URL", "seats", "rates", "pool", "key set", "models"),
+        ("account", "provider", "base URL", "seats", "rates", "pool", "budget", "key set", "models"),
         [_cells(account, default=account.name == found.default_account) for account in found.accounts],
     )
     if found.default_account:
@@ -26,8 +26,11 @@ def accounts(config: str | None) -> int:
 
 
 def _cells(account: Account, *, default: bool) -> Sequence[str]:
-    provider = find(account.provider)
-    sheet = provider(account).sheet if account.api_key else provider.sheet
+    try:
+        provider = adapter(account)
+        sheet, keyed = provider.sheet, bool(provider.secrets())
+    except ConfigError:  # its key is missing, and it is shown all the same
+        sheet, keyed = find(account.provider).sheet, False
     return (
         f"{account.name}{'*' if default else ''}",
         account.provider,
@@ -35,7 +38,8 @@ def _cells(account: Account, *, default: bool) -> Sequence[str]:
         str(account.concurrency or sheet.concurrency),
         _rates({**sheet.rates, **account.rates}),
         account.pool,
-        "yes" if account.api_key else "no",
+        ", ".join(map(str, account.budget)) or "-",
+        "yes" if keyed else "no",
         ", ".join((*sheet.models, *account.extra_models)),
     )
 
