@@ -23,7 +23,7 @@ from tests.support.sandboxes import (
 from viseme import Reason
 from viseme.ledger.base import Order
 
-ROUNDS = int(os.environ.get("VISEME_CHAOS_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("VISEME_CHAOS_ROUNDS", "2"))
 JOBS = 60
 LIMITS = {
     "sync": {"create": "100/min", "concurrency": 15},

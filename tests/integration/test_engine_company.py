@@ -228,13 +228,14 @@ async def foreign_host(answer: Any) -> AsyncIterator[tuple[str, list[dict[str, s
 async def test_downloads_never_carry_the_key_not_even_on_the_vendors_own_host(vendor: str, tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         account = stage.account(vendor, api_key=SECRET)
-        async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(3)) as run:
+        async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(3, vendor)) as run:
             assert (await asyncio.wait_for(run.wait(), 20)).succeeded == 3
         rows = stage.sandbox.log(vendor)
         fetched = [row for row in rows if row["route"] == "result"]
         assert len(fetched) == 3
         assert all(row["key_digest"] is None for row in fetched)
-        assert all(row["key_digest"] == key_digest(SECRET) for row in rows if row["route"] != "result")
+        if vendor != "rask":  # whose requests bear a token, and whose token is asked for without one
+            assert all(row["key_digest"] == key_digest(SECRET) for row in rows if row["route"] != "result")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -249,7 +250,7 @@ async def test_a_vendor_that_sends_requests_elsewhere_does_not_send_the_key_ther
 
         async with staged(tmp_path) as stage, foreign_host(redirect) as (base, asked):
             account = stage.account(vendor, api_key=SECRET, base_url=base)
-            async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(2)) as run:
+            async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(2, vendor)) as run:
                 assert (await asyncio.wait_for(run.wait(), 20)).parked == 2
         assert asked, "the vendor's own host was asked"
         assert not seen, "nothing goes to where it points"
