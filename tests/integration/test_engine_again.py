@@ -292,9 +292,7 @@ async def test_why_names_the_gate_that_a_task_waits_at(tmp_path: Path) -> None:
             assert all(why.until is not None for why in gates)
 
 
-async def gates_of(
-    tasks: list[viseme.Task], wanted: dict[str, int], timed: tuple[str, ...] = ()
-) -> list[viseme.Why]:
+async def gates_of(tasks: list[viseme.Task], wanted: dict[str, int], timed: tuple[str, ...] = ()) -> list[viseme.Why]:
     """What the tasks wait for, once it is what was wanted, and until when at the ``timed`` gates.
 
     A rate tells that only once the replies of the requests that hold its places were seen.

@@ -276,9 +276,7 @@ async def test_a_flow_that_is_cancelled_at_any_moment_is_closed_and_its_place_co
         one.rates.hold(("create",), 1e6)
     if moment == "on the wire":
         one.world.network.answer = hangs
-    running = asyncio.ensure_future(
-        one.courier.run(story.flow(), before=hangs if moment == "before" else None)
-    )
+    running = asyncio.ensure_future(one.courier.run(story.flow(), before=hangs if moment == "before" else None))
     await anyio.sleep(0.5)
     assert not running.done()
     running.cancel()

@@ -131,9 +131,7 @@ async def test_without_ranges_the_head_alone_is_read_and_the_rest_is_left_open(
     assert late.doubt is not None
     assert host.times("late.mp4") == 1
     early = await made(make_film, tmp_path / "early.mp4", faststart=True)
-    found = await inspector.facts(
-        host.put("early.mp4", await asyncio.to_thread(early.read_bytes), whole), private=True
-    )
+    found = await inspector.facts(host.put("early.mp4", await asyncio.to_thread(early.read_bytes), whole), private=True)
     assert (found.seconds, found.doubt) == (2.0, None)
 
 

@@ -289,9 +289,7 @@ def test_a_refused_order_is_read_again_before_it_is_told(
 
 
 def test_a_refusal_stands_where_the_second_look_fails() -> None:
-    verdict = refused(
-        reply(project()), reply(info()), reply({"detail": "no"}, 400), Fault(sent=True, message="reset")
-    )
+    verdict = refused(reply(project()), reply(info()), reply({"detail": "no"}, 400), Fault(sent=True, message="reset"))
     assert verdict.kind is Kind.INVALID
 
 

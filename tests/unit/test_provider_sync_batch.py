@@ -139,7 +139,12 @@ def test_one_request_looks_at_all_of_a_batch_while_it_runs(status: str, seen: Se
 def test_the_result_file_tells_what_became_of_each_job() -> None:
     one = sync()
     good = {"request_id": "i1", "id": "g1", "status": "COMPLETED", "outputUrl": "https://cdn.example/1.mp4"}
-    brief = {"request_id": "i2", "generationId": "g2", "status": "COMPLETED", "outputMediaUrl": "https://cdn.example/2.mp4"}
+    brief = {
+        "request_id": "i2",
+        "generationId": "g2",
+        "status": "COMPLETED",
+        "outputMediaUrl": "https://cdn.example/2.mp4",
+    }
     bad = {"request_id": "i3", "id": "g3", "status": "FAILED", "error": "no", "errorCode": "generation_timeout"}
     nested = {"request_id": "i4", "response": {"id": "g4", "status": "REJECTED", "error": "policy"}}
     played = drive(

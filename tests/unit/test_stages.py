@@ -176,7 +176,6 @@ async def test_a_look_that_parks_gives_the_seat_back_and_a_later_run_looks_again
     for reason in (Reason.NEEDS_PERSON, Reason.UNCONFIRMED):
         ledger, simulation = MemoryLedger(), simulated_world()
         async with opened(monkeypatch, ledger=ledger, simulation=simulation) as (scheduler, workshop):
-
             edited = {"s": "running", "park": str(reason)}
             workshop.look = lambda stage, name, times, edited=edited: edited if stage == "dub" else None
             tally, events = await run_all(scheduler, [job(1)])

@@ -101,9 +101,7 @@ def run(
     def command() -> int:
         from viseme.cli.run import Again, Sitting, run
 
-        sitting = Sitting(
-            out=out, config=config, ledger=ledger, events=events, budget=budget, wait=wait, quiet=quiet
-        )
+        sitting = Sitting(out=out, config=config, ledger=ledger, events=events, budget=budget, wait=wait, quiet=quiet)
         again = Again(retry_failed=retry_failed, redo=tuple(redo or ()))
         return run(
             manifest,

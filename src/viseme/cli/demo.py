@@ -56,4 +56,3 @@ def _free(out: str) -> Places:
     """The folder itself if no ledger lies there, else the first numbered folder in it without one."""
     tried = (places(out if number == 1 else os.path.join(out, str(number)), None) for number in count(1))
     return next(where for where in tried if not os.path.exists(where.ledger))
-

@@ -123,9 +123,7 @@ class Courier:
                 await self.world.sleep(wait * (1 + self.world.random() / 4))
         raise AssertionError("tries is at least 1")
 
-    async def _proved(
-        self, request: Request, before: Before | None, priority: int, sent: Sent | None
-    ) -> Outcome:
+    async def _proved(self, request: Request, before: Before | None, priority: int, sent: Sent | None) -> Outcome:
         """Send a request, and, where a credential that can be had anew was refused (a 401), once more with another.
 
         What was refused so was not carried out, so this repeats no paid request.
@@ -150,9 +148,7 @@ class Courier:
                 await before(request)
             used = self._credential if signs else None
             headers = {**request.headers, **rendered.headers, **self._proof(request, used)}
-            wire = Wire(
-                method=request.method, url=request.url, headers=headers, body=rendered.body, hold=request.hold
-            )
+            wire = Wire(method=request.method, url=request.url, headers=headers, body=rendered.body, hold=request.hold)
         except BaseException:
             place.cancel()
             raise

@@ -9,7 +9,6 @@ from typing import Self
 
 import anyio
 from anyio import CancelScope, Semaphore, create_task_group
-from anyio.lowlevel import checkpoint
 from attrs import define, evolve, field, frozen
 
 from viseme.attempts import TaskRow
@@ -20,6 +19,7 @@ from viseme.engine.lifecycle.advance import last_event
 from viseme.engine.money.pricing import priced
 from viseme.engine.preflight.screening import refusal
 from viseme.engine.preflight.sieve import Sieve
+from viseme.engine.sources import each
 from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
 from viseme.events import Event
 from viseme.jobs import Job
@@ -261,7 +261,7 @@ class Run:
             return
         size = _LOOKED_AT if self._sieve is not None and not self._whole else _BATCH
         batch: list[tuple[TaskRow, int | None]] = []
-        async for given in _each(jobs):
+        async for given in each(jobs):
             line, row = await self._row(given)
             if row is not None:
                 batch.append((row, line))
@@ -286,7 +286,7 @@ class Run:
 
         try:
             async with create_task_group() as group:
-                async for given in _each(jobs):
+                async for given in each(jobs):
                     line, row = await self._row(given)
                     if row is not None:
                         await places.acquire()
@@ -442,14 +442,3 @@ def other_inputs(row: TaskRow) -> JobInvalid:
     return JobInvalid(
         f"key {quote(row.key, 60)!r} belongs to a job with other inputs; give this one another key", field="key"
     )
-
-
-async def _each(jobs: Jobs) -> AsyncIterator[Job | Row]:
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            yield job
-    else:
-        for number, job in enumerate(jobs, 1):
-            yield job
-            if not number % _BATCH:
-                await checkpoint()

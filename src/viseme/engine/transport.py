@@ -171,9 +171,7 @@ class AioTransport:
             await session.close()
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        timeout = ClientTimeout(
-            total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold
-        )
+        timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
         try:
             target = _address(wire.url)
         except ValueError as error:

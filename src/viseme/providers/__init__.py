@@ -57,7 +57,7 @@ def adapter(account: Account) -> Provider:
     try:
         kind = find(account.provider)
     except ConfigError as error:
-        raise ConfigError(f"accounts.{account.name}.provider: {error}; name one with provider = \"...\"") from None
+        raise ConfigError(f'accounts.{account.name}.provider: {error}; name one with provider = "..."') from None
     return kind(account)
 
 

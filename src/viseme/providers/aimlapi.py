@@ -73,9 +73,7 @@ CREDITS_PER_USD = 2_000_000
 
 _MEGA = 1024**2
 _LIMITS: Mapping[str, Limits] = {
-    "video": Limits(
-        bytes=50 * _MEGA, seconds=30.0, side=1920, containers=frozenset({"mp4", "mov"}), sure=False
-    ),
+    "video": Limits(bytes=50 * _MEGA, seconds=30.0, side=1920, containers=frozenset({"mp4", "mov"}), sure=False),
     "audio": Limits(bytes=50 * _MEGA, seconds=30.0, containers=frozenset({"mp3", "wav"}), sure=False),
 }
 """PixVerse's; that AI/ML API passes them on is a guess (sheet section 3)."""

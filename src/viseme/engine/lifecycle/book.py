@@ -191,9 +191,7 @@ class Book:
             await uncut(self._carry_out_all(steps, changes))
         return len(steps)
 
-    async def _carry_out_all(
-        self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool = False
-    ) -> None:
+    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool = False) -> None:
         await self._commit(*changes, patient=patient)
         for step in steps:
             self._remember(step.row)

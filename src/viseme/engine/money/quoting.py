@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 
 from anyio import CapacityLimiter, create_task_group
-from anyio.lowlevel import checkpoint
 from attrs import define, frozen
 
 from viseme.config import Account
@@ -13,6 +12,7 @@ from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.intake import Intake
 from viseme.engine.money.estimating import Estimator
 from viseme.engine.preflight.inspector import Inspector
+from viseme.engine.sources import in_lots
 from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
 from viseme.errors import JobInvalid, Problem
@@ -84,15 +84,9 @@ async def quote_rows(
     world = world or real_world()
     async with world.connect() as transport:
         quoter = _quoter(accounts, default_account, world, transport)
-        batch: list[Row] = []
-        async for row in _each(rows):
-            batch.append(row)
-            if len(batch) == _TOGETHER:
-                for quoted in await quoter.batch(batch):
-                    yield quoted
-                batch = []
-        for quoted in await quoter.batch(batch):
-            yield quoted
+        async for lot in in_lots(rows, _TOGETHER):
+            for quoted in await quoter.batch(lot):
+                yield quoted
 
 
 def _quoter(accounts: Sequence[Account], default: str | None, world: World, transport: Transport) -> _Quoter:
@@ -103,13 +97,3 @@ def _quoter(accounts: Sequence[Account], default: str | None, world: World, tran
         for name, provider in providers.items()
     }
     return _Quoter(Intake(world, providers, default), Estimator(desks, Inspector(world, transport)))
-
-
-async def _each(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[Row]:
-    if isinstance(rows, AsyncIterable):
-        async for row in rows:
-            yield row
-        return
-    for row in rows:
-        yield row
-        await checkpoint()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 
-from anyio.lowlevel import checkpoint
 from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
@@ -12,6 +11,7 @@ from viseme.config import Account
 from viseme.engine.intake import Intake
 from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.preflight.screening import Screening
+from viseme.engine.sources import in_lots
 from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
 from viseme.errors import JobInvalid, Problem, quote
@@ -52,15 +52,9 @@ async def check_rows(
     world = world or real_world()
     async with world.connect() as transport:
         check = _check(accounts, default_account, world, transport)
-        batch: list[Row] = []
-        async for row in _each(rows):
-            batch.append(row)
-            if len(batch) == _TOGETHER:
-                for checked in await check.batch(batch):
-                    yield checked
-                batch = []
-        for checked in await check.batch(batch):
-            yield checked
+        async for lot in in_lots(rows, _TOGETHER):
+            for checked in await check.batch(lot):
+                yield checked
 
 
 def _check(accounts: Sequence[Account], default: str | None, world: World, transport: Transport) -> _Check:
@@ -104,13 +98,3 @@ class _Check:
                 f"key {key!r} is that of line {line}, a job with other inputs; give this one another key", field="key"
             )
         return task
-
-
-async def _each(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[Row]:
-    if isinstance(rows, AsyncIterable):
-        async for row in rows:
-            yield row
-        return
-    for row in rows:
-        yield row
-        await checkpoint()

@@ -89,9 +89,7 @@ class Link:
         got = _Gathered()
         with anyio.move_on_after(_PATIENCE):
             try:
-                fetching = self.transport.fetch(
-                    self.url, headers, private=self.private, stall=_PATIENCE, method=method
-                )
+                fetching = self.transport.fetch(self.url, headers, private=self.private, stall=_PATIENCE, method=method)
                 async with fetching as stream:
                     got.answer = Answer(status=stream.status, headers=stream.headers)
                     if method == "GET" and stream.status in (200, 206):

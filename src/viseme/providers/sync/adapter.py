@@ -60,9 +60,7 @@ _LARGEST = 5 * 1024**3
 _LONGEST = 1800.0
 """Seconds that the widest published plan takes (section 4); which plan an account has is not known."""
 _LIMITS: Mapping[str, Limits] = {
-    "video": Limits(
-        bytes=_LARGEST, seconds=_LONGEST, containers=frozenset({"mp4", "mov", "webm", "avi"}), sure=False
-    ),
+    "video": Limits(bytes=_LARGEST, seconds=_LONGEST, containers=frozenset({"mp4", "mov", "webm", "avi"}), sure=False),
     "audio": Limits(
         bytes=_LARGEST,
         seconds=_LONGEST,

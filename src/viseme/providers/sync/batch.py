@@ -116,9 +116,7 @@ def look(base: str, batch: str, handles: Sequence[Handle], models: Mapping[str, 
     return _all(handles, seen, f"batch {status or 'unknown'}", _progress(found))
 
 
-def _all(
-    handles: Iterable[Handle], seen: Seen, status: str, progress: float | None = None
-) -> dict[str, Observation]:
+def _all(handles: Iterable[Handle], seen: Seen, status: str, progress: float | None = None) -> dict[str, Observation]:
     """The same for all of a batch."""
     shown = Observation(seen=seen, status=status, progress=progress, hint=_HINT)
     return {str(handle["id"]): shown for handle in handles}

@@ -34,9 +34,7 @@ _MEDIA = ("video", "image", "audio")
 _NO_MEDIA: Mapping[str, Handle] = {}
 
 
-def create_body(
-    job: Job, model: str, options: SyncOptions, media: Mapping[str, Handle] = _NO_MEDIA
-) -> dict[str, Any]:
+def create_body(job: Job, model: str, options: SyncOptions, media: Mapping[str, Handle] = _NO_MEDIA) -> dict[str, Any]:
     """The body of a create; fields that the job leaves out are left out.
 
     Args:
