@@ -114,6 +114,7 @@ class MemoryFiles:
         trouble: called before each write with its verb and path; what it raises, the write raises.
         watch: called before each look at a file with its path and the offset (-1 where its stamp is taken).
         changed: modification times of files, nanoseconds; 0 for those that are not named.
+        boots: how often the machine was started.
     """
 
     files: dict[str, bytes] = field(factory=dict[str, bytes])
@@ -122,10 +123,12 @@ class MemoryFiles:
     trouble: Callable[[str, str], None] = field(default=lambda verb, path: None)
     watch: Callable[[str, int], None] = field(default=lambda path, offset: None)
     changed: dict[str, int] = field(factory=dict[str, int])
+    boots: int = 1
 
     def crash(self) -> None:
-        """Lose what was not synced."""
+        """Lose what was not synced, and start the machine again."""
         self.files = dict(self.durable)
+        self.boots += 1
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
         self._do("append", path)
@@ -159,6 +162,9 @@ class MemoryFiles:
 
     def make_folder(self, path: str) -> str:
         return path
+
+    def boot(self) -> str:
+        return str(self.boots)
 
     def stamp(self, path: str) -> FileStamp:
         self.watch(path, -1)

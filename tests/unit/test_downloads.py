@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from tests.support.virtual import (
 from viseme.config import Downloads
 from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
 from viseme.engine.transport import Broken
+from viseme.engine.world import RealDisk
 
 URL = "https://cdn.example/out.mp4?signature=1"
 FINAL = "out/k.mp4"
@@ -358,7 +362,7 @@ async def test_vain_tries_are_bounded_and_what_came_is_kept() -> None:
     with pytest.raises(Broken, match="5 times in a row"):
         await download(world, tries=5).run()
     assert len(storage.seen) == 6
-    assert world.files.files == {PART: FILE[:1_200_000], TAG: b'"v1"'}
+    assert world.files.files == {PART: FILE[:1_200_000], TAG: b'1\n"v1"'}
     assert world.network.open == 0
 
 
@@ -399,7 +403,7 @@ async def test_waits_between_vain_tries_grow_and_stay_bounded() -> None:
 
 @virtually
 async def test_a_part_of_an_earlier_process_is_taken_up() -> None:
-    files = MemoryFiles(files={PART: FILE[:2_000_000], TAG: b'"v1"'})
+    files = MemoryFiles(files={PART: FILE[:2_000_000], TAG: b'1\n"v1"'})
     storage = Storage(FILE)
     world = simulation(storage, files)
     landed = await download(world).run()
@@ -410,13 +414,13 @@ async def test_a_part_of_an_earlier_process_is_taken_up() -> None:
 
 @virtually
 async def test_a_part_of_another_version_is_thrown_away() -> None:
-    files = MemoryFiles(files={PART: b"x" * 2_000_000, TAG: b'"v0"'})
+    files = MemoryFiles(files={PART: b"x" * 2_000_000, TAG: b'1\n"v0"'})
     world = simulation(Storage(FILE), files)
     await download(world).run()
     clean(world, FILE)
 
 
-@pytest.mark.parametrize("left", [{PART: b"x" * 99}, {PART: b"", TAG: b'"v1"'}, {TAG: b'"v1"'}])
+@pytest.mark.parametrize("left", [{PART: b"x" * 99}, {PART: b"", TAG: b'1\n"v1"'}, {TAG: b'1\n"v1"'}])
 @virtually
 async def test_a_part_of_which_nothing_is_known_is_removed(left: dict[str, bytes]) -> None:
     storage = Storage()
@@ -428,16 +432,43 @@ async def test_a_part_of_which_nothing_is_known_is_removed(left: dict[str, bytes
 
 @virtually
 async def test_a_part_that_was_already_whole_is_not_torn() -> None:
-    world = simulation(Storage(FILE), MemoryFiles(files={PART: FILE, TAG: b'"v1"'}))
+    world = simulation(Storage(FILE), MemoryFiles(files={PART: FILE, TAG: b'1\n"v1"'}))
     await download(world).run()
     clean(world, FILE)
+
+
+@pytest.mark.parametrize("note", [b'1\n"v1"', b'"v1"', b"2\n"], ids=["other boot", "no boot", "no tag"])
+@virtually
+async def test_a_part_that_was_left_before_the_machine_was_started_is_not_trusted(note: bytes) -> None:
+    """It was never synced: after a power cut its end may be zeros, and its length says nothing."""
+    left = FILE[:1_000_000].ljust(2_000_000, b"\0")
+    files = MemoryFiles(files={PART: left, TAG: note}, durable={PART: left, TAG: note})
+    files.crash()
+    storage = Storage(FILE)
+    world = simulation(storage, files)
+    await download(world).run()
+    assert storage.asked == [None]
+    clean(world, FILE)
+
+
+def test_a_boot_has_one_name_and_a_system_that_names_none_makes_no_two_processes_trust_each_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = [sys.executable, "-c", "from viseme.engine.world import RealDisk; print(RealDisk().boot())"]
+    other = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    if Path("/proc/sys/kernel/random/boot_id").exists():
+        assert RealDisk().boot() == other
+    for boots in (tmp_path / "none", tmp_path):
+        monkeypatch.setattr("viseme.engine.world._BOOT", str(boots))
+        assert RealDisk().boot() == RealDisk().boot()
+        assert RealDisk().boot() not in ("", other)
 
 
 @virtually
 async def test_a_part_whose_source_gives_no_tag_loses_the_tag_of_the_one_before() -> None:
     """Else a later process would take the new bytes for a part of the old version."""
     storage = Storage(FILE, etag=None, script=[cut(1_500_000), *[gone] * 9])
-    world = simulation(storage, MemoryFiles(files={PART: b"x" * 2_000_000, TAG: b'"v0"'}))
+    world = simulation(storage, MemoryFiles(files={PART: b"x" * 2_000_000, TAG: b'1\n"v0"'}))
     with pytest.raises(Broken):
         await download(world, tries=3).run()
     assert TAG not in world.files.files
@@ -601,7 +632,7 @@ async def test_a_file_that_turns_out_too_large_is_broken_off() -> None:
 @virtually
 async def test_a_part_that_declares_a_larger_whole_is_refused() -> None:
     storage = Storage(FILE, etag='"v1"')
-    files = MemoryFiles(files={PART: FILE[:100], TAG: b'"v1"'})
+    files = MemoryFiles(files={PART: FILE[:100], TAG: b'1\n"v1"'})
     with pytest.raises(Unfit):
         await download(simulation(storage, files), max_bytes=1000).run()
 

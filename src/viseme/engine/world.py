@@ -29,6 +29,9 @@ __all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
 
 T = TypeVar("T")
 _CHUNK = 1 << 20
+_BOOT = "/proc/sys/kernel/random/boot_id"
+_PROCESS = uuid.uuid4().hex
+"""Stands for the boot where the system does not name it: no other process may then trust what this one left."""
 
 
 class Timer(Protocol):
@@ -66,6 +69,10 @@ class Disk(Protocol):
 
     def make_folder(self, path: str) -> str:
         """Make a folder and those above it; returns its path with links resolved."""
+        ...
+
+    def boot(self) -> str:
+        """A name for the time since the machine was started; of what was written before it, some may be missing."""
         ...
 
     def stamp(self, path: str) -> FileStamp:
@@ -160,6 +167,12 @@ class RealDisk:
     def make_folder(self, path: str) -> str:
         os.makedirs(path, exist_ok=True)
         return os.path.realpath(path)
+
+    def boot(self) -> str:
+        try:
+            return Path(_BOOT).read_text("ascii").strip() or _PROCESS
+        except (OSError, ValueError):
+            return _PROCESS
 
     def stamp(self, path: str) -> FileStamp:
         found = os.stat(path)

@@ -48,8 +48,8 @@ class Download:
     """Fetches one file.
 
     Args:
-        final: the file's path; the part file is ``<final>.part``, what it was cut from is noted in
-            ``<final>.part.tag``.
+        final: the file's path; the part file is ``<final>.part``, what it was cut from, and in which boot of the
+            machine, is noted in ``<final>.part.tag``.
         video: whether the file must be a video; a cover is taken as it is.
     """
 
@@ -192,17 +192,22 @@ class Download:
     # -- the part file ---------------------------------------------------------------------------------------------
 
     async def _resume(self) -> None:
-        """Take up what an earlier run left, if it is known what it was cut from; else remove it."""
+        """Take up what an earlier run left, if it is known what it was cut from; else remove it.
+
+        A part is not synced before it is whole, so that of an earlier boot may hold zeros where bytes never reached
+        the disk before the power went: it is removed too.
+        """
 
         def look() -> tuple[str | None, int, Any]:
             disk, digest = self.world.disk, hashlib.sha256()
             size = disk.size(self.part)
-            if not size or disk.size(self.tag) is None:
+            noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
+            boot, _, tag = noted.decode("latin-1").partition("\n")
+            if not size or not tag or boot != disk.boot():
                 if size is not None:
                     disk.remove(self.part)
                 disk.remove(self.tag)
                 return None, 0, digest
-            tag = b"".join(disk.read(self.tag)).decode("latin-1")
             for piece in disk.read(self.part):
                 digest.update(piece)
             return tag, size, digest
@@ -225,7 +230,8 @@ class Download:
             self._write(pieces, at)
             if not at and self._tag:
                 self._noted = True
-                self.world.disk.append(self.tag, [self._tag.encode("latin-1", "replace")], at=0)
+                note = f"{self.world.disk.boot()}\n{self._tag}"
+                self.world.disk.append(self.tag, [note.encode("latin-1", "replace")], at=0)
 
         await self.world.blocking(write)
 
