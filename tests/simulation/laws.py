@@ -1,0 +1,136 @@
+"""What must hold at every moment, from the vendors' side and from the ledger's: each law that breaks ends the run."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from tests.simulation.network import Call
+from tests.simulation.universe import Broken, Universe
+from viseme.engine.transport import Line
+from viseme.ledger.disk import MemoryDisk
+
+__all__ = ["Booking", "Laws"]
+
+
+@define(eq=False)
+class Booking:
+    """A job that a vendor took, and will bill.
+
+    Attributes:
+        account: of ours.
+        inputs: what tells jobs apart at the vendor.
+        at: when it was taken, in true seconds; ``ends`` when it is over.
+        good: whether it comes to a result.
+        free: it is not billed if it fails.
+    """
+
+    vendor: str
+    account: str
+    id: str
+    stage: str
+    inputs: str
+    at: float
+    starts: float
+    ends: float
+    good: bool
+    free: bool
+    cost: float = 1.0
+    key: str = ""
+    version: int = 0
+
+
+@define(eq=False)
+class Laws:
+    """The judge.
+
+    Attributes:
+        ledger: what is on the ledger's disk, whoever lives.
+        tasks: keys of the jobs, by their inputs.
+        secrets: what no message, file or ledger may show; by the host that may see it.
+        grants: how often a person ordered a job to be paid for again, by key.
+        retries: whether failed jobs may be created anew without an order.
+        restarted: when the present life began, in true seconds.
+    """
+
+    universe: Universe
+    ledger: MemoryDisk
+    tasks: Mapping[str, tuple[str, ...]]
+    secrets: Mapping[str, str]
+    retries: Mapping[str, bool]
+    grants: dict[str, int] = field(factory=lambda: defaultdict[str, int](int))
+    bookings: list[Booking] = field(factory=list[Booking])
+    restarted: float = 0.0
+    _arrived: dict[tuple[str, str], deque[float]] = field(factory=lambda: defaultdict[Any, Any](deque))
+
+    # -- while things happen -----------------------------------------------------------------------------------------
+
+    def leaves(self, line: Line, call: Call) -> None:
+        """A request leaves: keys go to their own host only, and none goes with a download."""
+        words = json.dumps([call.path, dict(call.query), dict(call.headers)])
+        for secret, host in self.secrets.items():
+            if secret in words and (call.host != host or line.account == "downloads"):
+                raise Broken(f"secrets: {secret} was sent to {call.host}{call.path}")
+
+    def within(self, account: str, name: str, count: int, seconds: float, *, careful: bool = True) -> None:
+        """A request of a class arrives; no more than ``count`` may in any ``seconds``.
+
+        Args:
+            careful: they are counted over a restart too; reads begin at half their rate instead.
+        """
+        arrived = self._arrived[account, name]
+        now = self.universe.now
+        arrived.append(now)
+        while arrived[0] <= now - seconds:
+            arrived.popleft()
+        most = count if careful or now - self.restarted > seconds else count + count // 2 + 1
+        if len(arrived) > most:
+            raise Broken(f"rates: {len(arrived)} {name} requests in {seconds:g} s at {account}, which allows {count}")
+
+    def seated(self, account: str, seats: int) -> None:
+        """A job begins; no more than ``seats`` may be under way."""
+        now = self.universe.now
+        busy = sum(booking.account == account and booking.at <= now < booking.ends for booking in self.bookings)
+        if busy > seats:
+            raise Broken(f"seats: {busy} jobs under way at {account}, which allows {seats}")
+
+    def book(self, booking: Booking) -> None:
+        """A vendor takes a paid request: its intent is on disk, and nothing is paid for twice."""
+        keys = self.tasks.get(booking.inputs, ())
+        if not any(self._intended(key, booking) for key in keys):
+            raise Broken(f"intent: {booking.vendor} was asked for {booking.inputs} without an intent on disk")
+        before = [
+            known
+            for known in self.bookings
+            if (known.inputs, known.stage) == (booking.inputs, booking.stage) and not self._may_be_repeated(known)
+        ]
+        allowed = len(keys) + sum(self.grants[key] for key in keys)
+        if len(before) >= allowed:
+            ids = ", ".join(f"{known.account}:{known.id}" for known in before)
+            raise Broken(f"money: {booking.inputs} ({booking.stage}) is paid for again; booked before as {ids}")
+        self.bookings.append(booking)
+
+    def _may_be_repeated(self, booking: Booking) -> bool:
+        """A job that ended without a result, and cost nothing, may be tried anew where the user allows it."""
+        over = booking.ends <= self.universe.now and not booking.good
+        return over and booking.free and self.retries.get(booking.account, False)
+
+    def _intended(self, key: str, booking: Booking) -> bool:
+        entry = self.ledger.keys.get(key)
+        if entry is None:
+            return False
+        for account, ended, text in self.ledger.intents.values():
+            if account == booking.account and ended is None:
+                intent = json.loads(text)
+                if intent["task"] == entry.id and intent["stage"] == booking.stage:
+                    return True
+        return False
+
+    def looked(self, account: str, vendor_id: str) -> None:
+        """A vendor is asked for one of its jobs: its id is on disk."""
+        if (account, vendor_id) not in self.ledger.vendor_ids:
+            raise Broken(f"handle: {account} was asked for {vendor_id}, which is not on disk")

@@ -1,0 +1,291 @@
+"""A scenario run: our process lives, dies and lives again, and at the end, when all trouble is over, settles its books."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
+from attrs import define, field
+
+from tests.simulation.books import judge
+from tests.simulation.files import Disk, Files, Gone
+from tests.simulation.laws import Laws
+from tests.simulation.loop import Killed, live
+from tests.simulation.network import Host, Network, Transport
+from tests.simulation.scenario import Life, Move, Scenario
+from tests.simulation.universe import Universe
+from tests.simulation.vendors import VENDORS
+from tests.simulation.vendors.base import CDN, STORE, Cdn, Store
+from viseme import Scheduler, VisemeError
+from viseme.engine.transport import Transport as Carrier
+from viseme.engine.world import Appender, World
+from viseme.ledger.base import Order
+from viseme.ledger.disk import MemoryDisk
+from viseme.ledger.memory import MemoryLedger
+
+__all__ = ["Outcome", "World", "run"]
+
+T = TypeVar("T")
+_CALM_LIVES = 6
+_OUT = "/out"
+_VERBS = {"order cancel": "cancel", "order resubmit": "resubmit", "order abandon": "abandon"}
+
+
+@define(eq=False)
+class Outcome:
+    """What became of a scenario."""
+
+    universe: Universe
+    scenario: Scenario
+    laws: Laws
+    lives: int = 0
+    broken: str | None = None
+
+
+@define(eq=False)
+class _Machine:
+    """Everything that outlives our process."""
+
+    universe: Universe
+    scenario: Scenario
+    files: Files
+    disk: MemoryDisk
+    network: Network
+    laws: Laws
+    cdn: Cdn
+    told: list[str] = field(factory=list[str])
+
+
+def run(scenario: Scenario, *, muted: frozenset[int] = frozenset()) -> Outcome:
+    """Run a scenario to its end; a law that breaks is told in the outcome."""
+    universe = Universe(scenario.seed, scenario.odds, muted)
+    machine = _machine(universe, scenario)
+    outcome = Outcome(universe, scenario, machine.laws)
+    try:
+        for number, life in enumerate(scenario.lives):
+            outcome.lives += 1
+            _live(machine, life, number)
+        universe.calm = True
+        universe.note("-- calm")
+        before: object = None
+        for number in range(_CALM_LIVES):
+            outcome.lives += 1
+            _live(machine, Life(gap=100.0), len(scenario.lives) + number)
+            standing = [(entry.key, entry.state, entry.parked) for entry in machine.disk.tasks.values()]
+            if standing == before:
+                break
+            before = standing
+        judge(machine.laws, machine.files, machine.cdn, machine.told)
+    except Exception as error:  # a law, or anything that nobody foresaw
+        outcome.broken = f"{type(error).__name__}: {error}"
+        universe.note("BROKEN", outcome.broken)
+        if not type(error).__name__ == "Broken":
+            import traceback
+
+            outcome.broken += "\n" + "".join(traceback.format_exception(error)[-6:])
+    return outcome
+
+
+def _machine(universe: Universe, scenario: Scenario) -> _Machine:
+    disk, cdn, store, tasks = MemoryDisk(), Cdn(universe), Store(), dict[str, tuple[str, ...]]()
+    for job in (*scenario.jobs, *scenario.late.values()):
+        for name in job.route:
+            inputs = VENDORS[name].inputs(job, scenario.files)
+            tasks[inputs] = tuple(dict.fromkeys((*tasks.get(inputs, ()), job.key or "")))
+    names = [account.name for account in scenario.accounts]
+    secrets = {VENDORS[name].key: f"{name}.sim" for name in names}
+    retries = {account.name: account.attempts > 1 or len(names) > 1 for account in scenario.accounts}
+    laws = Laws(universe, disk, tasks, secrets, retries)
+    hosts: dict[str, Host] = {CDN: cdn, STORE: store}
+    for name in names:
+        vendor = VENDORS[name](universe, laws, cdn, store, scenario.terms[name])
+        hosts[vendor.host] = vendor
+    files = Files(universe)
+    for path, data in scenario.files.items():
+        files.put(path, data)
+    network = Network(universe, hosts, laws.leaves)
+    return _Machine(universe, scenario, files, disk, network, laws, cdn)
+
+
+# -- one life --------------------------------------------------------------------------------------------------------
+
+
+def _live(machine: _Machine, life: Life, number: int) -> None:
+    universe = machine.universe
+    machine.laws.restarted = universe.now
+    universe.note("-- life", number, "begins")
+    end = "its end"
+    try:
+        live(universe, lambda: _main(machine, life, number), kill_at=None if universe.calm else life.kill_at)
+    except Killed as killed:
+        end = str(killed)
+        machine.disk.owner = None
+        if end == "power cut":
+            machine.files.power_cut()
+    universe.note("-- life", number, "came to", end)
+    universe.sit_out(life.gap)
+
+
+async def _main(machine: _Machine, life: Life, number: int) -> None:
+    universe = machine.universe
+    ledger = MemoryLedger(machine.disk, sync=lambda: _sync(universe))
+    me = asyncio.current_task()
+    try:
+        async with Scheduler(
+            machine.scenario.accounts, output=_OUT, ledger=ledger, world=_world(machine, number), notice=_silent
+        ) as scheduler:
+            async with anyio.create_task_group() as group:
+                for move in life.moves if not universe.calm else ():
+                    group.start_soon(_move, machine, scheduler, move, me)
+                await _batch(machine, scheduler, life)
+                group.cancel_scope.cancel()
+    except asyncio.CancelledError:
+        universe.note("aborted")
+    except Exception as error:
+        causes = list(_causes(error))
+        if universe.calm or not all(isinstance(cause, (VisemeError, OSError)) for cause in causes):
+            raise causes[0] from None
+        universe.note("ended by", *(f"{type(cause).__name__}: {cause}" for cause in causes))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+async def _batch(machine: _Machine, scheduler: Scheduler, life: Life) -> None:
+    for key in life.redo:
+        machine.laws.grants[key] += 1
+    if life.retry_failed:
+        for entry in machine.disk.tasks.values():
+            if entry.state == "failed":
+                machine.laws.grants[entry.key] += 1
+    run = scheduler.run(machine.scenario.jobs, retry_failed=life.retry_failed, redo=life.redo)
+    async with run:
+        match life.reader:
+            case "none":
+                await run.wait()
+            case "tasks":
+                await run.wait()
+            case _:
+                async for event in run:
+                    machine.universe.note("event", event.key, event.seq, event.type, event.data.get("reason", ""))
+                    if life.reader == "slow":
+                        await asyncio.sleep(machine.universe.chance("reader").uniform(0, 20))
+
+
+async def _move(machine: _Machine, scheduler: Scheduler, move: Move, main: asyncio.Task[Any] | None) -> None:
+    universe = machine.universe
+    await asyncio.sleep(move.at)
+    universe.note("customer:", move.verb, move.key)
+    with suppress(VisemeError):
+        match move.verb:
+            case "cancel":
+                task = await scheduler.task(move.key or "")
+                if task is not None:
+                    await task.cancel()
+            case "order cancel" | "order resubmit" | "order abandon":
+                verb: Any = _VERBS[move.verb]
+                if verb == "resubmit":
+                    machine.laws.grants[move.key or ""] += 1
+                machine.disk.ask(Order(verb=verb, key=move.key))
+            case "stop":
+                scheduler.stop()
+            case "hurry":
+                scheduler.hurry()
+            case "leave" | "abort":
+                if main is not None:
+                    main.cancel()
+            case _:
+                scheduler.set_limits(machine.scenario.accounts[0].name, concurrency=1)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+# -- the world as our process has it ---------------------------------------------------------------------------------
+
+
+async def _sync(universe: Universe) -> None:
+    """A commit of the ledger: may fail, may be late, may be the last thing that happens."""
+    universe.peril("before a commit")
+    chance = universe.chance("ledger: how")
+    await asyncio.sleep(chance.uniform(0, 15) if universe.strike("slow ledger") else chance.uniform(0, 0.02))
+    if universe.doomed is not None:
+        raise OSError("the process is dead")
+    if universe.strike("ledger"):
+        raise OSError(28, "No space left on device")
+    universe.note("commits")
+    universe.peril("after a commit")
+
+
+def _world(machine: _Machine, number: int) -> World:
+    universe = machine.universe
+    loop = asyncio.get_running_loop()
+    chance = universe.chance("world")
+    disk = Disk(machine.files, number)
+
+    async def blocking(function: Any) -> Any:
+        await checkpoint()
+        with anyio.CancelScope(shield=True):
+            await asyncio.sleep(chance.uniform(0, 0.02))
+        if universe.doomed is not None:
+            raise Gone("the process is dead")
+        try:
+            return function()
+        finally:
+            await cancel_shielded_checkpoint()
+
+    async def appender(path: str) -> Appender:
+        await checkpoint()
+        machine.files.now.setdefault(path, b"")
+        return _Appender(disk, path)
+
+    def connect() -> AbstractAsyncContextManager[Carrier]:
+        @asynccontextmanager
+        async def connected() -> AsyncIterator[Carrier]:
+            yield Transport(machine.network, number)
+
+        return connected()
+
+    def now() -> float:
+        if universe.strike("clock jump"):
+            universe.skew += universe.chance("clock jump: how").uniform(-60.0, 60.0)
+        return universe.wall
+
+    return World(
+        monotonic=loop.time,
+        now=now,
+        sleep=anyio.sleep,
+        call_at=loop.call_at,
+        random=chance.random,
+        new_id=lambda: f"{chance.getrandbits(128):032x}",
+        blocking=blocking,
+        disk=disk,
+        appender=appender,
+        connect=connect,
+    )
+
+
+@define
+class _Appender:
+    _disk: Disk
+    _path: str
+
+    async def write(self, data: bytes, /) -> None:
+        await checkpoint()
+        self._disk.append(self._path, [data], at=self._disk.size(self._path) or 0)
+
+    async def flush(self) -> None:
+        await checkpoint()
+
+    async def close(self) -> None:
+        await checkpoint()
