@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
-from urllib.parse import urlsplit
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 import attrs
 from attrs import field, frozen
@@ -25,7 +26,12 @@ RATE_CLASSES = ("create", "read", "upload", "post", "all")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
-_LAST_FOUR = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_LAST_FOUR = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96")))
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_RESERVED = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20"))
+)
+"""What some versions of Python take for public addresses."""
 T = TypeVar("T")
 Fate = Literal["ask", "fail", "resubmit"]
 Mode = Literal["single", "batch"]
@@ -33,6 +39,16 @@ Mode = Literal["single", "batch"]
 
 def _seconds(value: str | float | timedelta | None) -> float | None:
     return None if value is None else duration(value)
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ConfigError(f"{attribute.name} must be at least 1; leave it out for the default")
+
+
+def _some_time(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value:
+        raise ConfigError(f"{attribute.name} must be more than 0s; leave it out for the default")
 
 
 @frozen(kw_only=True)
@@ -68,11 +84,11 @@ class Downloads:
         tries: how often a download may break off without progress before the task is parked.
     """
 
-    concurrency: int = 16
+    concurrency: int = field(default=16, validator=_at_least_one)
     covers: bool = False
-    max_bytes: int = 20 * 1024**3
-    stall: Seconds = field(default=30.0, converter=duration)
-    tries: int = 8
+    max_bytes: int = field(default=20 * 1024**3, validator=_at_least_one)
+    stall: Seconds = field(default=30.0, converter=duration, validator=_some_time)
+    tries: int = field(default=8, validator=_at_least_one)
 
 
 def _rate_table(value: object) -> dict[str, tuple[Rate, ...]]:
@@ -219,11 +235,6 @@ def _account_name(_: object, __: object, value: str) -> None:
         raise ConfigError(f"{quote(value)!r} is not an account name; use letters, digits, '.', '_' and '-'")
 
 
-def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ConfigError(f"{attribute.name} must be at least 1; leave it out for the default")
-
-
 @frozen(kw_only=True)
 class _AccountTable:
     """The account's own fields, typed; whatever else is given is the provider's."""
@@ -291,7 +302,8 @@ def _account(name: str, table: object, environ: Mapping[str, str]) -> Account:
     place = f"accounts.{quote(name)}"
     if not isinstance(table, dict):
         raise ConfigError(f"{place}: must be a table")
-    values = {key: _expand(value, f"{place}.{key}", environ) for key, value in cast("dict[str, Any]", table).items()}
+    given = cast("dict[str, Any]", table)
+    values = {key: _expand(value, f"{place}.{quote(key)}", environ) for key, value in given.items()}
     odd = next((key for key in ("name", "self") if key in values), None)
     if odd is not None:
         raise ConfigError(f"{place}: leave {odd} out; the table's own name is the account's")
@@ -361,22 +373,26 @@ def private_host(host: str) -> bool:
 
     Only what the text itself says: names are resolved (and checked again) when a connection is made.
     """
-    name = host.strip("[]").rstrip(".").lower()
+    name = normalize("NFKC", unquote(host)).replace("\u3002", ".").strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(name.split("%")[0])
     except ValueError:
         return _looks_numeric(name)
-    mapped = _embedded(address) if address.version == 6 else None
-    return not address.is_global or address.is_multicast or (mapped is not None and not mapped.is_global)
+    inner = _embedded(address) if address.version == 6 else None
+    if inner is not None:
+        address = inner
+    elif address.version == 6 and address not in _UNICAST:
+        return True
+    return not address.is_global or address.is_multicast or any(address in network for network in _RESERVED)
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to: mapped, 6to4, by NAT64, or "compatible"."""
+    """The IPv4 address that an IPv6 one leads to: mapped, translated, 6to4, by NAT64, or "compatible"."""
     if any(address in network for network in _LAST_FOUR):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
+    return address.sixtofour
 
 
 def _looks_numeric(name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from viseme.results import Result
@@ -27,6 +27,7 @@ __all__ = [
     "ProviderError",
     "SchedulerClosed",
     "VisemeError",
+    "legible",
     "quote",
 ]
 
@@ -70,13 +71,34 @@ class Kind(StrEnum):
     """The result could not be written here."""
 
 
+def legible(text: str) -> str:
+    """Text that may hold someone else's words, without what would steer a terminal or turn the writing around.
+
+    Line breaks stay; other control characters, and those that change the direction of writing, are shown by number.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def quote(value: object, limit: int = 200) -> str:
+    """Someone else's text, fit for one line of a message: control characters shown, at most ``limit`` characters."""
+    text = value if isinstance(value, str) else repr(value)
+    shown = legible(text[: limit + 1]).replace("\n", "\\x0a")
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _code(value: str | None) -> str | None:
+    return None if value is None else quote(value)
+
+
 @frozen(kw_only=True)
 class Failure:
-    """Why a task failed or parked: a kind for programs and a sentence for people."""
+    """Why a task failed or parked: a kind for programs and a sentence for people, legible whoever wrote it."""
 
     kind: Kind
-    message: str
-    code: str | None = None
+    message: str = field(converter=legible)
+    code: str | None = field(default=None, converter=_code)
     """The vendor's own code, if it gave one."""
 
 
@@ -201,10 +223,3 @@ class Parked(VisemeError):
         super().__init__(message)
         self.reason = reason
         self.result = result
-
-
-def quote(value: object, limit: int = 200) -> str:
-    """Someone else's text, fit for one line of a message: control characters shown, at most ``limit`` characters."""
-    text = value if isinstance(value, str) else repr(value)
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -24,7 +24,12 @@ _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 _SIZE = re.compile(r"\s*(\d{1,15})\s*([A-Za-z]{0,3})\s*", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|day|d)", re.ASCII)
-_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d*)\s*(s|sec|m|min|h|d|day)\s*", re.ASCII)
+_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{0,9})\s*(s|sec|m|min|h|d|day)\s*", re.ASCII)
+
+_LONG = 1e15
+"""No duration has so many seconds."""
+_WORDY = 100
+"""No duration is spelled in so many characters."""
 
 
 @frozen
@@ -42,7 +47,7 @@ class Rate:
             ValueError: the text is no rate.
         """
         match = _RATE.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-        if match is None or int(match[1]) == 0 or match[2] == "0":
+        if match is None or int(match[1]) == 0 or not int(match[2] or 1):
             raise ValueError(f"{quote(text)} is not a rate; write it as '5/s', '100/min', '1000/h' or '5000/day'")
         return cls(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
 
@@ -66,15 +71,15 @@ def duration(value: str | float | timedelta) -> float:
     elif isinstance(value, bool) or not isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
         seconds = -1.0
     else:
-        seconds = float(value)
+        seconds = float(value) if abs(value) < _LONG else math.inf
     if not 0 <= seconds < math.inf:
         raise ValueError(f"{quote(value)} is not a duration; write it as '10s', '5min' or '2h'")
     return seconds
 
 
 def _spelled(text: str) -> float:
-    compact = text.strip()
-    parts = _PART.findall(compact)
+    compact = text[:_WORDY].strip()
+    parts = _PART.findall(compact) if len(text) < _WORDY else []
     if not parts or _PART.sub("", compact).strip():
         raise ValueError(f"{quote(text)} is not a duration; write it as '10s', '5min', '2h' or '1h30m'")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

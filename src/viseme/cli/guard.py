@@ -22,6 +22,7 @@ from viseme.errors import (
     MissingExtra,
     ProviderError,
     VisemeError,
+    legible,
     quote,
 )
 
@@ -71,7 +72,7 @@ def _explained(error: BaseException) -> int:
         complain("\n  ".join([str(error), *_problems(error)]))
         return USAGE if isinstance(error, _USAGE) else SOME_FAILED
     if isinstance(error, OSError) and error.filename is not None:
-        complain(f"{error.filename}: {error.strerror}; make it usable, or name another place")
+        complain(f"{quote(error.filename)}: {error.strerror}; make it usable, or name another place")
         return USAGE
     complain(
         f"unexpected {type(error).__name__}: {quote(str(error))}; the ledger is intact, run the same command again to"
@@ -88,7 +89,7 @@ def complain(sentence: str) -> None:
     """Say what is wrong."""
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
         with contextlib.suppress(OSError, ValueError):  # nobody listens
-            print(f"viseme: {sentence}", file=sys.stderr, flush=True)
+            print(f"viseme: {legible(sentence)}", file=sys.stderr, flush=True)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from viseme.cli.standing import Standing, clock, total
+from viseme.errors import legible
 
 __all__ = ["LiveView", "table_of"]
 
@@ -56,7 +57,7 @@ def table_of(rows: Sequence[Standing]) -> Table:
     return table
 
 
-def _cells(row: Standing, eta: float | None) -> list[str]:
+def _cells(row: Standing, eta: float | None) -> list[Text]:
     counts = (row.queued, row.in_flight, row.done, row.failed, row.parked)
     pace = "-" if row.per_minute is None else f"{row.per_minute:.1f}"
-    return [row.account, *(str(count) for count in counts), pace, clock(eta)]
+    return [Text(cell) for cell in (legible(row.account), *map(str, counts), pace, clock(eta))]

@@ -15,7 +15,7 @@ from attrs import define, field
 from viseme import Run
 from viseme.cli.standing import Standing
 from viseme.cli.threads import abandonable, write_all
-from viseme.errors import LedgerError
+from viseme.errors import LedgerError, legible
 from viseme.results import State
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Progress:
 
     def insist(self, sentence: str) -> None:
         """Say a sentence soon, quiet or not."""
-        self._waiting.append(f"viseme: {sentence}")
+        self._waiting.append(f"viseme: {legible(sentence)}")
         self._wake.set()
 
     def finish(self) -> None:

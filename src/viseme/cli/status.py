@@ -85,7 +85,7 @@ def _show(accounts: Mapping[str, _Account], where: Places, now: float) -> None:
     show(("account", "queued", "in flight", "succeeded", "failed", "cancelled", "parked"), _counts(accounts))
     for name, account in accounts.items():
         for reason, number in account.parked.items():
-            print(f"{name}: {number} parked ({reason}); {NEXT[reason]}")
+            print(f"{quote(name)}: {number} parked ({reason}); {NEXT[reason]}")
     if any(account.gates for account in accounts.values()):
         print("\nwhat the accounts waited for when the ledger's owner last wrote it down:")
         show(("account", "seats", "next create", "until", "rates", "written"), list(_gates(accounts, now)))

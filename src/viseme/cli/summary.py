@@ -55,7 +55,7 @@ def lines(outcome: Outcome, places: Places) -> list[str]:
     """The summary, as sentences."""
     several = len(outcome.by_account) > 1
     told = [f"{_jobs(outcome.tally.total)}: {_counts(outcome.tally)}"]
-    told += [f"  {name}: {_counts(tally)}" for name, tally in sorted(outcome.by_account.items()) if several]
+    told += [f"  {quote(name)}: {_counts(tally)}" for name, tally in sorted(outcome.by_account.items()) if several]
     told += [f"  {_trouble(trouble)}" for trouble in outcome.troubles]
     if outcome.invalid:
         told.append(f"  {outcome.invalid} rows of the manifest were left out as invalid")

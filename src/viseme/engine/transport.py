@@ -175,7 +175,7 @@ class AioTransport:
         try:
             target = _address(wire.url)
         except ValueError as error:
-            return Fault(sent=False, message=str(error))
+            return Fault(sent=False, message=_say(error))
         feed: _Feed | None = None
         try:
             async with asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold) as clock:
@@ -264,9 +264,10 @@ async def _follow(
         target = _address(url)
         for _ in range(_HOPS + 1):
             try:
-                response = await session.request(
-                    method, target, headers=headers, timeout=timeout, allow_redirects=False
-                )
+                async with asyncio.timeout(2 * _CONNECT + max(_REPLY, timeout.sock_read or 0.0)):
+                    response = await session.request(
+                        method, target, headers=headers, timeout=timeout, allow_redirects=False
+                    )
             except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
                 raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
             if response.status not in _REDIRECTS:
@@ -274,7 +275,7 @@ async def _follow(
             response.release()
             target = _address(response.headers.get("Location", ""), target)
     except ValueError as error:
-        raise Broken(f"the link leads nowhere: {error}", unsafe=True) from None
+        raise Broken(f"the link leads nowhere: {_say(error)}", unsafe=True) from None
     raise Broken(f"the link redirects more than {_HOPS} times")
 
 
@@ -325,6 +326,6 @@ def _say(error: BaseException) -> str:
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}: {error.os_error}"
-    text = str(error).split("?", 1)[0].strip()
-    return text or type(error).__name__
+        return f"cannot connect to {shown(error.host, 80)}: {shown(str(error.os_error), 300)}"
+    text = " ".join(str(error).split("?", 1)[0].split())
+    return shown(text, 300) if text else type(error).__name__

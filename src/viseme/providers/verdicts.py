@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind, VisemeError
+from viseme.errors import Kind, VisemeError, legible, quote
 from viseme.jobs import Job
 from viseme.results import Artifact, Cost, Reason
 
@@ -49,7 +49,7 @@ class Verdict:
     """
 
     kind: Kind
-    message: str
+    message: str = field(converter=legible)
     code: str | None = None
     retry_after: float | None = None
     blame: Blame = "vendor"
@@ -102,7 +102,7 @@ class Observation:
     """
 
     seen: Seen
-    status: str
+    status: str = field(converter=quote)
     progress: float | None = None
     queue_position: int | None = None
     outputs: tuple[Artifact, ...] = ()
@@ -146,11 +146,16 @@ class Uploaded:
 
 @frozen(kw_only=True)
 class Found:
-    """The lost create was carried out; ``created`` in UTC seconds where the vendor tells."""
+    """The lost create was carried out; ``created`` in UTC seconds where the vendor tells.
+
+    Attributes:
+        by_inputs: it was found by its inputs alone, which another create may share; ``created`` is needed then.
+    """
 
     handle: Handle
     created: float | None = None
     observation: Observation | None = None
+    by_inputs: bool = False
 
 
 @frozen(kw_only=True)
@@ -162,7 +167,7 @@ class Absent:
 class Undecided:
     """Nothing was found, and that proves nothing; ``again`` tells whether asking again soon may help."""
 
-    message: str
+    message: str = field(converter=legible)
     again: bool = True
 
 
@@ -174,4 +179,4 @@ class Answer:
     """What a vendor said of a cancel: ``cancelled``, ``requested``, ``too_late`` or ``unsupported``."""
 
     outcome: Literal["cancelled", "requested", "too_late", "unsupported"]
-    message: str = ""
+    message: str = field(default="", converter=legible)
