@@ -17,10 +17,15 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_url", "output_name", "preview_name"]
+__all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "preview_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
+_OWN = re.compile(r".*\.part(\.tag)?|results\.jsonl", re.IGNORECASE | re.DOTALL)
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE
+)
+_LONGEST, _LONGEST_PART = 800, 200
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -177,20 +182,28 @@ def _check_source(name: str, source: str | None) -> None:
 
 def _check_output(output: str) -> None:
     path = PurePosixPath(output.replace("\\", "/"))
-    unsafe = (
-        path.is_absolute()
-        or ".." in path.parts
-        or not path.name
-        or re.match(r"[A-Za-z]:", output)
-        or any(not c.isprintable() for c in output)
-        or any(len(part.encode()) > 200 for part in path.parts)
-    )
-    if unsafe:
-        raise JobInvalid(
-            f"output {quote(output)!r} leaves the output folder; give a relative path inside it", field="output"
-        )
-    if path.name.endswith(".part") or str(path) in ("results.jsonl", "viseme.db"):
-        raise JobInvalid(f"output {quote(output)!r} is a name that viseme uses itself; choose another", field="output")
+    leaves = path.is_absolute() or ".." in path.parts or not path.name or re.match(r"[A-Za-z]:", output)
+    if leaves:
+        raise _no_output(output, "leaves the output folder; give a relative path inside it")
+    if not output.isprintable():
+        raise _no_output(output, "holds characters that cannot be seen; leave them out")
+    if len(str(path).encode()) > _LONGEST or any(len(part.encode()) > _LONGEST_PART for part in path.parts):
+        most = f"{_LONGEST} bytes in all and {_LONGEST_PART} between slashes"
+        raise _no_output(output, f"is longer than every disk takes; give a path of up to {most}")
+    if any(_DEVICE.fullmatch(part) or part.endswith((".", " ")) for part in path.parts):
+        raise _no_output(output, "is no file name on Windows disks; choose another")
+    if _OWN.fullmatch(str(path)) or is_own("viseme.db", str(path)):
+        raise _no_output(output, "is a name that viseme uses itself; choose another")
+
+
+def _no_output(output: str, words: str) -> JobInvalid:
+    return JobInvalid(f"output {quote(output)!r} {words}", field="output")
+
+
+def is_own(ledger: str, name: str) -> bool:
+    """Whether a name, however it is capitalized, is that of a ledger or of one of the files beside it."""
+    own = ledger.casefold()
+    return name.casefold() in (own, *(own + tail for tail in ("-wal", "-shm", "-journal", ".lock")))
 
 
 def output_name(key: str, output: str | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from unicodedata import normalize
 
 from attrs import define, field
 
@@ -11,14 +13,16 @@ from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, quote
-from viseme.jobs import Job, is_url
+from viseme.jobs import Job, is_own, is_url, output_name
 from viseme.keys import FileStamp, inputs_digest
 from viseme.providers.base import Provider
-from viseme.results import State, Timings
+from viseme.results import ENDED, State, Timings
 
 __all__ = ["Intake"]
 
 _KEY_LIMIT = 500
+_NAMES = 50_000
+"""So many output names that jobs stated are remembered."""
 
 
 async def _nobody(key: str) -> TaskRow | None:
@@ -33,12 +37,16 @@ class Intake:
         providers: by account.
         default: the account of jobs that name none.
         known: finds the task of a key in the ledger.
+        ledger: the ledger's path below the output folder; empty if it lies elsewhere.
     """
 
     world: World
     providers: Mapping[str, Provider]
     default: str | None = None
     known: Callable[[str], Awaitable[TaskRow | None]] = field(default=_nobody)
+    ledger: str = ""
+    _owners: OrderedDict[str, str] = field(factory=OrderedDict[str, str], init=False)
+    """The keys of the jobs that stated an output, by its name."""
 
     async def row(self, job: Job, run: int, mode: str | None = None) -> TaskRow:
         """The row of a new task.
@@ -60,6 +68,7 @@ class Intake:
             raise JobInvalid(
                 f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key"
             )
+        await self._own_place(job, key)
         return TaskRow(
             id=self.world.new_id(),
             key=key,
@@ -70,6 +79,31 @@ class Intake:
             mode=BATCH if together else "",
             timings=Timings(queued=self.world.now()),
         )
+
+    async def _own_place(self, job: Job, key: str) -> None:
+        """Two jobs that have not ended do not share a file, nor does one with the ledger."""
+        name = output_name(key, job.output)
+        if self.ledger and is_own(self.ledger, name):
+            raise JobInvalid(
+                f"the result {quote(name)!r} would overwrite the ledger; give another output", field="output"
+            )
+        if job.output is None and not self._owners:
+            return
+        name = normalize("NFC", name).casefold()  # one file on many a disk
+        owner = self._owners.get(name, key)
+        if owner != key:
+            before = await self.known(owner)
+            if before is None or before.state not in ENDED:
+                raise JobInvalid(
+                    f"output {quote(job.output or name)!r} is that of the job {quote(owner, 60)!r} already;"
+                    " give one of them another",
+                    field="output",
+                )
+        if job.output is not None:
+            self._owners[name] = key
+            self._owners.move_to_end(name)
+            if len(self._owners) > _NAMES:
+                self._owners.popitem(last=False)
 
     async def _digest(self, job: Job, route: tuple[str, ...]) -> str:
         """What makes the job the same job; a file that is needed no more may be gone."""

@@ -210,7 +210,7 @@ class Scheduler:
             house = Housekeeping(core, self._notice)
             errands = anyio.CancelScope()
             group.start_soon(_within, errands, lambda: _errands(house))
-            intake = Intake(world, self._providers, self._default, _finder(ledger))
+            intake = Intake(world, self._providers, self._default, _finder(ledger), self._ledger_below())
             self._open = _Open(world, core, intake, group, number, inspector)
             core.open_run(_Session(number))
             ready.set_result(None)
@@ -262,8 +262,17 @@ class Scheduler:
     def _ledger_for(self, world: World) -> Ledger:
         if isinstance(self._ledger, Ledger):
             return self._ledger
-        path = os.fspath(self._ledger) if self._ledger is not None else os.path.join(self._output, "viseme.db")
-        return SqliteLedger(path, blocking=world.blocking)
+        return SqliteLedger(self._ledger_path(), blocking=world.blocking)
+
+    def _ledger_path(self) -> str:
+        return os.fspath(self._ledger) if self._ledger is not None else os.path.join(self._output, "viseme.db")  # type: ignore[arg-type]
+
+    def _ledger_below(self) -> str:
+        """The ledger's path below the output folder, empty if it lies elsewhere."""
+        if isinstance(self._ledger, Ledger):
+            return ""
+        below = os.path.relpath(os.path.abspath(self._ledger_path()), self._output)
+        return "" if below.startswith(os.pardir) else below.replace(os.sep, "/")
 
     def _private(self, account: str) -> bool:
         return self._providers[account].account.allow_private_hosts

@@ -12,11 +12,12 @@ from itertools import count
 
 from anyio import CancelScope
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
+from viseme.engine.downloads.places import Places
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
@@ -50,6 +51,7 @@ class Fetcher:
     _queued: set[str] = field(factory=set[str])
     _tickets: count[int] = field(factory=count)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
+    _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
     _stopping: bool = False
 
     def put(self, row: TaskRow) -> None:
@@ -119,18 +121,11 @@ class Fetcher:
         await hold.take(Fetched(os.path.join(self.folder, name), landed.bytes, landed.sha256))
 
     async def _download(self, row: TaskRow, output: Artifact, name: str, *, video: bool) -> Landed:
-        final = os.path.join(self.folder, name)
-        await self.world.blocking(lambda: self._make_room(final))
         private = self.private(row.account)
-        return await Download(
-            self.world, self.transport, self.limits, output.url, final, private=private, video=video
-        ).run()
-
-    def _make_room(self, final: str) -> None:
-        root = self.world.disk.make_folder(self.folder)
-        folder = self.world.disk.make_folder(os.path.dirname(final))
-        if folder != root and not folder.startswith(root + os.sep):
-            raise Unfit("the output name leads out of the output folder through a link; choose another")
+        async with self._places.room(name) as final:
+            return await Download(
+                self.world, self.transport, self.limits, output.url, final, private=private, video=video
+            ).run()
 
     async def _bring_cover(self, row: TaskRow, name: str) -> None:
         """Fetch the cover image if it is wanted; whatever happens to it, the task goes on."""

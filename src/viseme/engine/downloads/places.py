@@ -1,0 +1,56 @@
+"""Where results go: inside the output folder, and each to a place of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import PurePosixPath
+from unicodedata import normalize
+
+from anyio import Lock
+from attrs import define, field
+
+from viseme.engine.downloads.download import Unfit
+from viseme.engine.world import World
+
+__all__ = ["Places"]
+
+
+@define(eq=False)
+class Places:
+    """Makes room for results.
+
+    Attributes:
+        folder: the output folder.
+    """
+
+    world: World
+    folder: str
+    _taken: dict[str, Lock] = field(factory=dict[str, Lock], init=False)
+
+    @asynccontextmanager
+    async def room(self, name: str) -> AsyncGenerator[str]:
+        """The path for a result of this name, with its folder made; whoever else wants the same file waits.
+
+        Raises:
+            Unfit: a link leads it out of the output folder.
+            OSError: the disk refused.
+        """
+        await self.world.blocking(lambda: self._make(name))
+        place = normalize("NFC", name).casefold()  # what may be one file
+        lock = self._taken.setdefault(place, Lock())
+        try:
+            async with lock:
+                yield os.path.join(self.folder, name)
+        finally:
+            if not lock.locked():
+                self._taken.pop(place, None)
+
+    def _make(self, name: str) -> None:
+        """Make the folders, one below the other, so that nothing is made behind a link that leads out (blocks)."""
+        root = place = self.world.disk.make_folder(self.folder)
+        for part in PurePosixPath(name).parent.parts:
+            place = self.world.disk.make_folder(os.path.join(place, part))
+            if place != root and not place.startswith(root.rstrip(os.sep) + os.sep):
+                raise Unfit("the output name leads out of the output folder through a link; choose another")
