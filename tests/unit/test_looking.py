@@ -272,10 +272,14 @@ async def test_a_young_job_that_the_vendor_does_not_know_yet_is_looked_at_again(
 
 
 @virtually
-async def test_a_job_unknown_a_minute_after_its_create_and_in_two_looks_is_gone_and_likely_charged() -> None:
+async def test_a_job_that_was_seen_and_then_is_unknown_for_a_minute_is_gone_and_likely_charged() -> None:
     async with post(first=0, every=5) as one:
-        one.watch("a", jobs=reply(404))
-        await anyio.sleep(130)
+        one.watch("a", jobs=RUNNING)
+        await anyio.sleep(4)
+        one.jobs["a"] = reply(404)
+        await anyio.sleep(50)
+        assert one.state("a") == (State.WAITING, None)
+        await anyio.sleep(20)
         state, _ = one.state("a")
         failure = one.pages.rows["a"].failure
         assert (state, failure.kind if failure else None) == (State.FAILED, Kind.NOT_FOUND)
@@ -286,14 +290,36 @@ async def test_a_job_unknown_a_minute_after_its_create_and_in_two_looks_is_gone_
         assert one.asked[-1][0] >= 60
 
 
+@pytest.mark.parametrize("every", [5, 90])
 @virtually
-async def test_one_look_at_an_old_job_that_the_vendor_does_not_know_decides_nothing() -> None:
-    async with post(first=0, every=5) as one:
+async def test_a_job_that_was_never_seen_waits_for_a_person_since_it_may_be_late_or_another_keys(every: int) -> None:
+    async with post(first=0, every=every) as one:
         one.watch("a", jobs=reply(404), since=one.world.world.now() - 500)
-        await anyio.sleep(1)
-        assert (len(one.asked), one.state("a")) == (1, (State.WAITING, None))
-        await anyio.sleep(6)
-        assert (len(one.asked), one.state("a")) == (2, (State.FAILED, None))
+        await anyio.sleep(58)
+        assert one.state("a") == (State.WAITING, None)
+        await anyio.sleep(every + 30)
+        assert one.state("a") == (State.WAITING, Reason.NEEDS_PERSON)
+        failure = one.pages.rows["a"].failure
+        assert failure is not None
+        assert "viseme cancel" in failure.message
+        assert len(one.hub) == 0
+
+
+@virtually
+async def test_where_only_a_seat_depends_on_a_job_that_was_never_seen_it_is_let_go() -> None:
+    async with post(first=0, every=5) as one:
+        one.watch("a", jobs=reply(404))
+        one.hub.watch(one.pages.rows["a"], background=True)
+        await anyio.sleep(1000)
+        assert (len(one.hub), one.pages.taken) == (0, []), "so its seat ends with its time"
+
+
+@virtually
+async def test_a_job_that_is_unknown_to_some_looks_only_is_not_gone() -> None:
+    async with post(first=0, every=5) as one:
+        one.watch("a", jobs=itertools.cycle([RUNNING, reply(404), reply(404), reply(404)]).__next__)
+        await anyio.sleep(600)
+        assert one.state("a") == (State.WAITING, None)
 
 
 @virtually

@@ -302,8 +302,27 @@ def test_further_pages_are_read_up_to_the_limit() -> None:
     played = drive(ours, ours.reconcile(dubbed(), intent()), *pages)
     assert [request.url.rpartition("=")[2] for request in played.requests] == ["0", "100", "200"]
     assert isinstance(played.result, Found)
+    ours = provider(log_pages=3)
     full = [reply(others(100)) for _ in range(3)]
     assert isinstance(drive(ours, ours.reconcile(dubbed(), intent()), *full).result, Undecided)
+
+
+def test_pages_older_than_the_create_are_not_read() -> None:
+    ours, sent = provider(), intent()
+    for behind, more in ((300, 1), (3600, 0)):
+        page = [*others(99), row("old", created=sent.at - behind)]
+        pages = [reply(page), *([reply([row(KEY)])] * more)]
+        played = drive(ours, ours.reconcile(dubbed(), sent, sent.at + 30), *pages)
+        assert isinstance(played.result, Found if more else Undecided)
+
+
+@pytest.mark.parametrize(
+    ("hours", "period"), [(0, "1h"), (0.6, "1h"), (0.9, "24h"), (5, "24h"), (30, "7d"), (400, "30d"), (5000, "90d")]
+)
+def test_the_log_is_asked_for_a_period_that_reaches_back_to_the_create(hours: float, period: str) -> None:
+    ours, sent = provider(), intent()
+    played = drive(ours, ours.reconcile(dubbed(), sent, sent.at + hours * 3600), reply([row(KEY)]))
+    assert f"period={period}&" in played.request.url
 
 
 @pytest.mark.parametrize(
@@ -315,7 +334,14 @@ def test_a_log_that_does_not_show_the_create_proves_nothing(log: object) -> None
     assert isinstance(drive(ours, ours.reconcile(dubbed(), intent()), *outcomes).result, Undecided)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_log_that_nobody_could_look_at_is_a_refusal_and_no_finding(status: int) -> None:
+    ours = provider()
+    with pytest.raises(Refused):
+        drive(ours, ours.reconcile(dubbed(), intent()), reply({}, status))
+
+
+@pytest.mark.parametrize("status", [403, 404])
 def test_a_log_that_may_not_be_read_proves_nothing(status: int) -> None:
     ours = provider()
     assert isinstance(drive(ours, ours.reconcile(dubbed(), intent()), reply({}, status)).result, Undecided)

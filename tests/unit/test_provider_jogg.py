@@ -379,6 +379,7 @@ def test_the_lookup_asks_with_the_very_inputs() -> None:
     assert parse_qs(parts.query) == {"video_url": [signed], "audio_url": [AUDIO], "playback_type": ["normal_reverse"]}
     assert isinstance(played.result, Found)
     assert (played.result.handle, played.result.created) == ({"id": TASK}, 1741500000.0)
+    assert played.result.by_inputs
     assert played.result.observation is not None
     assert played.result.observation.seen is Seen.RUNNING
 
@@ -388,17 +389,22 @@ def test_the_lookup_asks_with_the_very_inputs() -> None:
     [
         reply(envelope(None, 10104)),
         reply(envelope(None, 17003)),
-        reply(envelope(None, 10105)),
         reply(envelope(None)),
         reply(envelope({"task_id": TASK, "status": "success"})),
         reply(envelope({"created_at": 1741500000})),
         reply(b"not found", 404),
-        reply(b"", 500),
     ],
 )
 def test_a_lookup_that_finds_nothing_proves_nothing(outcome: Any) -> None:
     ours = provider(lookup=True)
     assert isinstance(drive(ours, ours.reconcile(job(), intent()), outcome).result, Undecided)
+
+
+@pytest.mark.parametrize("outcome", [reply(envelope(None, 10105)), reply(b"", 500), reply(envelope(None, 50000))])
+def test_a_lookup_that_nobody_made_is_a_refusal_and_no_finding(outcome: Any) -> None:
+    ours = provider(lookup=True)
+    with pytest.raises(Refused):
+        drive(ours, ours.reconcile(job(), intent()), outcome)
 
 
 # -- credits ---------------------------------------------------------------------------------------------------------

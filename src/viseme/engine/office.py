@@ -10,6 +10,7 @@ from attrs import define
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.creating import Creator
 from viseme.engine.lifecycle.reconciling import Reconciler
@@ -103,6 +104,7 @@ def open_office(
     called_off: set[str],
     cashier: Cashier,
     grace: float,
+    adopter: Adopter,
     keep_waiting: bool,
     notice: Callable[[str], None],
 ) -> Office:
@@ -113,7 +115,7 @@ def open_office(
     looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
     uploads = Uploads(world, ledger, desk.provider, desk.courier, digests, group)
     creator = Creator(world, ledger, book, desk, first_run, called_off, notice, cashier, uploads, grace, keep_waiting)
-    office = Office(desk, creator, Reconciler(world, ledger, book, desk, group, grace), looker.hub)
+    office = Office(desk, creator, Reconciler(world, book, desk, adopter, group, grace, keep_waiting), looker.hub)
     group.start_soon(creator.run, group)
     group.start_soon(creator.preparer.run, group)
     group.start_soon(looker.hub.run)

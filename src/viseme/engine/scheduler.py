@@ -21,6 +21,7 @@ from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal
+from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.pricing import priced
@@ -224,6 +225,7 @@ class Scheduler:
         pools = pools_of(core.world, list(self._providers.values()))
         offices: dict[str, Office] = {}
         digests = Digests(core.world)
+        adopters = self._adopters(core)
         for name, provider in self._providers.items():
             desk = Desk(core.world, provider.account, provider, pools[provider.account.pool], transport)
             offices[name] = open_office(
@@ -236,11 +238,18 @@ class Scheduler:
                 called_off=core.called_off,
                 cashier=core.cashier,
                 grace=self._grace,
+                adopter=adopters[provider.name],
                 keep_waiting=self._wait,
                 notice=self._notice,
             )
         core.offices = offices
         core.cashier.estimator.desks = {name: office.desk for name, office in offices.items()}
+
+    def _adopters(self, core: Core) -> dict[str, Adopter]:
+        """One per provider: accounts of one provider may be one at the vendor."""
+        kinds = {provider.name for provider in self._providers.values()}
+        accounts = {kind: [name for name, one in self._providers.items() if one.name == kind] for kind in kinds}
+        return {kind: Adopter(core.ledger, core.book, accounts[kind]) for kind in kinds}
 
     def _cashier(self, world: World, inspector: Inspector) -> Cashier:
         accounts = [provider.account for provider in self._providers.values()]

@@ -85,6 +85,10 @@ _DONE = frozenset({"completed", "complete", "succeeded", "success", "done", "rea
 """Done only together with a URL (sheet section 4)."""
 _FAILED = frozenset({"error", "failed", "cancelled", "canceled", "expired", "timeout", "timed_out"})
 _PAGE = 100
+_PERIODS = (("1h", 1), ("24h", 24), ("7d", 168), ("30d", 720), ("90d", 2160))
+"""Periods of the request log and their hours; it reaches back 92 days (sheet section 8)."""
+_LATE = 600.0
+"""How far the vendor's clock may be behind ours, and how late a request may be logged, seconds."""
 
 _ADVICE = {
     Kind.AUTH: "check api_key",
@@ -114,14 +118,15 @@ class AimlSettings:
     Attributes:
         max_text: the longest text in characters; PixVerse itself takes 200, whether the gateway takes more is not
             documented. 0 for no check.
-        log_pages: how many pages of the request log are read for a create whose reply was lost; 0 for none.
+        log_pages: how many pages of the request log, with 100 requests each, are read at most for a create whose reply
+            was lost: back to the time at which it was sent; 0 for none.
         max_inline: the largest local file, in bytes or as ``"4MiB"``. The vendor has no place to put files (sheet
             section 3), so one goes into the create itself as a data URI, and how long a create may be is not
             documented. 0 for no local files.
     """
 
     max_text: int = field(default=_LONGEST_TEXT, validator=_not_negative)
-    log_pages: int = field(default=3, validator=_not_negative)
+    log_pages: int = field(default=10, validator=_not_negative)
     max_inline: Size = field(default=4 * 2**20, converter=size)
 
 
@@ -247,18 +252,21 @@ class AimlApi(Provider):
         return _observe(reply.object())
 
     def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
-        model = encode(intent.model or self.model(job).name)
+        model, period = encode(intent.model or self.model(job).name), _period(now - intent.at)
         for page in range(self.settings.log_pages):
-            url = f"{self.base}/v2/logs?period=1h&model={model}&limit={_PAGE}&offset={page * _PAGE}"
+            url = f"{self.base}/v2/logs?period={period}&model={model}&limit={_PAGE}&offset={page * _PAGE}"
             try:
                 reply = yield Request(method="GET", url=url, classes=("read", "all"))
             except Refused as refusal:
+                if refusal.verdict.kind in (Kind.AUTH, Kind.TRANSIENT):  # nobody looked
+                    raise
                 return Undecided(message=f"the request log cannot be read: {refusal.verdict.message}")
             rows = listing(reply.json()) or []
             for row in rows:
                 if row.get("client_request_id") == intent.key:
                     return _found(row)
-            if len(rows) < _PAGE:
+            oldest = moment(rows[-1].get("created")) if rows else None  # the newest stand first
+            if len(rows) < _PAGE or (oldest is not None and oldest < intent.at - _LATE):
                 break
         return Undecided(message=f"{self.name}'s request log does not show the create yet, which proves nothing")
 
@@ -343,6 +351,11 @@ def _failed(found: Mapping[str, Any], status: str) -> Verdict:
 def _code(found: Mapping[str, Any]) -> str | None:
     error = found.get("error")
     return identifier(entry(error, "detail", 0, "type")) or identifier(entry(error, "name"))
+
+
+def _period(age: float) -> str:
+    """The shortest period that holds a create of that age (seconds), and some more."""
+    return next((name for name, hours in _PERIODS if age < hours * 3600 - 2 * _LATE), _PERIODS[-1][0])
 
 
 def _found(row: Mapping[str, Any]) -> Finding:

@@ -265,12 +265,14 @@ class JoggAI(Provider):
         try:
             reply = yield self._get(f"/lip_sync_video?{query}&playback_type={self._playback(job)}")
         except Refused as refusal:
+            if refusal.verdict.kind in (Kind.AUTH, Kind.TRANSIENT):  # nobody looked
+                raise
             return Undecided(message=f"the lookup found nothing, which proves nothing: {refusal.verdict.message}")
         data = reply.object().get("data")
         name, created = identifier(entry(data, "task_id")), moment(entry(data, "created_at"))
         if name is None or created is None:
             return Undecided(message=f"{self.name}'s lookup names no job with its time")
-        return Found(handle={"id": name}, created=created, observation=_observe(data))
+        return Found(handle={"id": name}, created=created, observation=_observe(data), by_inputs=True)
 
     def balance(self) -> Flow[Cost | None]:
         """The credits that are left."""

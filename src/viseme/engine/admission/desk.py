@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from viseme.attempts import Intent, Seat
 from viseme.config import Account
 from viseme.engine.admission.limits import Rates
 from viseme.engine.admission.seats import Seats
@@ -90,6 +91,11 @@ class Desk:
         """Seconds after which a seat is given up whose job nothing is heard of."""
         stated = self.account.seat_ttl
         return self.provider.sheet.seat_ttl if stated is None else stated
+
+    def seat(self, intent: Intent, now: float) -> Seat:
+        """The seat of an attempt whose paid request leaves now."""
+        name, until = f"{intent.task}:{intent.attempt}", now + self.seat_ttl
+        return Seat(id=name, pool=self.pool.name, account=self.name, task=intent.task, opened=now, until=until)
 
     def on_change(self, function: Callable[[], None]) -> None:
         """Call a function whenever a create may have become possible."""

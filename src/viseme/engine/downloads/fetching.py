@@ -28,6 +28,9 @@ from viseme.results import Artifact, State
 
 __all__ = ["Fetcher"]
 
+_SPARE = 5.0
+"""A link that lives for so many seconds more is too old to begin with."""
+
 
 @define(eq=False)
 class Fetcher:
@@ -48,7 +51,8 @@ class Fetcher:
     private: Callable[[str], bool]
     notice: Callable[[str], None]
     _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
-    _queued: set[str] = field(factory=set[str])
+    _queued: dict[str, float] = field(factory=dict[str, float])
+    """When each came into the queue, UTC seconds."""
     _tickets: count[int] = field(factory=count)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
     _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
@@ -58,9 +62,8 @@ class Fetcher:
         """Fetch a task's result."""
         if self._stopping or row.id in self._queued or row.id in self._under_way:
             return
-        expires = min((output.expires_at or math.inf for output in row.outputs), default=math.inf)
-        heapq.heappush(self._queue, (expires, next(self._tickets), row.id))
-        self._queued.add(row.id)
+        heapq.heappush(self._queue, (_dies(row), next(self._tickets), row.id))
+        self._queued[row.id] = self.world.now()
         self._fill()
 
     def stop(self) -> None:
@@ -89,26 +92,29 @@ class Fetcher:
     def _fill(self) -> None:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
             _, _, task = heapq.heappop(self._queue)
-            self._queued.discard(task)
             scope = self._under_way[task] = CancelScope()
-            self.group.start_soon(self._fetch, task, scope)
+            self.group.start_soon(self._fetch, task, scope, self._queued.pop(task))
 
-    async def _fetch(self, task: str, scope: CancelScope) -> None:
+    async def _fetch(self, task: str, scope: CancelScope, since: float) -> None:
         try:
             with scope:
                 async with self.book.hold(task) as hold:
                     if hold.row.state is State.FETCHING and not hold.row.parked:
-                        await self._bring(hold)
+                        await self._bring(hold, since)
         finally:
             del self._under_way[task]
             self._fill()
 
-    async def _bring(self, hold: Hold) -> None:
+    async def _bring(self, hold: Hold, since: float) -> None:
         video = next((output for output in hold.row.outputs if output.role in ("video", "preview")), None)
         if video is None:
             await hold.take(
                 Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True)
             )
+            return
+        if video.expires_at is not None and since + _SPARE < video.expires_at <= self.world.now() + _SPARE:
+            message = "the link to the result ran out while others were fetched"
+            await hold.take(Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=message), refresh=True, tried=False))
             return
         name = output_name(hold.row.key, hold.row.job.output)
         name = preview_name(name) if video.role == "preview" else name
@@ -136,6 +142,12 @@ class Fetcher:
             await self._download(row, cover, os.path.splitext(name)[0] + ".jpg", video=False)
         except (DeadLink, Unfit, Broken, OSError) as error:
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
+
+
+def _dies(row: TaskRow) -> float:
+    """When a row's links die, UTC seconds; a link of unknown life that is the second one goes first."""
+    known = [output.expires_at for output in row.outputs if output.expires_at is not None]
+    return min(known, default=0.0 if row.tries else math.inf)
 
 
 def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:

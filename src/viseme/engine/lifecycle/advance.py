@@ -116,8 +116,8 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Reconciles(method):
             told = (EventType.RECONCILING, {"method": method})
             return Step(row=evolve(row, state=State.RECONCILING), events=(told,))
-        case Resent(intent):
-            return Step(row=evolve(row, intent=intent), intent=intent)
+        case Resent(intent, seat):
+            return Step(row=evolve(row, intent=intent), intent=intent, opens=seat)
         case Proved():
             back = evolve(row, state=State.QUEUED, attempt=before_this_create(row), failure=None)
             return Step(row=back, closes=None if row.handles else row.seat, next=Next.CREATE)

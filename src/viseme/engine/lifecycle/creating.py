@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from viseme.attempts import Handle, Seat, TaskRow
+from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
@@ -306,15 +306,7 @@ class Creator:
             out.shield.shield = True
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
-            seat = Seat(
-                id=f"{sent.task}:{sent.attempt}",
-                pool=self.desk.pool.name,
-                account=self.desk.name,
-                task=sent.task,
-                opened=now,
-                until=now + self.desk.seat_ttl,
-            )
-            await hold.take(Intended(sent, seat, self.cashier.aside(row.id)))
+            await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(row.id)))
             out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})

@@ -101,8 +101,8 @@ def fetched(row: TaskRow, signal: Fetched, policy: Policy, now: float) -> Step:
 
 
 def unfetched(row: TaskRow, signal: Unfetched) -> Step:
-    if signal.refresh and row.tries < _MAX_REFETCH:
+    if signal.refresh and (row.tries < _MAX_REFETCH or not signal.tried):
         told = (EventType.RETRYING, {"attempt": row.attempt, "error": failure_data(signal.failure)})
-        again = evolve(row, state=State.WAITING, outputs=(), tries=row.tries + 1, observed=0.0)
+        again = evolve(row, state=State.WAITING, outputs=(), tries=row.tries + signal.tried, observed=0.0)
         return Step(row=again, events=(told,), next=Next.REFRESH)
     return parks(evolve(row, tries=0), Reason.NEEDS_PERSON, signal.failure)

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-from anyio import CancelScope, CapacityLimiter
+from anyio import CancelScope, CapacityLimiter, move_on_after
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 from attrs import define, evolve, field
 
 from viseme.attempts import Intent
 from viseme.engine.admission.desk import Desk
+from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import (
     Lost,
+    Parks,
     Proved,
     Reconciles,
-    Refound,
     Resent,
     Taken,
     Turned,
     Unsettled,
 )
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.world import World
-from viseme.errors import Kind
-from viseme.ledger.base import Ledger
-from viseme.providers.base import Absent, Accepted, Finding, Found, Refused, Request, Safety, Undecided, Verdict
-from viseme.results import State
+from viseme.errors import Failure, Kind
+from viseme.providers.base import Absent, Accepted, Fault, Finding, Found, Refused, Request, Safety, Undecided, Verdict
+from viseme.results import Reason, State
 
 __all__ = ["Reconciler"]
 
@@ -34,24 +36,42 @@ _REPLY = 60.0
 _LOST = "the create's reply was lost"
 _APART = 10.0
 """Two looks that prove absence are at least so far apart, seconds."""
-_SLACK = 120.0
-"""How far the vendor's clock may be behind ours, seconds."""
-_REFUSALS = frozenset({Kind.INVALID, Kind.MEDIA_UNREACHABLE, Kind.CONTENT_REJECTED})
+_REFUSALS = frozenset({Kind.INVALID, Kind.CONTENT_REJECTED})
 """What a replayed create may be refused for, if the first was not carried out; anything else proves nothing."""
+_BACK = 120.0
+"""A clock that shows so many seconds less than when the create left was set back: nobody knows the key's age then."""
+_PATIENCE = 300.0
+"""How long a question waits for its place in the rates, seconds; a later run asks it then."""
+_FIRST = 2**31
+"""The priority of the questions: what may have been paid for goes before what was not."""
+_PROBE = 60.0
+"""How often an account in trouble is tried again where it is waited for, seconds."""
+
+
+class _Forgotten(Exception):
+    """The key is older than the vendor is trusted to remember it."""
+
+
+class _Unheard(Exception):
+    """The vendor had no occasion to say what became of the create."""
 
 
 @define(eq=False)
 class Reconciler:
-    """Settles the lost creates of one account, a few at a time."""
+    """Settles the lost creates of one account, a few at a time.
+
+    Attributes:
+        keep_waiting: wait while the account is in trouble, instead of parking what it was to be asked.
+    """
 
     world: World
-    ledger: Ledger
     book: Book
     desk: Desk
+    adopter: Adopter
     group: TaskGroup
     grace: float = 10.0
+    keep_waiting: bool = False
     _few: CapacityLimiter = field(factory=lambda: CapacityLimiter(8))
-    _adopting: asyncio.Lock = field(factory=asyncio.Lock)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
     _shields: set[CancelScope] = field(factory=set[CancelScope])
     _drained: asyncio.Event = field(factory=asyncio.Event)
@@ -103,94 +123,190 @@ class Reconciler:
         if hold.row.state is State.CREATING:
             message = "the process ended between sending the create and writing down its reply"
             await hold.take(Lost(Verdict(kind=Kind.FATE_UNKNOWN, message=message, blame="network", charged=True)))
-        if self._replays(intent):
-            await self._ask(hold, intent, "replay")
-        elif intent.batch or self.desk.provider.sheet.safety is Safety.CORRELATE:
-            await self._ask(hold, intent, "lookup")
-        if hold.row.state is State.RECONCILING:
-            await hold.take(Unsettled(self._open_question(hold)))
+        method = self._method(intent)
+        try:
+            if method is not None:
+                await self._ask(hold, intent, method)
+        except _Unheard as unheard:
+            message = f"{self._lost(hold)} and {self.desk.name} could not be asked: {unheard}; the next run asks again"
+            await hold.take(Parks(Reason.FATE_UNKNOWN, Failure(kind=Kind.FATE_UNKNOWN, message=message)))
+        if hold.row.state is State.RECONCILING and not hold.row.parked:
+            await hold.take(Unsettled(self._open_question(hold, intent)))
 
-    def _replays(self, intent: Intent) -> bool:
+    def _method(self, intent: Intent) -> str | None:
+        """How the vendor can be asked what became of a create; None where it cannot."""
         sheet = self.desk.provider.sheet
-        keyed = sheet.safety is Safety.REPLAY and not intent.batch
-        return keyed and self.world.now() - intent.at < sheet.replay_lifetime
+        if intent.endpoint != self.desk.provider.base:
+            return None
+        if sheet.safety is Safety.REPLAY and not intent.batch:
+            return "replay" if self._remembered(intent) else None
+        return "lookup" if intent.batch or sheet.safety is Safety.CORRELATE else None
 
-    def _open_question(self, hold: Hold) -> str:
-        lost = hold.row.failure.message if hold.row.failure else "the reply was lost"
-        if lost.startswith(_LOST):
-            return lost
+    def _remembered(self, intent: Intent) -> bool:
+        """Whether the vendor still knows the create's key, as far as the clock tells."""
+        return -_BACK <= self.world.now() - intent.at < self.desk.provider.sheet.replay_lifetime
+
+    def _open_question(self, hold: Hold, intent: Intent) -> str:
         return (
-            f"{_LOST} ({lost}) and {self.desk.name} cannot tell what became of it;"
+            f"{self._lost(hold)} and {self._why_open(intent)};"
             f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;"
             f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
             f" or --abandon {hold.row.key}"
         )
 
+    def _lost(self, hold: Hold) -> str:
+        """How the reply was lost, as the run in which that happened had it."""
+        known = hold.row.failure.message if hold.row.failure else "nothing says how"
+        if known.startswith(_LOST):
+            return known.partition(") and ")[0] + ")"
+        return f"{_LOST} ({known})"
+
+    def _why_open(self, intent: Intent) -> str:
+        if intent.endpoint != self.desk.provider.base:
+            return f"it went to {intent.endpoint}, which is not where {self.desk.name} is now"
+        sheet = self.desk.provider.sheet
+        if sheet.safety is Safety.REPLAY and not intent.batch and not self._remembered(intent):
+            return f"its key is older than {sheet.replay_lifetime / 3600:g} h, so it is not sent again"
+        return f"{self.desk.name} cannot tell what became of it"
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
     async def _ask(self, hold: Hold, intent: Intent, method: str) -> None:
-        """Ask again and again, more and more slowly, until it is settled or patience ends."""
+        """Ask again and again, more and more slowly, until it is settled or patience ends.
+
+        Raises:
+            _Unheard: patience ended, and the vendor never had its say.
+        """
         await hold.take(Reconciles(method))
-        began, wait, absent_since = self.world.monotonic(), 1.0, None
-        while hold.row.state is State.RECONCILING:
-            if method == "replay":
-                await self._replay(hold, intent)
-            else:
-                finding = await self._lookup(hold, intent)
-                if isinstance(finding, Undecided) and not finding.again:
+        question = self._replay if method == "replay" else self._lookup
+        began, wait, absent_since, heard = self.world.monotonic(), 1.0, None, False
+        while not await self._barred(hold):
+            try:
+                finding = await question(hold, intent)
+            except Refused as refusal:
+                await self._account_in_trouble(hold, refusal.verdict)
+                began = self.world.monotonic()
+                continue
+            except _Unheard:
+                if heard:
                     return
-                if isinstance(finding, Absent) and self.desk.provider.sheet.complete:
-                    now = self.world.monotonic()
-                    absent_since = now if absent_since is None else absent_since
-                    if now - absent_since >= _APART:
-                        await hold.take(Proved())
+                raise
+            heard = heard or not isinstance(finding, Fault)
+            if isinstance(finding, Absent) and self.desk.provider.sheet.complete:
+                now = self.world.monotonic()
+                absent_since = now if absent_since is None else absent_since
+                if now - absent_since >= _APART:
+                    await hold.take(Proved())
             left = began + self.desk.provider.sheet.settle - self.world.monotonic()
-            if hold.row.state is not State.RECONCILING or left <= 0:
+            if hold.row.state is not State.RECONCILING or (isinstance(finding, Undecided) and not finding.again):
+                return
+            if left <= 0 and isinstance(finding, Fault) and not heard:
+                raise _Unheard(finding.message)
+            if left <= 0 or self._method(intent) is None:
                 return
             await self.world.sleep(min(left, wait * (1 + self.world.random() / 4)))
             wait = min(_APART, wait * 2)
 
-    async def _replay(self, hold: Hold, intent: Intent) -> None:
-        """Send the same create with the same key: the vendor answers with the first one's job, or makes it now."""
+    async def _barred(self, hold: Hold) -> bool:
+        """Whether the account refuses its key, so that asking is in vain: the task is parked, or that is waited out."""
+        while (stop := self.desk.stopped) is not None and stop.reason is Reason.NEEDS_PERSON:
+            if not self.keep_waiting:
+                await hold.take(Parks(stop.reason, stop.failure))
+                return True
+            await self.world.sleep(_PROBE)
+        return hold.row.parked is not None
+
+    async def _account_in_trouble(self, hold: Hold, verdict: Verdict) -> None:
+        """The question was refused for the account's sake, which tells nothing of the create."""
+        reason = ACCOUNT_TROUBLE[verdict.kind]
+        failure = self.desk.stop(reason, verdict)
+        if self.keep_waiting:
+            self.desk.probe_later()
+            await self.world.sleep(_PROBE)
+        else:
+            await hold.take(Parks(reason, failure))
+
+    async def _replay(self, hold: Hold, intent: Intent) -> Finding | Fault:
+        """Send the same create with the same key: the vendor answers with the first one's job, or makes it now.
+
+        So it needs the attempt's seat, or another where that was given up.
+
+        Returns:
+            the fault, where the vendor said nothing of the create.
+
+        Raises:
+            Refused: for the account's sake.
+            _Unheard: it was not sent.
+        """
+        seats, own = self.desk.pool.seats, hold.row.seat
+        anew = not seats.holds(own)
+        if anew and not (seats.free and seats.take(own)):
+            raise _Unheard(f"all {seats.taken} seats are taken")
         flow = self.desk.provider.create(hold.row.job, intent, {**hold.row.inputs, **hold.row.handles})
-        shield = CancelScope(deadline=self.world.monotonic() + _REPLY)
+        shield, left = CancelScope(deadline=self.world.monotonic() + _PATIENCE), False
 
         async def leave(_: Request) -> None:
-            shield.shield = True
-            await hold.take(Resent(evolve(intent, id=self.world.new_id(), ended=None)))
+            nonlocal left
+            await checkpoint()  # whoever stops or withdraws this does so here, or waits for the reply
+            if not self._remembered(intent):
+                raise _Forgotten
+            shield.shield, shield.deadline, left = True, self.world.monotonic() + _REPLY, True
+            seat = self.desk.seat(intent, self.world.now()) if anew else None
+            await hold.take(Resent(evolve(intent, id=self.world.new_id(), ended=None), seat))
 
         self._shields.add(shield)
-        with shield:
-            try:
-                accepted = await self.desk.courier.run(flow, before=leave)
-            except Refused as refusal:
-                verdict = refusal.verdict
-                if verdict.handle is not None:
-                    await hold.take(Taken(Accepted(handle=verdict.handle)))
-                elif verdict.kind in _REFUSALS:
-                    await hold.take(Turned(verdict))
-                elif hold.row.intent is not None:
-                    await hold.take(Resent(evolve(hold.row.intent, ended=self.world.now())))
-            else:
-                await hold.take(Taken(accepted))
-                self.desk.opened()
-        self._shields.discard(shield)
+        try:
+            with shield:
+                accepted = await self.desk.courier.run(flow, before=leave, priority=_FIRST)
+                await self._accepted(hold, accepted)
+        except _Forgotten:
+            return Undecided(message="its key grew too old while it waited for its turn", again=False)
+        except Refused as refusal:
+            if not left:
+                raise _Unheard(refusal.verdict.message) from None
+            return await self._refused(hold, refusal.verdict)
+        finally:
+            self._shields.discard(shield)
+            if anew and not left:
+                seats.give_back(own)
+        if shield.cancelled_caught and not left:
+            raise _Unheard("its requests wait for their turn")
+        return Undecided(message="no reply came in time")
 
-    async def _lookup(self, hold: Hold, intent: Intent) -> Finding:
+    async def _accepted(self, hold: Hold, accepted: Accepted) -> None:
+        await hold.take(Taken(accepted))
+        self.desk.opened()
+
+    async def _refused(self, hold: Hold, verdict: Verdict) -> Finding | Fault:
+        """What the refusal of a replay says of the create: only the vendor's own word on its inputs says no."""
+        if verdict.handle is not None:
+            await self._accepted(hold, Accepted(handle=verdict.handle))
+        elif verdict.kind in _REFUSALS and verdict.code is not None:
+            await hold.take(Turned(verdict))
+        elif hold.row.intent is not None:
+            await hold.take(Resent(evolve(hold.row.intent, ended=self.world.now())))
+        if verdict.kind in ACCOUNT_TROUBLE:
+            raise Refused(verdict)
+        return _word(verdict)
+
+    async def _lookup(self, hold: Hold, intent: Intent) -> Finding | Fault:
         """Look the create up, and take what is found."""
         try:
             flow = self.desk.provider.reconcile(hold.row.job, intent, self.world.now())
-            finding = await self.desk.courier.run(flow, tries=2)
+            finding = await self.desk.courier.run(flow, tries=2, priority=_FIRST)
         except Refused as refusal:
-            finding = Undecided(message=refusal.verdict.message)
+            if refusal.verdict.kind is Kind.AUTH:
+                raise
+            return _word(refusal.verdict)
         if isinstance(finding, Found):
-            await self._adopt(hold, intent, finding)
+            shared = self.desk.provider.exclusive(hold.row.job) is not None  # one after the other, under one id
+            with move_on_after(_REPLY):
+                await self.adopter.adopt(hold, intent, finding, shared=shared)
         return finding
 
-    async def _adopt(self, hold: Hold, intent: Intent, found: Found) -> None:
-        """Take what was found, unless it is older than the create, or another task's."""
-        if found.created is not None and found.created < intent.at - _SLACK:
-            return
-        async with self._adopting:
-            owner = await self.ledger.adopted(self.desk.name, str(found.handle.get("id")))
-            shared = self.desk.provider.exclusive(hold.row.job) is not None  # one after the other, under one id
-            if owner in (None, hold.row.id) or shared:
-                await hold.take(Refound(found))
+
+def _word(verdict: Verdict) -> Undecided | Fault:
+    """A refusal as the vendor's word on the create, which tells nothing; a fault where it is none."""
+    if verdict.kind in BACK_IN_LINE:
+        return Fault(sent=True, message=verdict.message)
+    return Undecided(message=verdict.message)

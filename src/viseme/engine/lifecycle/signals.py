@@ -94,9 +94,13 @@ class Reconciles:
 
 @frozen
 class Resent:
-    """The lost create is sent once more under its key, or that came to nothing: each sending counts in the rates."""
+    """The lost create is sent once more under its key, or that came to nothing: each sending counts in the rates.
+
+    ``seat`` is taken anew where the attempt's own was given up.
+    """
 
     intent: Intent
+    seat: Seat | None = None
 
 
 @frozen
@@ -138,10 +142,15 @@ class Fetched:
 
 @frozen
 class Unfetched:
-    """The result could not be fetched; ``refresh`` if another link may help."""
+    """The result could not be fetched; ``refresh`` if another link may help.
+
+    Attributes:
+        tried: the download began; else the link's time ran out in the queue, which is not counted as a try.
+    """
 
     failure: Failure
     refresh: bool = field(default=False)
+    tried: bool = field(default=True)
 
 
 @frozen

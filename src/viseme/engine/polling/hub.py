@@ -35,7 +35,8 @@ class Watch:
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
-        missing: looks at which the vendor did not know it, one after the other.
+        missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was.
+        seen: whether a look has shown it.
     """
 
     task: str
@@ -55,6 +56,8 @@ class Watch:
     looks: int = 0
     failures: int = 0
     missing: int = 0
+    missed: float = 0.0
+    seen: bool = False
     gone: bool = False
 
     @property

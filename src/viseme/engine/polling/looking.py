@@ -19,7 +19,8 @@ from viseme.results import Reason, State
 __all__ = ["Looker"]
 
 _YOUNG = 60.0
-"""A job that the vendor does not know counts as gone only so long after its create, seconds, and after two looks."""
+"""A job that the vendor does not know counts as gone only so long after its create, and after the first of two looks or
+more that missed it, seconds."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
 
 
@@ -121,7 +122,7 @@ class Looker:
     async def _saw(self, watch: Watch, seen: Observation) -> None:
         if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
             return
-        watch.looks, watch.failures, watch.missing = watch.looks + 1, 0, 0
+        watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
         now = self.world.now()
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
             watch.running_since = now
@@ -198,8 +199,12 @@ class Looker:
             return
         watch.looks, watch.failures = watch.looks + 1, watch.failures + 1
         if verdict.kind is Kind.NOT_FOUND:
-            watch.missing += 1
-            if watch.missing >= 2 and self.world.now() - watch.since >= _YOUNG:
+            now = self.world.now()
+            watch.missing, watch.missed = watch.missing + 1, watch.missed if watch.missing else now
+            if watch.missing >= 2 and now - max(watch.since, watch.missed) >= _YOUNG:
+                if not watch.seen:
+                    await self._never_seen(watch, verdict)
+                    return
                 self.hub.forget(watch.task)
                 gone = evolve(
                     verdict,
@@ -214,6 +219,18 @@ class Looker:
             await self._key_refused(verdict)
             return
         await self._later(watch, None)
+
+    async def _never_seen(self, watch: Watch, verdict: Verdict) -> None:
+        """The vendor knows nothing of the job, and this run has never seen it: it may be late, or another's key."""
+        self.hub.forget(watch.task)  # where a seat depends on it, it is looked at now and then
+        if not watch.background:
+            message = (
+                f"{self.desk.name} does not know the job: {verdict.message}; if its key and address are those of the"
+                " create, the job is gone: viseme cancel ends it; else put them right and run again"
+            )
+            async with self.book.hold(watch.task) as hold:
+                if hold.row.state is State.WAITING:
+                    await hold.take(Parks(Reason.NEEDS_PERSON, Failure(kind=Kind.NOT_FOUND, message=message)))
 
     async def _key_refused(self, verdict: Verdict) -> None:
         """The key no longer opens the account: stop it, and keep its tasks for a later run."""

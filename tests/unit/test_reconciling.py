@@ -1,0 +1,505 @@
+"""What becomes of creates whose reply was lost, at vendors that are as unhelpful as they may be; in virtual time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import anyio
+import pytest
+from attrs import define, field
+from tests.support.virtual import Served, Simulation, simulated_world, virtually
+from tests.support.workshop import CLIP
+
+from viseme import Account, Job, Scheduler
+from viseme.attempts import TaskRow
+from viseme.engine.transport import Line, Wire
+from viseme.errors import Kind
+from viseme.ledger.memory import MemoryLedger
+from viseme.providers.base import Fault, Outcome, Reply
+from viseme.results import Reason, State
+
+LOST = Fault(sent=True, message="the connection was reset")
+AWAY = Fault(sent=False, message="no route to host")
+
+
+def reply(body: object, status: int = 200) -> Reply:
+    return Reply(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def sync_says(status: int, code: str | None = None, **more: Any) -> Reply:
+    return reply({"statusCode": status, "message": "so it is", **({"errorCode": code} if code else {}), **more}, status)
+
+
+def jogg_says(data: object = None, code: int = 0) -> Reply:
+    return reply({"code": code, "msg": "m", "data": data})
+
+
+@define(eq=False)
+class Vendor:
+    """Sync, JoggAI or AI/ML API in memory: every job is done at the second look.
+
+    Attributes:
+        creates: what is said to each create that arrives, in order; a function is called with the id that was booked,
+            None stands for the usual reply. Then the usual reply.
+        books: whether each create is booked, in order; then it is.
+        finds: what is said to a lookup; None for the usual answer.
+    """
+
+    simulation: Simulation
+    creates: list[Any] = field(factory=list[Any])
+    books: list[bool] = field(factory=list[bool])
+    finds: Callable[[], Outcome | None] = lambda: None
+    keys: list[str] = field(factory=list[str])
+    sent_at: list[float] = field(factory=list[float])
+    booked: dict[str, dict[str, Any]] = field(factory=dict[str, dict[str, Any]])
+    lookups: int = 0
+    looks: dict[str, int] = field(factory=dict[str, int])
+    fails: set[str] = field(factory=set[str])
+
+    async def answer(self, line: Line, wire: Wire) -> Outcome:
+        path = urlsplit(wire.url).path
+        if path.endswith(("/generate", "/create_lip_sync_video", "/video/generations")) and wire.method == "POST":
+            return await self._create(wire)
+        if path.endswith(("/lip_sync_video", "/logs")):
+            self.lookups += 1
+            return self.finds() or self._found(parse_qs(urlsplit(wire.url).query))
+        if path.endswith("/whoami"):
+            return jogg_says({})
+        if path.endswith("/generations") and "generation_id" not in wire.url:
+            return reply([self._shown(name) for name in parse_qs(urlsplit(wire.url).query)["ids"][0].split(",")])
+        return self._look(wire.url)
+
+    async def _create(self, wire: Wire) -> Outcome:
+        body = json.loads(wire.body) if isinstance(wire.body, bytes) else None
+        key = wire.headers.get("idempotency-key") or wire.headers.get("x-client-request-id") or ""
+        self.keys.append(key)
+        self.sent_at.append(self.simulation.world.now())
+        known = next((name for name, made in self.booked.items() if key and made["key"] == key), None)
+        name = known or f"job-{len(self.booked)}"
+        if known is None and (self.books.pop(0) if self.books else True):
+            self.booked[name] = {"body": body, "key": key, "at": self.simulation.world.now()}
+        said = self.creates.pop(0) if self.creates else None
+        said = await said(name) if callable(said) else said
+        return said or self.taken(name)
+
+    def taken(self, name: str) -> Reply:
+        """The usual reply to a create, in the words of all three."""
+        return reply({"code": 0, "id": name, "status": "PENDING", "data": {"task_id": name, "status": "pending"}}, 201)
+
+    def _found(self, query: dict[str, list[str]]) -> Outcome:
+        if "period" in query:
+            rows = [
+                {"client_request_id": made["key"], "inference_id": name, "created": made["at"]}
+                for name, made in reversed(self.booked.items())
+            ]
+            return reply({"data": rows})
+        for name, made in reversed(self.booked.items()):
+            if made["body"]["video_url"] == query["video_url"][0]:
+                return jogg_says({"task_id": name, "status": "pending", "created_at": int(made["at"])})
+        return jogg_says(code=17003)
+
+    def _look(self, url: str) -> Outcome:
+        name = parse_qs(urlsplit(url).query).get("generation_id", [urlsplit(url).path.rpartition("/")[2]])[0]
+        return reply(self._shown(name))
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        self.looks[name] = self.looks.get(name, 0) + 1
+        link = f"https://cdn.example/{name}.mp4"
+        if self.looks[name] < 2:
+            return {"code": 0, "id": name, "status": "PENDING", "data": {"task_id": name, "status": "pending"}}
+        if name in self.fails:
+            return {"code": 0, "data": {"task_id": name, "status": "failed", "error": {"message": "it broke"}}}
+        inner = {"task_id": name, "status": "success", "data": {"result_url": link}}
+        return {
+            "code": 0, "id": name, "status": "COMPLETED", "outputUrl": link, "video": {"url": link}, "data": inner,
+        }  # fmt: skip
+
+
+@define(eq=False)
+class House:
+    """A vendor, and a ledger that several runs share."""
+
+    vendor: Vendor
+    ledger: MemoryLedger
+    accounts: list[Account]
+
+    def scheduler(self, *accounts: Account) -> Scheduler:
+        given = list(accounts) or self.accounts
+        return Scheduler(given, ledger=self.ledger, world=self.vendor.simulation.world, preflight=False)
+
+    async def run(self, *jobs: Job, accounts: tuple[Account, ...] = ()) -> dict[str, TaskRow]:
+        async with self.scheduler(*accounts) as scheduler, scheduler.run(jobs) as run:
+            await run.wait()
+        async with self.ledger:
+            return {row.key: row for row in await self.ledger.all_tasks(0, 100)}
+
+
+@asynccontextmanager
+async def house(*providers: str, **settings: Any) -> AsyncIterator[House]:
+    simulation = simulated_world()
+    vendor = Vendor(simulation)
+    simulation.network.answer = vendor.answer
+    served = Served(200, {"content-length": str(len(CLIP)), "content-type": "video/mp4"}, [CLIP])
+    simulation.network.serve = lambda url, headers: served
+    accounts = [account(name, **settings) for name in providers]
+    yield House(vendor, MemoryLedger(), accounts)
+
+
+def account(provider: str, **more: Any) -> Account:
+    return Account(provider, **{"api_key": "secret-key", **more})
+
+
+def job(key: str, video: str = "https://m.example/v.mp4", **more: Any) -> Job:
+    return Job(video=video, audio="https://m.example/a.wav", key=key, **more)
+
+
+# -- Sync: the key is sent again -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("booked", [True, False])
+@pytest.mark.parametrize(
+    "first",
+    [
+        LOST,
+        sync_says(500, "internal_error"),
+        sync_says(502),
+        sync_says(503, "IDEMPOTENCY_OUTCOME_UNKNOWN"),
+        sync_says(409, "IDEMPOTENCY_KEY_REUSED"),
+        sync_says(409, "generation_conflict"),
+        sync_says(409),
+        sync_says(400, "IDEMPOTENCY_SOMETHING_NEW"),
+        sync_says(408),
+        reply(b"<html>one moment</html>"),
+        reply({"status": "PENDING"}, 201),
+        reply(b"", 302),
+    ],
+    ids=lambda given: f"{given.status} {given.body[:60]!r}" if isinstance(given, Reply) else "lost",
+)
+@virtually
+async def test_sync_is_asked_again_with_the_same_key_whatever_was_said_first(first: Outcome, booked: bool) -> None:
+    async with house("sync") as home:
+        home.vendor.creates, home.vendor.books = [first, None], [booked]
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+    assert len(home.vendor.booked) == 1
+    assert len(home.vendor.keys) == 2
+    assert len(set(home.vendor.keys)) == 1
+
+
+@pytest.mark.parametrize("status", [503, 409])
+@virtually
+async def test_sync_is_not_asked_again_where_it_names_the_job(status: int) -> None:
+    async with house("sync") as home:
+
+        async def named(name: str) -> Outcome:
+            return sync_says(status, "IDEMPOTENCY_OUTCOME_UNKNOWN", generationId=name)
+
+        home.vendor.creates = [named]
+        rows = await home.run(job("a"))
+    assert (rows["a"].state, rows["a"].vendor_id) == (State.SUCCEEDED, "job-0")
+    assert len(home.vendor.keys) == 1
+
+
+@virtually
+async def test_sync_names_the_job_in_its_answer_to_the_key() -> None:
+    async with house("sync") as home:
+
+        async def named(name: str) -> Outcome:
+            return sync_says(503, "IDEMPOTENCY_OUTCOME_UNKNOWN", generationId=name)
+
+        home.vendor.creates = [LOST, named]
+        rows = await home.run(job("a"))
+    assert (rows["a"].state, rows["a"].vendor_id) == (State.SUCCEEDED, "job-0")
+    assert len(home.vendor.keys) == 2
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        sync_says(409, "IDEMPOTENCY_KEY_REUSED"),
+        sync_says(503, "IDEMPOTENCY_OUTCOME_UNKNOWN"),
+        sync_says(422, "generation_input_video_inaccessible"),
+        sync_says(418),
+        reply(b"<html>blocked</html>", 451),
+    ],
+    ids=["409", "503", "the link is dead by now", "a teapot", "a proxy"],
+)
+@virtually
+async def test_what_proves_nothing_of_the_first_create_ends_no_job_and_frees_no_money(second: Outcome) -> None:
+    async with house("sync") as home:
+        home.vendor.creates = [LOST, *[second] * 50]
+        rows = await home.run(job("a"))
+        assert (rows["a"].state, rows["a"].parked) == (State.RECONCILING, Reason.FATE_UNKNOWN)
+        charge = rows["a"].charge
+        assert charge is not None
+        assert charge.state == "reserved"
+        home.vendor.creates = []
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+    assert len(set(home.vendor.keys)) == 1
+    assert len(home.vendor.booked) == 1
+
+
+@virtually
+async def test_the_vendors_own_word_on_the_inputs_ends_the_job() -> None:
+    async with house("sync") as home:
+        home.vendor.creates, home.vendor.books = [LOST, sync_says(400, "generation_unsupported_model")], [False, False]
+        rows = await home.run(job("a"))
+    assert (rows["a"].state, rows["a"].charge) == (State.FAILED, None)
+    assert len(home.vendor.keys) == 2
+
+
+@virtually
+async def test_a_key_older_than_the_vendor_remembers_is_not_sent_again() -> None:
+    async with house("sync", replay_lifetime="2h") as home:
+        home.vendor.creates = [LOST] * 50
+        await home.run(job("a"))
+        sent, home.vendor.creates = len(home.vendor.keys), []
+        assert sent > 2
+        await anyio.sleep(2 * 3600)
+        rows = await home.run(job("a"))
+        failure = rows["a"].failure
+        assert failure is not None
+        assert "older than 2 h" in failure.message
+        assert "viseme reconcile --resubmit a" in failure.message
+    assert rows["a"].parked is Reason.FATE_UNKNOWN
+    assert len(home.vendor.keys) == sent
+
+
+@virtually
+async def test_a_key_that_grows_too_old_while_it_waits_for_its_turn_is_not_sent_again() -> None:
+    async with house("sync", replay_lifetime="90s") as home:
+        slow = sync_says(429, "rate_limit_exceeded", retryAfterSeconds=120)
+        home.vendor.creates = [LOST, slow, LOST, LOST]
+        rows = await home.run(job("a"))
+    assert rows["a"].parked is Reason.FATE_UNKNOWN
+    assert max(home.vendor.sent_at) - min(home.vendor.sent_at) < 90
+
+
+@pytest.mark.parametrize("seconds", [-86_400.0, 86_400.0 * 3])
+@virtually
+async def test_a_clock_that_was_set_lets_no_old_key_be_sent(seconds: float) -> None:
+    """Set forward it looks old; set back nobody knows how old it is."""
+    async with house("sync") as home:
+        home.vendor.creates = [LOST] * 50
+        await home.run(job("a"))
+        sent, world = len(home.vendor.keys), home.vendor.simulation.world
+        now = world.now
+        object.__setattr__(world, "now", lambda: now() + seconds)
+        home.vendor.creates = []
+        rows = await home.run(job("a"))
+    assert rows["a"].parked is Reason.FATE_UNKNOWN
+    assert len(home.vendor.keys) == sent
+
+
+@virtually
+async def test_a_key_is_not_sent_to_another_address_than_the_first_time() -> None:
+    async with house("sync") as home:
+        home.vendor.creates = [LOST] * 50
+        await home.run(job("a"))
+        sent, home.vendor.creates = len(home.vendor.keys), []
+        elsewhere = account("sync", base_url="https://dev-api.sync.so")
+        rows = await home.run(job("a"), accounts=(elsewhere,))
+        failure = rows["a"].failure
+        assert failure is not None
+        assert "it went to https://api.sync.so" in failure.message
+        assert len(home.vendor.keys) == sent
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+    assert len(home.vendor.booked) == 1
+
+
+@virtually
+async def test_what_can_no_longer_be_sent_here_ends_no_job_whose_create_may_have_been_carried_out() -> None:
+    async with house("sync", multipart_below="1MiB", on_unknown_fate="resubmit") as home:
+        disk = home.vendor.simulation.files
+        disk.files["/in/v.mp4"] = clip = bytes(1000)
+        home.vendor.creates = [LOST, *[AWAY] * 50]
+        given = job("a", "/in/v.mp4")
+        await home.run(given)
+        sent, home.vendor.creates = len(home.vendor.keys), []
+        assert sent > 2
+        disk.files["/in/v.mp4"] = bytes(2000)
+        async with home.scheduler() as scheduler, scheduler.resume() as run:
+            assert (await run.wait()).parked == 1
+        assert len(home.vendor.keys) == sent
+        disk.files["/in/v.mp4"] = clip
+        rows = await home.run(given)
+    assert rows["a"].state is State.SUCCEEDED
+    assert len(home.vendor.booked) == 1
+
+
+@virtually
+async def test_a_lost_create_is_asked_after_before_others_are_sent() -> None:
+    async with house("sync", rates={"create": "1/min"}, concurrency=8) as home:
+        home.vendor.creates = [None, LOST]
+        jobs = [job(f"k{number}", f"https://m.example/{number}.mp4") for number in range(8)]
+        rows = await home.run(*jobs)
+    assert {row.state for row in rows.values()} == {State.SUCCEEDED}
+    assert home.vendor.keys[1] == home.vendor.keys[2]
+    assert len(home.vendor.booked) == 8
+
+
+# -- nobody could be asked -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["ask", "fail", "resubmit"])
+@pytest.mark.parametrize("vendor", ["sync", "jogg", "aimlapi"])
+@virtually
+async def test_the_users_rule_for_an_unknown_fate_waits_until_the_vendor_could_be_asked(vendor: str, rule: str) -> None:
+    settings = {"lookup": True} if vendor == "jogg" else {}
+    async with house(vendor, on_unknown_fate=rule, **settings) as home:
+        home.vendor.creates = [LOST, *[AWAY] * 50]
+        home.vendor.finds = lambda: AWAY
+        rows = await home.run(job("a"))
+        assert (rows["a"].state, rows["a"].parked) == (State.RECONCILING, Reason.FATE_UNKNOWN)
+        failure = rows["a"].failure
+        assert failure is not None
+        assert "could not be asked" in failure.message
+        home.vendor.creates, home.vendor.finds = [], lambda: None
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+    assert len(home.vendor.booked) == 1
+
+
+@pytest.mark.parametrize("vendor", ["sync", "jogg", "aimlapi"])
+@virtually
+async def test_a_key_that_is_refused_while_a_create_is_asked_after_pauses_the_account_and_loses_nothing(
+    vendor: str,
+) -> None:
+    refused = jogg_says(code=10105) if vendor == "jogg" else sync_says(401)
+    settings = {"lookup": True} if vendor == "jogg" else {}
+    async with house(vendor, on_unknown_fate="resubmit", **settings) as home:
+        home.vendor.creates = [LOST, *[refused] * 50]
+        home.vendor.finds = lambda: refused
+        jobs = [job("a"), job("b", "https://m.example/b.mp4")]
+        rows = await home.run(*jobs)
+        assert {row.parked for row in rows.values()} == {Reason.NEEDS_PERSON}
+        assert rows["a"].state is State.RECONCILING
+        failure = rows["a"].failure
+        assert failure is not None
+        assert failure.kind is Kind.AUTH
+        assert len(home.vendor.keys) + home.vendor.lookups <= 3, "it is not asked again and again"
+        home.vendor.creates, home.vendor.finds = [], lambda: None
+        rows = await home.run(*jobs)
+    assert {row.state for row in rows.values()} == {State.SUCCEEDED}
+    assert len(home.vendor.booked) == 2
+
+
+@virtually
+async def test_a_refused_key_ends_the_questions_for_all_lost_creates() -> None:
+    async with house("jogg", lookup=True, concurrency=20) as home:
+        home.vendor.creates = [None, *[LOST] * 12]
+        home.vendor.finds = lambda: jogg_says(code=10105)
+        jobs = [job(f"k{number:02}", f"https://m.example/{number}.mp4") for number in range(13)]
+        rows = await home.run(*jobs)
+        lost = [row for row in rows.values() if row.state is State.RECONCILING]
+        assert len(lost) == len([row for row in lost if row.parked is Reason.NEEDS_PERSON])
+        assert 0 < home.vendor.lookups < len(lost)
+        home.vendor.creates, home.vendor.finds = [], lambda: None
+        rows = await home.run(*jobs)
+    assert {row.state for row in rows.values()} == {State.SUCCEEDED}
+    assert len(home.vendor.booked) == 13
+
+
+@virtually
+async def test_where_the_account_is_waited_for_the_question_waits_too() -> None:
+    async with house("sync") as home:
+        home.vendor.creates = [LOST, sync_says(402, "account_payment_required"), sync_says(401), AWAY, None]
+        scheduler = Scheduler(
+            home.accounts, ledger=home.ledger, world=home.vendor.simulation.world, preflight=False, wait=True
+        )
+        async with scheduler, scheduler.run([job("a")]) as run:
+            assert (await run.wait()).succeeded == 1
+    assert len(home.vendor.booked) == 1
+
+
+# -- JoggAI: the newest job with these inputs ------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_lost_create_does_not_take_the_job_of_an_equal_create_that_is_still_out() -> None:
+    """The second create is booked last, so the lookup shows its job while its own reply is on the way."""
+    async with house("jogg", lookup=True, concurrency=4) as home:
+        second_is_booked = anyio.Event()
+
+        async def first(name: str) -> Outcome:
+            await second_is_booked.wait()
+            return LOST
+
+        async def second(name: str) -> Outcome:
+            second_is_booked.set()
+            await anyio.sleep(20)
+            return home.vendor.taken(name)
+
+        home.vendor.creates = [None, first, second]
+        rows = await home.run(job("opens", "https://m.example/0.mp4"), job("a"), job("b"))
+    names = [row.vendor_id for row in rows.values() if row.vendor_id]
+    assert len(names) == len(set(names)), names
+    assert rows["b"].vendor_id == "job-2"
+    assert rows["b"].state is State.SUCCEEDED
+    assert rows["a"].parked is Reason.FATE_UNKNOWN, "its own job cannot be told from the other's"
+    assert len(home.vendor.keys) == 3
+
+
+@pytest.mark.parametrize(("first", "second"), [("one", "two"), ("two", "one")])
+@virtually
+async def test_two_accounts_with_one_key_never_take_one_job(first: str, second: str) -> None:
+    async with house() as home:
+        two = (account("jogg", name="one", lookup=True), account("jogg", name="two", lookup=True))
+        home.vendor.creates, home.vendor.books = [LOST, LOST], [True, False]
+        rows = await home.run(job("a", account=first), job("b", account=second), accounts=two)
+    assert sorted(str(row.parked or row.state) for row in rows.values()) == ["fate_unknown", "succeeded"]
+    assert len(home.vendor.booked) == 1
+
+
+@virtually
+async def test_a_further_attempt_does_not_take_the_job_of_the_one_before() -> None:
+    async with house("jogg", lookup=True, attempts=2, pay_again=True) as home:
+        home.vendor.creates, home.vendor.books, home.vendor.fails = [None, LOST], [True, False], {"job-0"}
+        rows = await home.run(job("a"))
+    assert len(home.vendor.keys) == 2
+    assert home.vendor.lookups > 1
+    assert (rows["a"].parked, rows["a"].attempt) == (Reason.FATE_UNKNOWN, 2)
+
+
+@virtually
+async def test_a_job_from_before_the_create_is_not_taken_for_it() -> None:
+    async with house("jogg", lookup=True) as home:
+        at = home.vendor.simulation.world.now() - 300
+        home.vendor.booked["old"] = {"body": {"video_url": job("a").video}, "key": "", "at": at}
+        home.vendor.creates, home.vendor.books = [LOST], [False]
+        rows = await home.run(job("a"))
+    assert (rows["a"].parked, rows["a"].vendor_id) == (Reason.FATE_UNKNOWN, None)
+
+
+# -- AI/ML API: the log of requests ----------------------------------------------------------------------------------
+
+
+@virtually
+async def test_the_label_decides_whatever_the_vendors_clock_shows() -> None:
+    async with house("aimlapi") as home:
+
+        async def early(name: str) -> Outcome:
+            home.vendor.booked[name]["at"] -= 500
+            return LOST
+
+        home.vendor.creates = [early]
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+
+
+@virtually
+async def test_a_log_that_never_shows_the_create_proves_no_absence() -> None:
+    async with house("aimlapi") as home:
+        home.vendor.creates, home.vendor.books = [LOST], [False]
+        rows = await home.run(job("a"))
+        assert rows["a"].parked is Reason.FATE_UNKNOWN
+        await anyio.sleep(50 * 3600)
+        rows = await home.run(job("a"))
+    assert rows["a"].parked is Reason.FATE_UNKNOWN
+    assert len(home.vendor.keys) == 1
