@@ -276,6 +276,8 @@ def parse_config(text: str, *, source: str, environ: Mapping[str, str]) -> Confi
     """
     try:
         return _config(tomllib.loads(text), environ)
+    except RecursionError:
+        raise ConfigError(f"{source}: this is nested too deeply; viseme reads tables in tables, not more") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: this is not TOML: {error}") from None
     except ConfigError as error:
@@ -289,7 +291,7 @@ def _config(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
         raise ConfigError('no account is configured; add a table like [accounts.sync] with api_key = "$SYNC_API_KEY"')
     accounts = tuple(_account(name, table, environ) for name, table in cast("dict[str, Any]", tables).items())
     default = tree.get("default_account")
-    if default is not None and default not in {account.name for account in accounts}:
+    if default is not None and default not in [account.name for account in accounts]:
         raise ConfigError(
             f"default_account: {quote(default)!r} is not configured;"
             f" configured are {', '.join(account.name for account in accounts)}"

@@ -26,6 +26,7 @@ _DEVICE = re.compile(
     r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE
 )
 _LONGEST, _LONGEST_PART = 800, 200
+_DEEPEST, _NESTING = 100, (dict, list, tuple)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -72,7 +73,23 @@ def _object(value: object, name: str) -> dict[str, Any]:
             json.dumps(copy, allow_nan=False)  # orjson would make null of a number without end
     except (TypeError, ValueError, RecursionError) as error:
         raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
+    if _deeper(copy, _DEEPEST):
+        raise JobInvalid(f"{name} must not be nested more than {_DEEPEST} deep", field=name)
     return copy
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether JSON is nested deeper than so many levels."""
+    level: list[Any] = [value]
+    for _ in range(levels):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, _NESTING):
+                below += item.values() if isinstance(item, dict) else item  # pyright: ignore[reportUnknownMemberType]
+        if not below:
+            return False
+        level = below
+    return any(isinstance(item, _NESTING) for item in level)
 
 
 def _options(value: object) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from attrs import frozen
 from viseme.errors import JobInvalid, quote
 from viseme.jobs import FIELDS, Job
 
-__all__ = ["Row", "read_csv", "read_jsonl"]
+__all__ = ["LONGEST", "Row", "read_csv", "read_jsonl"]
 
+LONGEST = 8 << 20
+"""A line of more bytes (or characters, where it is text) is no row."""
 _OBJECTS = ("options", "metadata")
 
 
@@ -30,6 +32,9 @@ class Row:
 def read_jsonl(lines: Iterable[str | bytes]) -> Iterator[Row]:
     """Read JSON objects, one a line; blank lines are passed over."""
     for number, line in enumerate(lines, 1):
+        if len(line) > LONGEST:
+            yield Row(number, problem=f"the line is longer than {LONGEST >> 20} MiB, which no job is; mend it")
+            continue
         try:
             text = line.decode() if isinstance(line, bytes) else line
         except UnicodeDecodeError:

@@ -8,10 +8,11 @@ import itertools
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from attrs import define, field
 from hypothesis import given, settings
@@ -694,3 +695,44 @@ async def test_a_disk_that_fills_up_half_way_keeps_what_can_be_taken_up() -> Non
 def test_a_failure_is_described_in_one_line() -> None:
     assert describe(OSError()) == "OSError"
     assert "\n" not in describe(ValueError("two\nlines"))
+
+
+class Dripping(Served):
+    """Brings a byte every so many seconds, for ever."""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for at in itertools.count():
+            await anyio.sleep(20)
+            yield FILE[at : at + 1]
+
+
+@virtually
+async def test_a_download_that_drips_without_end_is_given_up() -> None:
+    """Each byte comes before the stall; a host that does so on purpose would hold a place for ever."""
+    world = simulation(lambda url, headers: Dripping(200, {"content-length": str(len(FILE)), "etag": '"v1"'}))
+    with pytest.raises(Broken, match="times in a row: the download crawls: 3 bytes in more than 60 s"):
+        await download(world, tries=3).run()
+    assert world.world.monotonic() < 1000 + 600
+
+
+@virtually
+async def test_a_slow_download_that_comes_on_is_waited_for() -> None:
+    class Slow(Served):
+        async def chunks(self) -> AsyncIterator[bytes]:
+            for at in range(0, len(FILE), 10_000):
+                await anyio.sleep(20)
+                yield FILE[at : at + 10_000]
+
+    world = simulation(lambda url, headers: Slow(200, {"content-length": str(len(FILE)), "etag": '"v1"'}))
+    await download(world, tries=1).run()
+    clean(world, FILE)
+
+
+@pytest.mark.parametrize("tag", ['"\udcff"', '"\x1b[31m"', '"a\r\nX: 1"', '"' + "x" * 1000 + '"', '"é"'])
+@virtually
+async def test_a_tag_that_no_header_may_hold_is_not_sent_back(tag: str) -> None:
+    storage = Storage(FILE, etag=tag, script=[cut(1_500_000)])
+    world = simulation(storage)
+    await download(world).run()
+    assert storage.asked == [None, None]
+    clean(world, FILE)

@@ -609,6 +609,60 @@ async def test_a_download_whose_server_does_not_answer_is_broken_off(net: AioTra
             await taken(net, server.base, stall=0.05)
 
 
+@pytest.mark.parametrize("trickle", [b"y", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+async def test_a_download_whose_headers_trickle_for_ever_is_broken_off(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch, trickle: bytes
+) -> None:
+    """Something comes before each stall, and never an answer."""
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nX: " if trickle == b"y" else trickle)
+        while True:
+            await visit.write(trickle)
+            await asyncio.sleep(0.02)
+
+    async with serving(script) as server:
+        async with asyncio.timeout(10):
+            with pytest.raises(Broken, match="no answer in time"):
+                await taken(net, server.base, stall=0.2)
+        assert len(server.arrived) == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x1b[31mEVIL\x1b[0m \xe2\x80\xae oops\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX\x1b]0;pwn\x07: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"\x9b" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://a\xe2\x80\xae\xc2\x9b:x/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a." * 3000 + b"/\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+async def test_what_is_told_of_a_broken_reply_is_one_short_legible_line_without_the_links_signature(
+    net: AioTransport, raw: bytes
+) -> None:
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(raw)
+        visit.writer.close()
+
+    async with serving(script) as server:
+        link = f"{server.base}/x?signature=topsecret"
+        told: list[str] = []
+        try:
+            await taken(net, link)
+        except Broken as broken:
+            told.append(str(broken))
+        outcome = await net.send(HOME, wire(link))
+        told += [outcome.message] if isinstance(outcome, Fault) else []
+        assert told
+        for text in told:
+            assert text.isprintable()
+            assert len(text) < 500
+            assert "topsecret" not in text
+
+
 async def test_a_download_from_a_refused_connection_breaks_and_is_not_unsafe(net: AioTransport) -> None:
     with pytest.raises(Broken) as caught:
         await taken(net, f"http://127.0.0.1:{free_port()}/x?signature=secret")

@@ -14,7 +14,7 @@ from viseme.cli.guard import Unusable
 from viseme.cli.threads import abandonable, read_some
 from viseme.errors import ManifestError, quote
 from viseme.jobs import Job, is_url, output_name
-from viseme.manifest import Row, read_csv, read_jsonl
+from viseme.manifest import LONGEST, Row, read_csv, read_jsonl
 
 __all__ = ["Manifest", "open_manifest"]
 
@@ -68,7 +68,10 @@ def _opened(source: str) -> IO[bytes]:
 
 def _lines(file: IO[bytes], source: str) -> Iterator[bytes]:
     try:
-        yield from file
+        while line := file.readline(LONGEST + 1):
+            yield line
+            while len(line) > LONGEST and not line.endswith(b"\n"):
+                line = file.readline(LONGEST + 1)  # the rest of what was refused
     except OSError as error:
         raise ManifestError(f"{quote(source)} cannot be read to its end: {error.strerror}; nothing was lost") from None
 
@@ -140,14 +143,17 @@ async def _from_stdin() -> AsyncIterator[Row]:
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise ManifestError("standard input is closed; name a manifest file, or pipe one in")
     descriptor = sys.stdin.fileno()
-    number, rest = 0, b""
+    number, begun = 0, list[bytes]()
     while chunk := await _next_chunk(descriptor):
-        *whole, rest = (rest + chunk).split(b"\n")
+        *whole, rest = chunk.split(b"\n")
         for line in whole:
             number += 1
-            for row in read_jsonl([line]):
+            for row in read_jsonl([b"".join([*begun, line])]):
                 yield evolve(row, line=number)
-    for row in read_jsonl([rest]):
+            begun.clear()
+        if sum(map(len, begun)) <= LONGEST:  # else there is enough of it to be refused
+            begun.append(rest)
+    for row in read_jsonl([b"".join(begun)]):
         yield evolve(row, line=number + 1)
 
 

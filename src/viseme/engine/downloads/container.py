@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 __all__ = ["page_in_disguise", "torn_mp4"]
 
 _PAGE_TYPES = ("text/html", "application/json", "application/xml", "text/xml", "application/problem+json", "text/plain")
+_BOXES = 200_000
+"""More than hours of film in fragments have; each costs a read."""
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<head|<body|<error|\{\s*\"|\[\s*\{)", re.IGNORECASE)
 
 
@@ -36,7 +38,9 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
     if read(4, 4) != b"ftyp":
         return None
     offset, kinds = 0, set[bytes]()
-    while offset < size:
+    for _ in range(_BOXES):
+        if offset >= size:
+            break
         header = read(offset, 16)
         if len(header) < 8:
             return f"the video file is cut off after {size} bytes"
@@ -49,6 +53,8 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
             return f"the video file is damaged at byte {offset}"
         kinds.add(header[4:8])
         offset += length
+    else:
+        return f"the video file has more than {_BOXES} boxes"
     if offset > size:
         return f"the video file is cut off: {size} of at least {offset} bytes"
     if not kinds & {b"moov", b"moof"}:

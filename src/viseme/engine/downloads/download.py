@@ -20,10 +20,14 @@ __all__ = ["DeadLink", "Download", "Landed", "Unfit"]
 
 _FLUSH = 1 << 20
 _HEAD = 512
+_CRAWL, _SPAN = 256, 60.0
+"""A request that has brought fewer bytes a second, after so many seconds, is broken off: it would never end."""
 _LEAST = 8
 """A file of fewer bytes is no video."""
 _GONE = frozenset({400, 401, 403, 404, 410})
 _SIZE = re.compile(r"[0-9]{1,18}")
+_TAG = re.compile(r"[ -~]{1,500}")
+"""What may stand in a header."""
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
@@ -91,7 +95,7 @@ class Download:
         await self._resume()
         vain = 0
         while True:
-            before = self._written + self._pending
+            before, began = self._written + self._pending, self.world.monotonic()
             try:
                 if await self._once():
                     return await self._land()
@@ -100,11 +104,16 @@ class Download:
                 if broken.unsafe:
                     raise Unfit(str(broken)) from None
                 message = str(broken)
-            vain = 0 if self._written + self._pending > before else vain + 1
+            gained = self._written + self._pending - before
+            vain = 0 if gained > 0 and not self._crawls(gained, began) else vain + 1
             if vain >= self.limits.tries:
                 await self._flush()
                 raise Broken(f"the download broke off {vain} times in a row: {message}")
             await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
+
+    def _crawls(self, gained: int, began: float) -> bool:
+        lasted = self.world.monotonic() - began
+        return lasted > _SPAN and gained < _CRAWL * lasted
 
     # -- one request -----------------------------------------------------------------------------------------------
 
@@ -161,10 +170,13 @@ class Download:
         return True
 
     async def _take(self, stream: Stream) -> None:
+        before, began = self._written + self._pending, self.world.monotonic()
         async for piece in stream.chunks():
             if not piece:
                 continue
             have = self._written + self._pending
+            if self._crawls(have - before, began):
+                raise Broken(f"the download crawls: {have - before} bytes in more than {_SPAN:g} s")
             if have < _HEAD and not self._written:
                 self._refuse_page(stream.headers, b"".join([*self._pieces, piece])[:_HEAD])
             self._refuse_large(have + len(piece))
@@ -176,7 +188,8 @@ class Download:
     def _identify(self, headers: Mapping[str, str]) -> None:
         """Note what a later request must match: a strong ETag, else Last-Modified."""
         tag = headers.get("etag", "")
-        self._tag = tag if tag.startswith('"') else headers.get("last-modified")
+        tag = tag if tag.startswith('"') else headers.get("last-modified", "")
+        self._tag = tag if _TAG.fullmatch(tag) else None
         if headers.get("accept-ranges", "").lower() == "none":
             self._tag = None
 
@@ -203,7 +216,7 @@ class Download:
             size = disk.size(self.part)
             noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
             boot, _, tag = noted.decode("latin-1").partition("\n")
-            if not size or not tag or boot != disk.boot():
+            if not size or not _TAG.fullmatch(tag) or boot != disk.boot():
                 if size is not None:
                     disk.remove(self.part)
                 disk.remove(self.tag)
