@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -17,12 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import anyio
 import attrs
+from tests.support.quick import quick_world
 
 import viseme
 from viseme.attempts import Seat, TaskRow
-from viseme.engine.world import World, real_world
+from viseme.engine.world import World
 from viseme.events import LAST
 from viseme.ledger.sqlite import SqliteLedger
 from viseme.results import ENDED, State
@@ -50,22 +49,6 @@ class QuickClock(Clock):
     def beginning(self) -> tuple[float, float]:
         """The monotonic and the UTC second at which it began."""
         return self._zero, self._epoch
-
-
-def quick_world(speed: float, zero: float, epoch: float) -> World:
-    """The real world with its clocks `speed` times as fast; `zero` and `epoch` as of the sandbox's clock."""
-    loop = asyncio.get_running_loop()
-
-    async def sleep(seconds: float) -> None:
-        await anyio.sleep(seconds / speed)
-
-    return attrs.evolve(
-        real_world(),
-        monotonic=lambda: loop.time() * speed,
-        now=lambda: epoch + (time.monotonic() - zero) * speed,
-        sleep=sleep,
-        call_at=lambda at, function: loop.call_at(at / speed, function),
-    )
 
 
 @attrs.define

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.virtual import MemoryFiles, simulated_world, virtual_run, virtually
 
 from viseme.engine.results_file import ResultsFile, result_line
-from viseme.errors import Failure, Kind
+from viseme.errors import Failure, Kind, VisemeError
 from viseme.results import Cost, Reason, Result, State, Timings
 
 PATH = "out/results.jsonl"
@@ -200,6 +200,20 @@ async def test_lines_that_a_full_disk_refused_are_written_once_there_is_room_and
     await file.write()
     await file.close()
     assert [line["key"] for line in lines(files)] == ["a", "b", "c"]
+
+
+@virtually
+async def test_lines_for_which_there_is_no_room_at_the_end_are_said_to_be_in_the_ledger() -> None:
+    files = MemoryFiles()
+    file = await opened(files)
+
+    def full(verb: str, path: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file.add(result("a"))
+    files.trouble = full
+    with pytest.raises(VisemeError, match=r"lacks what became of 1 jobs \(No space left on device\); free some space"):
+        await file.close()
 
 
 @virtually

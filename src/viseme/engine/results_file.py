@@ -14,6 +14,7 @@ from attrs import define, field
 
 from viseme.codec import dumps
 from viseme.engine.world import Appender, World
+from viseme.errors import VisemeError
 from viseme.events import timestamp
 from viseme.results import Result
 
@@ -111,10 +112,19 @@ class ResultsFile:
             raise
 
     async def close(self) -> None:
-        """Write what is left and close."""
+        """Write what is left and close.
+
+        Raises:
+            VisemeError: the disk refuses.
+        """
         with CancelScope(shield=True):
             try:
                 await self.write()
+            except OSError as error:
+                raise VisemeError(
+                    f"{self.path} lacks what became of {len(self._lines)} jobs ({error.strerror or error});"
+                    " free some space, then run again: the ledger has it, and what was paid for is kept"
+                ) from error
             finally:
                 file, self._file, self._opened = self._file, None, False
                 if file is not None:

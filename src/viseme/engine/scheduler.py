@@ -265,7 +265,6 @@ class Scheduler:
             await office.drained()
         for run in core.live_runs():
             await core.park_run(run)
-        await core.results.write()
         await house.show_gates()
 
     def _ledger_for(self, world: World) -> Ledger:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import random
 import stat
@@ -96,7 +97,8 @@ class World:
         monotonic: seconds that only go forward.
         now: UTC seconds.
         sleep: wait so many seconds.
-        call_at: call a function at a monotonic time.
+        call_at: call a function at a monotonic time or soon after it, and never before: whoever then looks whether the
+            time has come looks once. (uvloop counts in milliseconds, and rounds.)
         random: a number in [0, 1).
         new_id: a text that was never given before.
         blocking: run a blocking function off the event loop.
@@ -196,11 +198,14 @@ def real_world() -> World:
     async def appender(path: str) -> Appender:
         return await aiofiles.open(path, "ab")
 
+    def call_at(at: float, function: Callable[[], None]) -> Timer:
+        return loop.call_at(math.ceil(at * 1000 + 1) / 1000, function)
+
     return World(
         monotonic=loop.time,
         now=time.time,
         sleep=anyio.sleep,
-        call_at=loop.call_at,
+        call_at=call_at,
         random=random.SystemRandom().random,
         new_id=lambda: uuid.uuid4().hex,
         blocking=blocking,
