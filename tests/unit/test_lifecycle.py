@@ -409,6 +409,12 @@ def test_a_dead_link_is_asked_for_anew_three_times_and_then_a_person_has_to_look
     assert (parked.row.state, parked.row.parked, parked.row.tries) == (State.FETCHING, Reason.NEEDS_PERSON, 0)
 
 
+def test_a_link_that_died_before_it_was_used_is_no_try() -> None:
+    row = evolve(task(State.FETCHING), tries=3)
+    found = step(row, Unfetched(failure(Kind.RESULT_EXPIRED), refresh=True, tried=False))
+    assert (found.row.state, found.row.tries, found.next) == (State.WAITING, 3, Next.REFRESH)
+
+
 def test_a_full_disk_parks_the_task_and_keeps_its_links() -> None:
     found = step(task(State.FETCHING), Unfetched(failure(Kind.DISK)))
     assert (found.row.parked, found.row.outputs, found.next) == (Reason.NEEDS_PERSON, (VIDEO,), Next.NOTHING)

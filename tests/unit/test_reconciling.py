@@ -2,160 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
 import anyio
 import pytest
-from attrs import define, field
-from tests.support.virtual import Served, Simulation, simulated_world, virtually
-from tests.support.workshop import CLIP
+from tests.support.trio import AWAY, LOST, account, house, job, jogg_says, reply, sync_says
+from tests.support.virtual import virtually
 
-from viseme import Account, Job, Scheduler
-from viseme.attempts import TaskRow
-from viseme.engine.transport import Line, Wire
 from viseme.errors import Kind
-from viseme.ledger.memory import MemoryLedger
-from viseme.providers.base import Fault, Outcome, Reply
+from viseme.providers.base import Outcome, Reply
 from viseme.results import Reason, State
-
-LOST = Fault(sent=True, message="the connection was reset")
-AWAY = Fault(sent=False, message="no route to host")
-
-
-def reply(body: object, status: int = 200) -> Reply:
-    return Reply(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
-
-
-def sync_says(status: int, code: str | None = None, **more: Any) -> Reply:
-    return reply({"statusCode": status, "message": "so it is", **({"errorCode": code} if code else {}), **more}, status)
-
-
-def jogg_says(data: object = None, code: int = 0) -> Reply:
-    return reply({"code": code, "msg": "m", "data": data})
-
-
-@define(eq=False)
-class Vendor:
-    """Sync, JoggAI or AI/ML API in memory: every job is done at the second look.
-
-    Attributes:
-        creates: what is said to each create that arrives, in order; a function is called with the id that was booked,
-            None stands for the usual reply. Then the usual reply.
-        books: whether each create is booked, in order; then it is.
-        finds: what is said to a lookup; None for the usual answer.
-    """
-
-    simulation: Simulation
-    creates: list[Any] = field(factory=list[Any])
-    books: list[bool] = field(factory=list[bool])
-    finds: Callable[[], Outcome | None] = lambda: None
-    keys: list[str] = field(factory=list[str])
-    sent_at: list[float] = field(factory=list[float])
-    booked: dict[str, dict[str, Any]] = field(factory=dict[str, dict[str, Any]])
-    lookups: int = 0
-    looks: dict[str, int] = field(factory=dict[str, int])
-    fails: set[str] = field(factory=set[str])
-
-    async def answer(self, line: Line, wire: Wire) -> Outcome:
-        path = urlsplit(wire.url).path
-        if path.endswith(("/generate", "/create_lip_sync_video", "/video/generations")) and wire.method == "POST":
-            return await self._create(wire)
-        if path.endswith(("/lip_sync_video", "/logs")):
-            self.lookups += 1
-            return self.finds() or self._found(parse_qs(urlsplit(wire.url).query))
-        if path.endswith("/whoami"):
-            return jogg_says({})
-        if path.endswith("/generations") and "generation_id" not in wire.url:
-            return reply([self._shown(name) for name in parse_qs(urlsplit(wire.url).query)["ids"][0].split(",")])
-        return self._look(wire.url)
-
-    async def _create(self, wire: Wire) -> Outcome:
-        body = json.loads(wire.body) if isinstance(wire.body, bytes) else None
-        key = wire.headers.get("idempotency-key") or wire.headers.get("x-client-request-id") or ""
-        self.keys.append(key)
-        self.sent_at.append(self.simulation.world.now())
-        known = next((name for name, made in self.booked.items() if key and made["key"] == key), None)
-        name = known or f"job-{len(self.booked)}"
-        if known is None and (self.books.pop(0) if self.books else True):
-            self.booked[name] = {"body": body, "key": key, "at": self.simulation.world.now()}
-        said = self.creates.pop(0) if self.creates else None
-        said = await said(name) if callable(said) else said
-        return said or self.taken(name)
-
-    def taken(self, name: str) -> Reply:
-        """The usual reply to a create, in the words of all three."""
-        return reply({"code": 0, "id": name, "status": "PENDING", "data": {"task_id": name, "status": "pending"}}, 201)
-
-    def _found(self, query: dict[str, list[str]]) -> Outcome:
-        if "period" in query:
-            rows = [
-                {"client_request_id": made["key"], "inference_id": name, "created": made["at"]}
-                for name, made in reversed(self.booked.items())
-            ]
-            return reply({"data": rows})
-        for name, made in reversed(self.booked.items()):
-            if made["body"]["video_url"] == query["video_url"][0]:
-                return jogg_says({"task_id": name, "status": "pending", "created_at": int(made["at"])})
-        return jogg_says(code=17003)
-
-    def _look(self, url: str) -> Outcome:
-        name = parse_qs(urlsplit(url).query).get("generation_id", [urlsplit(url).path.rpartition("/")[2]])[0]
-        return reply(self._shown(name))
-
-    def _shown(self, name: str) -> dict[str, Any]:
-        self.looks[name] = self.looks.get(name, 0) + 1
-        link = f"https://cdn.example/{name}.mp4"
-        if self.looks[name] < 2:
-            return {"code": 0, "id": name, "status": "PENDING", "data": {"task_id": name, "status": "pending"}}
-        if name in self.fails:
-            return {"code": 0, "data": {"task_id": name, "status": "failed", "error": {"message": "it broke"}}}
-        inner = {"task_id": name, "status": "success", "data": {"result_url": link}}
-        return {
-            "code": 0, "id": name, "status": "COMPLETED", "outputUrl": link, "video": {"url": link}, "data": inner,
-        }  # fmt: skip
-
-
-@define(eq=False)
-class House:
-    """A vendor, and a ledger that several runs share."""
-
-    vendor: Vendor
-    ledger: MemoryLedger
-    accounts: list[Account]
-
-    def scheduler(self, *accounts: Account) -> Scheduler:
-        given = list(accounts) or self.accounts
-        return Scheduler(given, ledger=self.ledger, world=self.vendor.simulation.world, preflight=False)
-
-    async def run(self, *jobs: Job, accounts: tuple[Account, ...] = ()) -> dict[str, TaskRow]:
-        async with self.scheduler(*accounts) as scheduler, scheduler.run(jobs) as run:
-            await run.wait()
-        async with self.ledger:
-            return {row.key: row for row in await self.ledger.all_tasks(0, 100)}
-
-
-@asynccontextmanager
-async def house(*providers: str, **settings: Any) -> AsyncIterator[House]:
-    simulation = simulated_world()
-    vendor = Vendor(simulation)
-    simulation.network.answer = vendor.answer
-    served = Served(200, {"content-length": str(len(CLIP)), "content-type": "video/mp4"}, [CLIP])
-    simulation.network.serve = lambda url, headers: served
-    accounts = [account(name, **settings) for name in providers]
-    yield House(vendor, MemoryLedger(), accounts)
-
-
-def account(provider: str, **more: Any) -> Account:
-    return Account(provider, **{"api_key": "secret-key", **more})
-
-
-def job(key: str, video: str = "https://m.example/v.mp4", **more: Any) -> Job:
-    return Job(video=video, audio="https://m.example/a.wav", key=key, **more)
-
 
 # -- Sync: the key is sent again -------------------------------------------------------------------------------------
 
@@ -410,11 +264,8 @@ async def test_a_refused_key_ends_the_questions_for_all_lost_creates() -> None:
 async def test_where_the_account_is_waited_for_the_question_waits_too() -> None:
     async with house("sync") as home:
         home.vendor.creates = [LOST, sync_says(402, "account_payment_required"), sync_says(401), AWAY, None]
-        scheduler = Scheduler(
-            home.accounts, ledger=home.ledger, world=home.vendor.simulation.world, preflight=False, wait=True
-        )
-        async with scheduler, scheduler.run([job("a")]) as run:
-            assert (await run.wait()).succeeded == 1
+        rows = await home.run(job("a"), wait=True)
+    assert rows["a"].state is State.SUCCEEDED
     assert len(home.vendor.booked) == 1
 
 

@@ -81,14 +81,16 @@ class Housekeeping:
             await self.core.world.sleep(_SEATS)
 
     async def give_up_seats(self) -> None:
-        """Give up the seats of jobs that nothing was heard of for their whole life; what is looked at is heard."""
+        """Give up the seats of jobs that nothing was heard of for a seat's whole life; a look that shows one counts."""
         now = self.core.world.now()
         for seat in await self.core.ledger.seats():
             office = self.core.offices.get(seat.account)
             if seat.until > now or office is None:
                 continue
             rows = await self.core.ledger.tasks([seat.task])
-            if any(row.seat == seat.id and row.handle is not None and office.hub.find(row.id) for row in rows):
+            watch = office.hub.find(seat.task)
+            heard = watch is not None and now - watch.heard < office.desk.seat_ttl
+            if heard and any(row.seat == seat.id and row.handle is not None for row in rows):
                 continue
             for row in rows:
                 await self.core.ledger.commit(Change(row=row, closes=seat.id))

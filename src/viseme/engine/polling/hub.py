@@ -36,7 +36,8 @@ class Watch:
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
         missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was.
-        seen: whether a look has shown it.
+        seen: whether a look has shown it; ``heard`` when the last one did, or when it began to be watched, UTC seconds.
+        observed: when the newest look was sent, UTC seconds; later with each, whatever the clock does.
     """
 
     task: str
@@ -58,6 +59,8 @@ class Watch:
     missing: int = 0
     missed: float = 0.0
     seen: bool = False
+    heard: float = 0.0
+    observed: float = 0.0
     gone: bool = False
 
     @property
@@ -110,7 +113,7 @@ class Hub:
         watch = self._watches[row.id] = Watch(
             row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background
         )
-        watch.running_since = row.timings.started
+        watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, clock
         age = max(0.0, clock - began)
         self.again(watch, 0.0 if now else max(0.0, self.cadence.first() - age))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf, nextafter
 
 from attrs import define, evolve, field
 
@@ -123,7 +124,10 @@ class Looker:
         if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
             return
         watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
-        now = self.world.now()
+        # One look at a task follows the other, also where the clock was set back in between.
+        watch.observed = max(seen.at, nextafter(watch.observed, inf))
+        seen = evolve(seen, at=watch.observed)
+        watch.heard = now = self.world.now()
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
             watch.running_since = now
         if seen.seen.terminal:
@@ -212,7 +216,8 @@ class Looker:
                     charged=True,
                     message=f"{self.desk.name} no longer knows the job: {verdict.message}",
                 )
-                seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=self.world.now())
+                at = max(now, nextafter(watch.observed, inf))
+                seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=at)
                 await self._ended(watch, seen)
                 return
         if verdict.kind is Kind.AUTH and not self.keep_waiting:
