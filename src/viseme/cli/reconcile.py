@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from attrs import define
+
+from viseme import ConfigError
 from viseme.attempts import TaskRow
-from viseme.cli.guard import OK, SOME_FAILED, Unusable, in_loop
+from viseme.cli.figures import money
+from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain, in_loop
 from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
-from viseme.cli.settings import Places, places
+from viseme.cli.settings import Places, load_config, places
 from viseme.cli.tables import show
-from viseme.errors import quote
+from viseme.errors import JobInvalid, quote
 from viseme.events import timestamp
 from viseme.ledger import Order
-from viseme.results import Reason, State
+from viseme.money import Price, exact
+from viseme.providers import adapter
+from viseme.providers.asking import how_to_ask, remembered_until, why_not
+from viseme.providers.base import Provider
+from viseme.results import State
 
 __all__ = ["reconcile"]
 
 _UNDECIDED = (State.CREATING, State.RECONCILING)
 
 _CHOICES = """
-look at the vendor's own list first; then, for each of those that wait for you,
+at stake: what the lost create costs at most, if the vendor carried it out. Look at the vendor's own list; then
 
-  viseme reconcile --resubmit KEY   create it anew; if the vendor did start the first one, both are billed
-  viseme reconcile --abandon KEY    end it as failed; if the vendor did start it, it is billed and not fetched
+  viseme run, or resume             ask the vendor once more, where it can be asked; that pays nothing twice
+  viseme reconcile --resubmit KEY   create it anew: if the lost one was carried out, what is at stake is paid again
+  viseme reconcile --abandon KEY    end it as failed: if it was carried out, what is at stake is paid and lost
 
-with the same --out or --ledger. Running the manifest again asks the vendor once more, where it can be asked."""
+with the same --out or --ledger."""
 
 _DONE = {
     "resubmit": "is queued again, by your order; the run at work creates it, or the next one does",
@@ -45,7 +55,7 @@ def reconcile(
         return in_loop(lambda: _decide("resubmit", resubmit, where, config))
     if abandon is not None:
         return in_loop(lambda: _decide("abandon", abandon, where, config))
-    return in_loop(lambda: _list(where))
+    return in_loop(lambda: _list(where, config))
 
 
 async def _decide(verb: Literal["resubmit", "abandon"], key: str, where: Places, config: str | None) -> int:
@@ -65,27 +75,81 @@ def _decided(now: TaskRow, before: TaskRow) -> bool:
     return now.seq > before.seq and now.parked is None
 
 
-async def _list(where: Places) -> int:
+# -- the list --------------------------------------------------------------------------------------------------------
+
+
+async def _list(where: Places, config: str | None) -> int:
     async with reading(where.ledger) as ledger:
         rows = [row async for row in open_rows(ledger) if row.state in _UNDECIDED]
     if not rows:
         print("no create's fate is unknown")
         return OK
-    show(("key", "account", "sent", "stands", "why"), [_cells(row) for row in rows])
-    if any(row.parked is Reason.FATE_UNKNOWN for row in rows):
-        print(_CHOICES)
+    view = _View(_providers(config), time.time())
+    titles = ("key", "account", "sent", "stands", "what the vendor can tell", "at stake", "why")
+    show(titles, [view.cells(row) for row in rows])
+    print(_CHOICES)
     return OK
 
 
-def _cells(row: TaskRow) -> Sequence[str]:
-    sent = timestamp(row.intent.at) if row.intent else "-"
-    why = quote(row.failure.message, 500) if row.failure else "no reply was written down"
-    return quote(row.key), row.account, sent, _stands(row), why
+def _providers(config: str | None) -> Mapping[str, Provider]:
+    """The accounts as they are configured; none where no configuration can be read, which is said."""
+    try:
+        return {account.name: adapter(account) for account in load_config(config).accounts}
+    except ConfigError as error:
+        if config is not None:
+            raise
+        complain(f"what the vendors can tell is not known here: {str(error).partition(chr(10))[0]}")
+        return {}
 
 
-def _stands(row: TaskRow) -> str:
-    if row.parked is Reason.FATE_UNKNOWN:
-        return "waits for you"
-    if row.parked is None:
-        return "under way, or left by a run that was killed"
-    return "the next run asks the vendor"
+@define
+class _View:
+    """Lost creates as they look with these accounts, now (UTC seconds)."""
+
+    providers: Mapping[str, Provider]
+    now: float
+
+    def cells(self, row: TaskRow) -> Sequence[str]:
+        sent = timestamp(row.intent.at) if row.intent else "-"
+        why = quote(row.failure.message, 500) if row.failure else "no reply was written down"
+        return quote(row.key), row.account, sent, self._stands(row), self._tells(row), self._at_stake(row), why
+
+    def _stands(self, row: TaskRow) -> str:
+        if row.parked is None:
+            return "under way, or left by a run that was killed"
+        provider = self.providers.get(row.account)
+        if provider is None or row.intent is None or how_to_ask(provider, row.intent, self.now) is None:
+            return "waits for you"
+        return "the next run asks the vendor"
+
+    def _tells(self, row: TaskRow) -> str:
+        provider, intent = self.providers.get(row.account), row.intent
+        if provider is None or intent is None:
+            return "unknown: the account is not configured here"
+        match how_to_ask(provider, intent, self.now):
+            case "replay":
+                return f"all: its key is good until {timestamp(remembered_until(provider, intent))}"
+            case "lookup" if provider.sheet.complete and not intent.batch:
+                return "all: it can be looked up, and its absence proved"
+            case "lookup":
+                return "where it is, if it shows in a lookup; never that it is not there"
+            case None:
+                return f"nothing: {why_not(provider, intent, self.now)}"
+
+    def _at_stake(self, row: TaskRow) -> str:
+        """What was set aside for it, else what its price table says."""
+        if row.charge is not None and row.charge.amount is not None:
+            return money(row.charge.amount, row.charge.unit)
+        price = self._price(row)
+        if price is None:
+            return "unknown"
+        if price.per == "job":
+            return money(exact(price.amount), price.unit)
+        return f"{money(exact(price.amount), price.unit)} a {price.per}"
+
+    def _price(self, row: TaskRow) -> Price | None:
+        provider = self.providers.get(row.account)
+        try:
+            return None if provider is None else provider.price(row.job)
+        except JobInvalid:  # the account no longer has its model
+            return None

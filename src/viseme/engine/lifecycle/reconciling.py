@@ -26,7 +26,8 @@ from viseme.engine.lifecycle.signals import (
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
-from viseme.providers.base import Absent, Accepted, Fault, Finding, Found, Refused, Request, Safety, Undecided, Verdict
+from viseme.providers.asking import Method, how_to_ask, why_not
+from viseme.providers.base import Absent, Accepted, Fault, Finding, Found, Refused, Request, Undecided, Verdict
 from viseme.results import Reason, State
 
 __all__ = ["Reconciler"]
@@ -38,8 +39,6 @@ _APART = 10.0
 """Two looks that prove absence are at least so far apart, seconds."""
 _REFUSALS = frozenset({Kind.INVALID, Kind.CONTENT_REJECTED})
 """What a replayed create may be refused for, if the first was not carried out; anything else proves nothing."""
-_BACK = 120.0
-"""A clock that shows so many seconds less than when the create left was set back: nobody knows the key's age then."""
 _PATIENCE = 300.0
 """How long a question waits for its place in the rates, seconds; a later run asks it then."""
 _FIRST = 2**31
@@ -133,22 +132,12 @@ class Reconciler:
         if hold.row.state is State.RECONCILING and not hold.row.parked:
             await hold.take(Unsettled(self._open_question(hold, intent)))
 
-    def _method(self, intent: Intent) -> str | None:
-        """How the vendor can be asked what became of a create; None where it cannot."""
-        sheet = self.desk.provider.sheet
-        if intent.endpoint != self.desk.provider.base:
-            return None
-        if sheet.safety is Safety.REPLAY and not intent.batch:
-            return "replay" if self._remembered(intent) else None
-        return "lookup" if intent.batch or sheet.safety is Safety.CORRELATE else None
-
-    def _remembered(self, intent: Intent) -> bool:
-        """Whether the vendor still knows the create's key, as far as the clock tells."""
-        return -_BACK <= self.world.now() - intent.at < self.desk.provider.sheet.replay_lifetime
+    def _method(self, intent: Intent) -> Method | None:
+        return how_to_ask(self.desk.provider, intent, self.world.now())
 
     def _open_question(self, hold: Hold, intent: Intent) -> str:
         return (
-            f"{self._lost(hold)} and {self._why_open(intent)};"
+            f"{self._lost(hold)} and {why_not(self.desk.provider, intent, self.world.now())};"
             f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;"
             f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
             f" or --abandon {hold.row.key}"
@@ -161,17 +150,9 @@ class Reconciler:
             return known.partition(") and ")[0] + ")"
         return f"{_LOST} ({known})"
 
-    def _why_open(self, intent: Intent) -> str:
-        if intent.endpoint != self.desk.provider.base:
-            return f"it went to {intent.endpoint}, which is not where {self.desk.name} is now"
-        sheet = self.desk.provider.sheet
-        if sheet.safety is Safety.REPLAY and not intent.batch and not self._remembered(intent):
-            return f"its key is older than {sheet.replay_lifetime / 3600:g} h, so it is not sent again"
-        return f"{self.desk.name} cannot tell what became of it"
-
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, hold: Hold, intent: Intent, method: str) -> None:
+    async def _ask(self, hold: Hold, intent: Intent, method: Method) -> None:
         """Ask again and again, more and more slowly, until it is settled or patience ends.
 
         Raises:
@@ -248,7 +229,7 @@ class Reconciler:
         async def leave(_: Request) -> None:
             nonlocal left
             await checkpoint()  # whoever stops or withdraws this does so here, or waits for the reply
-            if not self._remembered(intent):
+            if self._method(intent) is None:
                 raise _Forgotten
             shield.shield, shield.deadline, left = True, self.world.monotonic() + _REPLY, True
             seat = self.desk.seat(intent, self.world.now()) if anew else None
