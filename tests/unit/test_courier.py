@@ -18,7 +18,24 @@ from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
 from viseme.engine.transport import Line, Wire
 from viseme.errors import JobInvalid, Kind
-from viseme.providers.base import Fault, Flow, Outcome, Refused, Reply, Request, Role, Safety, Save, Verdict
+from viseme.providers.base import (
+    Accepted,
+    Answer,
+    Fault,
+    Flow,
+    Found,
+    Observation,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Role,
+    Safety,
+    Save,
+    Seen,
+    Undecided,
+    Verdict,
+)
 from viseme.units import Rate
 
 ALL_TIME = 1.25
@@ -508,3 +525,41 @@ async def test_the_key_that_a_vendor_quotes_back_is_not_shown() -> None:
     with pytest.raises(Refused) as caught:
         await one.courier.run(asks(request()))
     assert str(caught.value) == "bad key ***!"
+
+
+@virtually
+async def test_what_an_adapter_makes_of_a_reply_is_masked_too_with_earlier_credentials() -> None:
+    provider = house()
+    provider.expires = 10.0
+    tokens = [reply(200, {"token": "first-token"}), reply(), reply(200, {"token": "second-token"}), reply()]
+    one = courier(*tokens, provider=provider)
+    await one.courier.run(asks(request()))
+    await anyio.sleep(20)
+
+    def refuses(words: str) -> Flow[Any]:
+        yield request()
+        raise Refused(Verdict(kind=Kind.PROTOCOL, message=words, code=words))
+
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(refuses("first-token, second-token, secret"))
+    assert (caught.value.verdict.message, caught.value.verdict.code) == ("***, ***, ***", "***, ***, ***")
+    assert caught.value.__cause__ is None
+
+    def ends(value: Any) -> Flow[Any]:
+        yield request()
+        return value
+
+    seen = Observation(seen=Seen.RUNNING, status="secret", verdict=Verdict(kind=Kind.INVALID, message="secret"))
+    hidden = Observation(seen=Seen.RUNNING, status="***", verdict=Verdict(kind=Kind.INVALID, message="***"))
+    for value, shown in [
+        ("secret", "***"),
+        (None, None),
+        (seen, hidden),
+        ({"secret": seen}, {"secret": hidden}),  # an id stays what it is
+        (Accepted(handle={"id": "secret"}, observation=seen), Accepted(handle={"id": "secret"}, observation=hidden)),
+        (Accepted(handle={"id": "a"}), Accepted(handle={"id": "a"})),
+        (Found(handle={"id": "a"}, observation=seen), Found(handle={"id": "a"}, observation=hidden)),
+        (Undecided(message="secret"), Undecided(message="***")),
+        (Answer(outcome="too_late", message="secret"), Answer(outcome="too_late", message="***")),
+    ]:
+        assert await one.courier.run(ends(value)) == shown

@@ -9,11 +9,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from viseme.attempts import Handle
 from viseme.engine.admission.limits import Place, Rates
 from viseme.engine.bodies import Sent, render
+from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, Kind
@@ -37,9 +38,9 @@ __all__ = ["Courier"]
 
 T = TypeVar("T")
 _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
-_TELLING = 6
-"""Keys shorter than this many characters are no secrets, and would be found in ordinary words."""
 _CAP = 300.0
+_BEFORE = 8
+"""So many earlier credentials are kept out of messages too: a late reply may quote one."""
 Before = Callable[[Request], Awaitable[None]]
 Keep = Callable[[Handle], None]
 
@@ -62,6 +63,11 @@ class Courier:
     _renewals: int = 0
     _unproved: Verdict | None = None
     """What the latest attempt to obtain a credential was refused for."""
+    _values: list[str] = field(factory=list[str], repr=False)
+    _mask: Mask = field(init=False, default=Factory(lambda self: self._masked(), takes_self=True))
+
+    def _masked(self) -> Mask:
+        return Mask.of((*self.provider.secrets(), *self._values))
 
     async def run(
         self,
@@ -102,7 +108,12 @@ class Courier:
                     paid = paid or step.role is Role.PAID
                     step = _send(flow, reply, paid)
         except StopIteration as stop:
-            return stop.value
+            return self._mask.value(stop.value)
+        except Refused as refusal:
+            verdict = self.clean(refusal.verdict)
+            if verdict is refusal.verdict:
+                raise
+            raise Refused(verdict) from None
         finally:
             flow.close()
 
@@ -195,12 +206,7 @@ class Courier:
 
     def clean(self, verdict: Verdict) -> Verdict:
         """The verdict without the account's secrets, which some vendors quote back in their refusals."""
-        known = (*self.provider.secrets(), self._credential.value if self._credential else "")
-        for secret in known:
-            if len(secret) >= _TELLING and secret in f"{verdict.message} {verdict.code}":
-                code = None if verdict.code is None else verdict.code.replace(secret, "***")
-                verdict = evolve(verdict, message=verdict.message.replace(secret, "***"), code=code)
-        return verdict
+        return self._mask.verdict(verdict)
 
     def _dated(self, value: str | None) -> float | None:
         """Seconds of a ``Retry-After`` in its date form."""
@@ -233,6 +239,8 @@ class Courier:
             self._unproved = None
             try:
                 self._credential = await self.run(self.provider.authorize(self._credential, self.world.now()))
+                self._values = [*self._values, self._credential.value][-_BEFORE:]
+                self._mask = self._masked()
             except Refused as refusal:
                 self._unproved = refusal.verdict
                 raise
