@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -202,6 +203,9 @@ class Campaign:
             # Rask's first stages are free, and found again by their names; the last audit counts them.
             assert vendor == "rask" or len(strays) <= len(open_fates), (vendor, strays)
             assert self.stage.bill(vendor)["duplicates"] == 0
+        served = {row["sha256"] for row in self.stage.sandbox.results()}
+        for film in (self.stage.folder / "out").rglob("*.mp4"):
+            assert hashlib.sha256(film.read_bytes()).hexdigest() in served, film.name
         check_limits(self.stage, {vendor: MOST[vendor] for vendor in self.vendors})
         return books
 

@@ -41,7 +41,7 @@ POINTS = tuple(f"{name}:{moment}" for name, moments in _MOMENTS.items() for mome
 whose ``within`` is the moment before their COMMIT. ``request`` is the paid one. ``part`` and ``rename`` are a film's,
 ``line`` is one of ``results.jsonl``."""
 LANDMARKS = (
-    "release:after",
+    *("release:before", "release:after"),
     *("intent:before", "intent:after", "lost:after", "resent:after", "request:after", "handle:within", "handle:after"),
     *("observation:after", "part:within", "rename:before", "rename:after", "end:within", "end:after"),
     *("line:within", "line:after"),
