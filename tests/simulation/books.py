@@ -12,6 +12,7 @@ from tests.simulation.laws import Laws
 from tests.simulation.universe import Broken
 from tests.simulation.vendors import VENDORS
 from tests.simulation.vendors.base import Cdn
+
 from viseme.attempts import TaskRow
 from viseme.events import LAST, Event
 from viseme.ledger import rows
@@ -60,7 +61,7 @@ def _files(tasks: list[TaskRow], files: Files, cdn: Cdn) -> None:
             continue
         wanted.add(row.file or "")
         data = files.synced.get(row.file or "")
-        if data is None or data not in cdn.whole(str(row.vendor_id)):
+        if data is None or data not in cdn.whole(VENDORS[row.account].film(row)):
             raise Broken(f"files: that of {row.key} is {'missing' if data is None else 'not what the vendor made'}")
         if row.bytes != len(data):
             raise Broken(f"files: that of {row.key} has {len(data)} bytes, the ledger says {row.bytes}")

@@ -6,8 +6,8 @@ import errno
 from collections.abc import Iterator
 
 from attrs import define, field, frozen
-
 from tests.simulation.universe import Universe
+
 from viseme.keys import FileStamp
 
 __all__ = ["Disk", "Files", "Gone"]

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
-
 from tests.simulation.network import Call
 from tests.simulation.universe import Broken, Universe
+
 from viseme.engine.transport import Line
 from viseme.ledger.disk import MemoryDisk
 
 __all__ = ["Booking", "Laws"]
+
+_ON_THE_WAY = 5.0
+"""A request of a life that is over may arrive so many seconds later."""
 
 
 @define(eq=False)
@@ -80,14 +83,17 @@ class Laws:
         """A request of a class arrives; no more than ``count`` may in any ``seconds``.
 
         Args:
-            careful: they are counted over a restart too; reads begin at half their rate instead.
+            careful: they are counted over a restart too, unless the clock jumped; reads begin at half their rate
+                instead, whatever is still on its way.
         """
         arrived = self._arrived[account, name]
         now = self.universe.now
         arrived.append(now)
         while arrived[0] <= now - seconds:
             arrived.popleft()
-        most = count if careful or now - self.restarted > seconds else count + count // 2 + 1
+        jumped = self.universe.jumped > self.restarted - seconds - _ON_THE_WAY
+        exact = now - self.restarted > seconds + _ON_THE_WAY or (careful and not jumped)
+        most = count if exact else 2 * count if careful else count + count // 2 + 1
         if len(arrived) > most:
             raise Broken(f"rates: {len(arrived)} {name} requests in {seconds:g} s at {account}, which allows {count}")
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import selectors
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,13 @@ class _Loop(asyncio.SelectorEventLoop):
         return self._universe.now - self._born
 
 
+def _freeze() -> None:
+    """Keep what was loaded once out of the sweep after each life, which takes a tenth of the time then."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+
+
 def live(universe: Universe, main: Callable[[], Coroutine[Any, Any, T]], *, kill_at: int | None = None) -> T:
     """Run a life of our process to its end.
 
@@ -98,6 +106,7 @@ def live(universe: Universe, main: Callable[[], Coroutine[Any, Any, T]], *, kill
         Killed: it did not come to its end.
         Broken: it never would.
     """
+    _freeze()
     universe.doomed = None
     loop = _Loop(universe, kill_at)
     asyncio.set_event_loop(loop)
@@ -120,6 +129,8 @@ def _burial() -> Iterator[None]:
     """What a dead process's coroutines say when they are swept away is of no interest."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         sys.unraisablehook = hook

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import define, field, frozen
-
 from tests.simulation.files import Gone
 from tests.simulation.universe import Universe
+
 from viseme.engine.transport import Broken, Line, Stream, Wire
 from viseme.providers.base import Fault, Outcome, Reply
 
@@ -151,7 +151,7 @@ class Transport:
             if lost:
                 universe.after(chance.uniform(0.1, 60.0), lambda: come(Fault(sent=True, message="no answer in time")))
             elif booked_storm:
-                universe.after(back, lambda: come(_storm(universe)))
+                universe.after(back, lambda: come(_storm(universe, booked=True)))
             else:
                 reply = Reply(status=said.status, headers=dict(said.headers), body=said.body)
                 universe.after(back, lambda: come(reply))
@@ -243,13 +243,13 @@ def _twin(call: Call) -> Call:
     )
 
 
-def _storm_answer(universe: Universe) -> Answer:
+def _storm_answer(universe: Universe, *, booked: bool = False) -> Answer:
     chance = universe.chance("storm: how")
-    status = chance.choice((500, 502, 503, 504, 429, 200))
+    status = chance.choice((500, 502, 503, 504, 200) if booked else (500, 502, 503, 504, 429, 200))
     headers = {"retry-after": str(chance.randint(0, 20))} if chance.random() < 0.3 else {}
     return Answer(status, chance.choice(_STORM_BODIES), {"content-type": "text/html", **headers})
 
 
-def _storm(universe: Universe) -> Reply:
-    said = _storm_answer(universe)
+def _storm(universe: Universe, *, booked: bool = False) -> Reply:
+    said = _storm_answer(universe, booked=booked)
     return Reply(status=said.status, headers=dict(said.headers), body=said.body)

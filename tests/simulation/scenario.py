@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from attrs import evolve, field, frozen
-
 from tests.simulation.vendors import VENDORS
 from tests.simulation.vendors.base import Terms
+
 from viseme import Account, Job
 
 __all__ = ["Life", "Move", "Scenario", "Shrink", "draw"]
@@ -31,7 +31,12 @@ _KINDS = {
     "not seen yet": (0.0, 0.3),
     "conflict": (0.0, 0.3),
     "outcome unknown": (0.0, 0.1),
+    "lookup is late": (0.0, 0.5),
     "failed job": (0.0, 0.1, 0.3),
+    "bad medium": (0.0, 0.05),
+    "no face": (0.0, 0.1),
+    "stale done": (0.0, 0.5),
+    "token revoked": (0.0, 0.02),
     "disk": (0.0, 0.0, 0.01, 0.1),
     "ledger": (0.0, 0.0, 0.01, 0.05),
     "slow ledger": (0.0, 0.1),
@@ -152,6 +157,7 @@ def _account(name: str, terms: Terms, chance: Random) -> Account:
             "bulk": chance.random() < 0.7,
             **({"deadline": f"{chance.choice((30, 120, 600))}s"} if chance.random() < 0.2 else {}),
         },
+        "seat_ttl": chance.choice(("1h", "2h")),
         "attempts": chance.choice((1, 1, 1, 2)),
         "on_unknown_fate": chance.choice(("ask", "ask", "ask", "fail")),
         **vendor.settings(chance),

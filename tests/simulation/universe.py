@@ -44,7 +44,7 @@ class Universe:
         odds: the troubles of this world.
         muted: numbers of strikes that are held back; a story is made smaller with it.
         now: true seconds since the beginning; never jumps.
-        skew: what our machine's wall clock is wrong by, in seconds.
+        skew: what our machine's wall clock is wrong by, in seconds; ``jumped`` is when that last changed.
         calm: no trouble strikes any more.
         trace: what happened, in order.
         struck: how often each kind of trouble struck.
@@ -56,6 +56,7 @@ class Universe:
     muted: frozenset[int] = frozenset()
     now: float = 1000.0
     skew: float = 0.0
+    jumped: float = 0.0
     calm: bool = False
     trace: list[str] = field(factory=list[str])
     struck: Counter[str] = field(factory=Counter[str])

@@ -10,8 +10,9 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from viseme.engine.core import Core
+from viseme.engine.lifecycle.signals import Unheard
 from viseme.errors import LedgerError
-from viseme.ledger.base import Change, Order
+from viseme.ledger.base import Order
 
 __all__ = ["Housekeeping"]
 
@@ -87,11 +88,10 @@ class Housekeeping:
             office = self.core.offices.get(seat.account)
             if seat.until > now or office is None:
                 continue
-            rows = await self.core.ledger.tasks([seat.task])
+            if self.core.book.busy(seat.task):
+                continue  # something is heard of it just now
             watch = office.hub.find(seat.task)
             heard = watch is not None and now - watch.heard < office.desk.seat_ttl
-            if heard and any(row.seat == seat.id and row.handle is not None for row in rows):
-                continue
-            for row in rows:
-                await self.core.ledger.commit(Change(row=row, closes=seat.id))
-            office.desk.pool.seats.give_back(seat.id)
+            async with self.core.book.hold(seat.task) as hold:
+                if not heard or hold.row.seat != seat.id or hold.row.handle is None:
+                    await hold.take(Unheard(seat.id))

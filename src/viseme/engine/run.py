@@ -121,6 +121,8 @@ class Run:
 
     async def __aenter__(self) -> Self:
         self.number = await self.core.ledger.next_run()
+        if (broken := self._broken()) is not None:
+            raise broken
         self.core.open_run(self)
         journal = self.core.journal
         self._cursor = RunCursor(journal, self.number, max(self.core.ledger.last_order, journal.floor), journal.end)

@@ -176,9 +176,13 @@ class Scheduler:
             self._error = error
             raise
         finally:
-            opened, self._open = self._open, None
-            if opened is not None:
-                opened.core.journal.nudge()
+            self._shut()
+
+    def _shut(self) -> None:
+        """From now on nothing more is taken, and nothing more will happen."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.core.journal.nudge()
 
     async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
         world = self._world or real_world()
@@ -218,6 +222,7 @@ class Scheduler:
             await self._stop.wait()
             with anyio.CancelScope(shield=True):
                 await self._close(core, house, number)
+            self._shut()
             writer.cancel()
             group.cancel_scope.cancel()
 

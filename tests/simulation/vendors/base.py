@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from attrs import define, field, frozen
-
 from tests.simulation.laws import Booking, Laws
-from tests.simulation.network import Answer, Call, answer
+from tests.simulation.network import Answer, Call, Host, answer
 from tests.simulation.universe import EPOCH, Universe
+
 from viseme import Job
+from viseme.attempts import TaskRow
 
 __all__ = ["CDN", "STORE", "Cdn", "Store", "Terms", "Vendor", "film"]
 
@@ -84,9 +85,11 @@ class Store:
 
     Attributes:
         files: what arrived whole, by path.
+        used: whether there are jobs with local files in this world; the ledger does not count what uploads sent.
     """
 
     files: dict[str, bytes] = field(factory=dict[str, bytes])
+    used: bool = False
 
     def handle(self, call: Call) -> Answer:
         if call.method != "PUT":
@@ -161,6 +164,20 @@ class Vendor(ABC):
         """What tells a job from others when it is booked."""
         return job.video or ""
 
+    @classmethod
+    def film(cls, row: TaskRow) -> str:
+        """Where a task's result lies."""
+        return str(row.vendor_id)
+
+    @classmethod
+    def secrets(cls) -> dict[str, str]:
+        """What only one host may see, and which."""
+        return {cls.key: f"{cls.name}.sim"}
+
+    def hosts(self) -> dict[str, Host]:
+        """Who answers for the vendor, by host name."""
+        return {self.host: self}
+
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     def handle(self, call: Call) -> Answer:
@@ -182,12 +199,24 @@ class Vendor(ABC):
             return
         for name in classes:
             if name in self.terms.rates:
-                self.laws.within(self.name, name, *self.terms.rates[name], careful=name in ("create", "post"))
+                self.laws.within(
+                    self.name,
+                    name,
+                    *self.terms.rates[name],
+                    careful=name == "create" or (name == "post" and not self.store.used),
+                )
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
     def begin(
-        self, inputs: str, *, stage: str = "lipsync", free: bool = True, key: str = "", cost: float = 1.0
+        self,
+        inputs: str,
+        *,
+        id: str | None = None,
+        stage: str = "lipsync",
+        free: bool = True,
+        key: str = "",
+        cost: float = 1.0,
     ) -> Booking:
         """Take a job, and bill it."""
         chance = self.universe.chance(f"{self.name}: jobs")
@@ -197,7 +226,7 @@ class Vendor(ABC):
         booking = Booking(
             vendor=self.name,
             account=self.name,
-            id=f"{self.name}-{self._count:04d}",
+            id=id or f"{self.name}-{self._count:04d}",
             stage=stage,
             inputs=inputs,
             at=now,

@@ -9,6 +9,7 @@ from tests.simulation.laws import Booking
 from tests.simulation.network import Answer, Call, answer
 from tests.simulation.universe import Broken
 from tests.simulation.vendors.base import STORE, Vendor
+
 from viseme import Job
 from viseme.jobs import is_url
 

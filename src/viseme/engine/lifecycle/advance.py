@@ -31,6 +31,7 @@ from viseme.engine.lifecycle.signals import (
     Taken,
     Turned,
     Unfetched,
+    Unheard,
     Unsettled,
 )
 from viseme.engine.lifecycle.steps import (
@@ -142,6 +143,8 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
             return _resumed(row, run, now)
         case Reopened():
             return None
+        case Unheard(seat):
+            return Step(row=row, closes=seat)
         case Singly():
             closed = closed_intent(row, now)
             alone = evolve(row, mode="", state=State.QUEUED, attempt=before_this_create(row))
@@ -184,6 +187,8 @@ def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
     match signal:
         case Observed(observation) if observation.seen.terminal:
             return Step(row=row, closes=row.seat)
+        case Unheard(seat):
+            return Step(row=row, closes=seat)
         case Reopened(run, True):
             fresh = evolve(anew(row), run=run, failure=None, cost=None, price=None, vendor_says=None, tries=0)
             return Step(row=evolve(fresh, file=None, bytes=None, sha256=None), next=Next.CREATE)

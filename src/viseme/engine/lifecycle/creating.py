@@ -14,7 +14,7 @@ from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.funding import Funding
-from viseme.engine.lifecycle.line import BATCH, Line, intent_for, seat_of, stands_in_line
+from viseme.engine.lifecycle.line import BATCH, Line, intent_for, rank_of, seat_of, stage_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, UNSETTLED
@@ -51,10 +51,11 @@ class _Claimed(Exception):
 class _Out:
     """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on.
 
-    ``seat`` is the one to give back if nothing leaves.
+    ``seat`` is the one to give back if nothing leaves; ``back`` tells that the task stands in line again.
     """
 
     seat: str | None
+    back: bool = False
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     shield: anyio.CancelScope = field(factory=anyio.CancelScope)
 
@@ -253,9 +254,13 @@ class Creator:
                 self.notice(told)
 
     async def _park_line(self, stop: Stop, where: Callable[[TaskRow], bool]) -> None:
+        signal = Parks(stop.reason, stop.failure)
         while rows := await self.line.queued():
-            idle = [row.id for row in rows]
-            parked, _ = await self.book.write_idle(idle, Parks(stop.reason, stop.failure), where=where)
+            parked, busy = await self.book.write_idle([row.id for row in rows], signal, where=where)
+            for task in busy:  # whoever brought it into the line is about to let go of it
+                if where(await self.book.look(task)):
+                    async with self.book.hold(task) as hold:
+                        parked += where(hold.row) and await hold.take(signal) is not None
             if not parked:
                 return
 
@@ -264,9 +269,7 @@ class Creator:
     async def _create(self, row: TaskRow, out: _Out) -> None:
         try:
             with out.scope:
-                async with self.book.hold(row.id) as hold:
-                    if stands_in_line(hold.row) and not self._stopping and await self._has_media(hold):
-                        await self._attempt(hold, out)
+                await self._try(row, out)
         finally:
             self.desk.creating -= 1
             del self._out[row.id]
@@ -276,7 +279,23 @@ class Creator:
             self.cashier.release(row.id)
             if out.seat is not None:
                 self.desk.pool.seats.give_back(out.seat)
+            if out.back:  # whoever read the line while this was under way passed it over
+                self.line.arrived(rank_of(row))
+                self.preparer.arrived(rank_of(row))
             self._wake.set()
+
+    async def _try(self, row: TaskRow, out: _Out) -> None:
+        async with self.book.hold(row.id) as hold:
+            try:
+                if self._still(row, hold.row) and not self._stopping and await self._has_media(hold):
+                    await self._attempt(hold, out)
+            finally:
+                self.line.tried(hold.row)
+                out.back = stands_in_line(hold.row) and not hold.row.handles
+
+    def _still(self, row: TaskRow, now: TaskRow) -> bool:
+        """Whether a task still stands in line for the stage that it was taken out for, and so has the seat for it."""
+        return stands_in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, row)
 
     async def _has_media(self, hold: Hold) -> bool:
         """Whether the vendor has the task's media; what it calls them is on disk then."""

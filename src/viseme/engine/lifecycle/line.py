@@ -147,6 +147,12 @@ class Line:
         elif self._held_up.get(name, ("", ""))[0] == row.id:
             del self._held_up[name]
 
+    def tried(self, row: TaskRow) -> None:
+        """A create is over; a task that did not begin, or does not go on, runs ahead of no seat."""
+        begun = row.state is not State.QUEUED or row.handles
+        if not begun or row.parked is not None or row.state in ENDED:
+            self._ahead.discard(row.id)
+
     def take_barred(self) -> list[tuple[TaskRow, str]]:
         """Tasks that cannot go on since another one's work on the same thing is unsettled, with that one's key."""
         barred, self._barred = self._barred, []

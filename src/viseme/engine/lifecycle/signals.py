@@ -30,6 +30,7 @@ __all__ = [
     "Taken",
     "Turned",
     "Unfetched",
+    "Unheard",
     "Unsettled",
 ]
 
@@ -101,6 +102,13 @@ class Resent:
 
     intent: Intent
     seat: Seat | None = None
+
+
+@frozen
+class Unheard:
+    """Nothing was heard of an attempt's job for the whole life of its ``seat``, which is given up."""
+
+    seat: str
 
 
 @frozen
@@ -203,4 +211,5 @@ Signal = (
     | Resumed
     | Reopened
     | Singly
+    | Unheard
 )
