@@ -28,6 +28,7 @@ __all__ = [
     "SchedulerClosed",
     "VisemeError",
     "legible",
+    "one_line",
     "quote",
 ]
 
@@ -81,10 +82,15 @@ def legible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
+def one_line(text: str) -> str:
+    """Legible text without line breaks, which could begin a line that looks like one of ours."""
+    return legible(text).replace("\n", "\\x0a")
+
+
 def quote(value: object, limit: int = 200) -> str:
     """Someone else's text, fit for one line of a message: control characters shown, at most ``limit`` characters."""
     text = value if isinstance(value, str) else repr(value)
-    shown = legible(text[: limit + 1]).replace("\n", "\\x0a")
+    shown = one_line(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
@@ -97,7 +103,7 @@ class Failure:
     """Why a task failed or parked: a kind for programs and a sentence for people, legible whoever wrote it."""
 
     kind: Kind
-    message: str = field(converter=legible)
+    message: str = field(converter=one_line)
     code: str | None = field(default=None, converter=_code)
     """The vendor's own code, if it gave one."""
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from viseme.errors import legible
+from viseme.errors import one_line
 
 __all__ = ["show"]
 
@@ -19,7 +19,7 @@ _WIDE = 1000
 
 def show(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table, whatever its cells hold; numbers, and text that looks like one, stand on the right."""
-    listed = [[Text(legible(str(cell))) for cell in row] for row in rows]
+    listed = [[Text(one_line(str(cell))) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False)
     for number, title in enumerate(titles):
         numeric = bool(listed) and all(row[number].plain[:1] in "0123456789-" for row in listed)

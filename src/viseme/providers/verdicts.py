@@ -9,7 +9,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind, VisemeError, legible, quote
+from viseme.errors import Kind, VisemeError, one_line, quote
 from viseme.jobs import Job
 from viseme.results import Artifact, Cost, Reason
 
@@ -49,7 +49,7 @@ class Verdict:
     """
 
     kind: Kind
-    message: str = field(converter=legible)
+    message: str = field(converter=one_line)
     code: str | None = None
     retry_after: float | None = None
     blame: Blame = "vendor"
@@ -167,7 +167,7 @@ class Absent:
 class Undecided:
     """Nothing was found, and that proves nothing; ``again`` tells whether asking again soon may help."""
 
-    message: str = field(converter=legible)
+    message: str = field(converter=one_line)
     again: bool = True
 
 
@@ -179,4 +179,4 @@ class Answer:
     """What a vendor said of a cancel: ``cancelled``, ``requested``, ``too_late`` or ``unsupported``."""
 
     outcome: Literal["cancelled", "requested", "too_late", "unsupported"]
-    message: str = field(default="", converter=legible)
+    message: str = field(default="", converter=one_line)
