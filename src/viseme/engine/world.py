@@ -49,7 +49,7 @@ class Disk(Protocol):
         ...
 
     def settle(self, part: str, final: str) -> None:
-        """Sync ``part`` to disk, rename it to ``final``, and sync the folder."""
+        """Make ``part`` as readable as other new files, sync it to disk, rename it to ``final``, sync the folder."""
         ...
 
     def size(self, path: str) -> int | None:
@@ -119,7 +119,12 @@ class World:
 
 
 class RealDisk:
-    """The machine's files."""
+    """The machine's files. What is under way is its owner's alone; a result is as readable as files made now are."""
+
+    def __init__(self) -> None:
+        mask = os.umask(0o077)  # there is no other way to read it
+        os.umask(mask)
+        self._mode = 0o666 & ~mask
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -134,6 +139,8 @@ class RealDisk:
             os.close(descriptor)
 
     def settle(self, part: str, final: str) -> None:
+        with suppress(OSError):  # some file systems have no modes
+            os.chmod(part, self._mode)
         descriptor = os.open(part, os.O_RDWR)
         try:
             os.fsync(descriptor)
