@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -81,6 +82,23 @@ async def test_a_job_that_its_vendor_shows_only_after_minutes_is_collected_by_a_
         rows = await home.run(job("a"))
     assert rows["a"].state is State.SUCCEEDED
     assert len(home.vendor.keys) == 1
+
+
+@pytest.mark.parametrize("vendor", ["sync", "jogg"])
+@virtually
+async def test_a_look_that_shows_another_job_is_not_believed(vendor: str) -> None:
+    """Some cache in between answers with what it was asked before."""
+    async with house(vendor, polling={"first": "1s", "every": "3s", "bulk": False}) as home:
+        mixed = itertools.count()
+
+        def other(name: str) -> Outcome | None:
+            return reply(home.vendor.shown("job-0")) if name != "job-0" and next(mixed) < 20 else None
+
+        home.vendor.sees = other
+        rows = await home.run(*jobs(3))
+        files = home.vendor.simulation.network.fetched
+    assert {row.state for row in rows.values()} == {State.SUCCEEDED}
+    assert sorted(url for url, _ in files) == [home.vendor.link(f"job-{number}") for number in range(3)]
 
 
 # -- deadlines -------------------------------------------------------------------------------------------------------

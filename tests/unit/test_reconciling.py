@@ -156,7 +156,7 @@ async def test_a_key_is_not_sent_to_another_address_than_the_first_time() -> Non
         home.vendor.creates = [LOST] * 50
         await home.run(job("a"))
         sent, home.vendor.creates = len(home.vendor.keys), []
-        elsewhere = account("sync", base_url="https://dev-api.sync.so")
+        elsewhere = account("sync", base_url="https://dev-api.sync.so", on_unknown_fate="resubmit")
         rows = await home.run(job("a"), accounts=(elsewhere,))
         failure = rows["a"].failure
         assert failure is not None

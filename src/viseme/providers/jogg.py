@@ -45,6 +45,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.media import Slot, deliver, slot, stored
 from viseme.providers.reading import artifacts, encode, entry, identifier, moment, number, said, word
+from viseme.providers.verdicts import of_another
 from viseme.results import Cost
 from viseme.units import Rate
 
@@ -253,8 +254,11 @@ class JoggAI(Provider):
         )
 
     def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
-        reply = yield self._get(f"/lip_sync_video/{encode(str(handle['id']))}")
-        return _observe(reply.object().get("data"))
+        name = str(handle["id"])
+        reply = yield self._get(f"/lip_sync_video/{encode(name)}")
+        data = reply.object().get("data")
+        of_another(name, identifier(entry(data, "task_id")), self.name)
+        return _observe(data)
 
     def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
         if not self.settings.lookup:

@@ -27,6 +27,7 @@ __all__ = [
     "Undecided",
     "Uploaded",
     "Verdict",
+    "of_another",
 ]
 
 Blame = Literal["job", "account", "vendor", "network"]
@@ -70,6 +71,17 @@ class Refused(VisemeError):
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.message)
         self.verdict = verdict
+
+
+def of_another(name: str, found: str | None, vendor: str) -> None:
+    """Take nothing from a look that shows another job than it was asked for; one that names none is believed.
+
+    Raises:
+        Refused: it does, in passing: some cache has mixed the two up.
+    """
+    if found is not None and found != name:
+        message = f"{vendor} was asked for the job {quote(name)} and showed {quote(found)}"
+        raise Refused(Verdict(kind=Kind.TRANSIENT, message=message))
 
 
 class Seen(StrEnum):

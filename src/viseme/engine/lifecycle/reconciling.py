@@ -123,6 +123,9 @@ class Reconciler:
             message = "the process ended between sending the create and writing down its reply"
             await hold.take(Lost(Verdict(kind=Kind.FATE_UNKNOWN, message=message, blame="network", charged=True)))
         method = self._method(intent)
+        if intent.endpoint != self.desk.provider.base:  # at its own address it may yet be asked
+            message = self._open_question(hold, intent)
+            await hold.take(Parks(Reason.FATE_UNKNOWN, Failure(kind=Kind.FATE_UNKNOWN, message=message)))
         try:
             if method is not None:
                 await self._ask(hold, intent, method)

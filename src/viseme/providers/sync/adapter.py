@@ -40,6 +40,7 @@ from viseme.providers.sync.checks import check
 from viseme.providers.sync.options import SyncOptions
 from viseme.providers.sync.replies import observe, refusal
 from viseme.providers.sync.wire import create_body, create_form
+from viseme.providers.verdicts import of_another
 from viseme.results import Cost
 from viseme.units import Rate, Seconds, Size, duration, size
 
@@ -268,17 +269,19 @@ class Sync(Provider):
     def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         if "batch" in handle and "generation" not in handle:
             return (yield from self._look_in_batch(handle))
-        name = handle.get("generation") or handle["id"]
+        name = str(handle.get("generation") or handle["id"])
         # A held look cannot carry the progress, and is held for 1 to 10 s (sheet section 2.3).
         seconds = max(1, min(10, int(hold)))
         query = f"wait=true&timeout={seconds}" if hold > 0 else "include=progress"
         reply = yield Request(
             method="GET",
-            url=f"{self.base}/v2/generate/{encode(str(name))}?{query}",
+            url=f"{self.base}/v2/generate/{encode(name)}?{query}",
             classes=_READ,
             hold=seconds if hold > 0 else 0.0,
         )
-        return observe(reply.object(), self.sheet.models, reply)
+        found = reply.object()
+        of_another(name, identifier(found.get("id")), self.name)
+        return observe(found, self.sheet.models, reply)
 
     def _look_in_batch(self, handle: Handle) -> Flow[Observation]:
         seen = yield from batch.look(self.base, str(handle["batch"]), [handle], self.sheet.models)
