@@ -156,3 +156,11 @@ def test_readers_never_break(value: object) -> None:
     if isinstance(value, str):
         reading.link_expiry(value)
     json.dumps(reading.word(value)).encode()
+
+
+def test_a_link_without_end_is_none() -> None:
+    """It would fill the ledger, and no server takes it."""
+    long = "https://a.example/" + "x" * 16_366
+    assert reading.artifacts(long)[0].url == long
+    assert reading.artifacts(long + "x") == ()
+    assert reading.http_link(long + "x") is None

@@ -531,17 +531,10 @@ CELLS = st.sampled_from(["", "{", "null", "[]", "{}", "7", '"x"', "[1,2]", "\t",
 )
 
 
-@attrs.frozen
-class Pristine:
-    """A place, and the bytes of a ledger that holds a bit of everything."""
-
-    path: Path
-    whole: bytes = attrs.field(repr=False)
-
-
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Pristine:
-    path = tmp_path_factory.mktemp("ledger") / "viseme.db"
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger that holds a bit of everything; beside it is room for a damaged one."""
+    path = tmp_path_factory.mktemp("ledger") / "pristine.db"
 
     async def main() -> None:
         async with SqliteLedger(path, blocking=in_line) as ledger:
@@ -553,7 +546,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Pristine:
             await ledger.write_gates({"a": {"at": 1.0}})
 
     asyncio.run(main())
-    return Pristine(path, path.read_bytes())
+    return path
 
 
 async def read_all(path: Path, *, read_only: bool) -> None:
@@ -586,8 +579,8 @@ async def read_all(path: Path, *, read_only: bool) -> None:
     cell=CELLS | st.binary(max_size=20),
     read_only=st.booleans(),
 )
-def test_a_damaged_row_is_refused_or_read(pristine: Pristine, table: str, cell: str | bytes, read_only: bool) -> None:
-    path, whole = pristine.path, pristine.whole
+def test_a_damaged_row_is_refused_or_read(pristine: Path, table: str, cell: str | bytes, read_only: bool) -> None:
+    path, whole = pristine.with_name("viseme.db"), pristine.read_bytes()
     path.write_bytes(whole)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"UPDATE {table} SET body = ?", (cell,))
@@ -602,9 +595,9 @@ def test_a_damaged_row_is_refused_or_read(pristine: Pristine, table: str, cell: 
     read_only=st.booleans(),
 )
 def test_a_damaged_file_is_refused_or_read(
-    pristine: Pristine, marks: list[tuple[int, bytes]], keep: float, read_only: bool
+    pristine: Path, marks: list[tuple[int, bytes]], keep: float, read_only: bool
 ) -> None:
-    path, whole = pristine.path, pristine.whole
+    path, whole = pristine.with_name("viseme.db"), pristine.read_bytes()
     damaged = bytearray(whole)
     for at, data in marks:
         at %= len(damaged)

@@ -10,7 +10,7 @@ from attrs import asdict, evolve, frozen
 from viseme.attempts import Handle
 from viseme.errors import Kind
 from viseme.providers.base import Fault, FilePart, Flow, Outcome, Refused, Request, Role, Verdict, retry_after
-from viseme.providers.reading import word
+from viseme.providers.reading import http_link
 
 __all__ = ["Slot", "deliver", "file_handle", "file_of", "slot", "stored"]
 
@@ -36,7 +36,7 @@ def slot(vendor: str, link: object, url: object, lifetime: float | None = None) 
     Raises:
         Refused: it named none.
     """
-    put_to, found_at = word(link), word(url)
+    put_to, found_at = http_link(link), http_link(url)
     if put_to is None or found_at is None:
         raise Refused(Verdict(kind=Kind.PROTOCOL, message=f"{vendor} granted an upload without naming its links"))
     return Slot(link=put_to, url=found_at, lifetime=lifetime)

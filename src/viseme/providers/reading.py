@@ -14,6 +14,7 @@ __all__ = [
     "artifacts",
     "encode",
     "entry",
+    "http_link",
     "identifier",
     "link_expiry",
     "listing",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 _TEXT_KEYS = ("message", "msg", "detail", "details", "error", "name", "type", "description")
+_LONGEST = 16_384
+"""A link of more characters is none: no server takes one."""
 _EARLIEST, _LATEST = 0.0, 32503680000.0  # 1970 to 3000, in UTC seconds
 
 
@@ -119,15 +122,16 @@ def encode(value: str) -> str:
 
 def artifacts(video: object, cover: object = None) -> tuple[Artifact, ...]:
     """What can be fetched: the video, if there is one, and its cover."""
-    urls = [("video", _link(video)), ("cover", _link(cover))]
+    urls = [("video", http_link(video)), ("cover", http_link(cover))]
     if urls[0][1] is None:
         return ()
     return tuple(Artifact(url=url, role=role, expires_at=link_expiry(url)) for role, url in urls if url is not None)
 
 
-def _link(value: object) -> str | None:
+def http_link(value: object) -> str | None:
+    """An http(s) address of at most ``_LONGEST`` characters."""
     text = word(value)
-    if text is None:
+    if text is None or len(text) > _LONGEST:
         return None
     try:
         parts = urlsplit(text.strip())
