@@ -178,6 +178,16 @@ async def test_a_damaged_ledger_is_told_as_such(path: Path) -> None:
     await asyncio.to_thread(OwnerLock(str(path)).acquire)  # the refusal let go of the lock
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_a_ledger_whose_own_tables_are_no_text_is_damaged(path: Path, read_only: bool) -> None:
+    await made(path)
+    damaged = bytearray(content(path))
+    place = damaged.index(b"CREATE TABLE jobs")
+    damaged[place : place + 6] = b"\x80" * 6
+    write(path, bytes(damaged))
+    assert "damaged" in await refused(path, read_only=read_only)
+
+
 # -- one owner -----------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ PATIENCE: Final = 30.0
 _OLDEST: Final = (3, 33, 0)
 """The first SQLite that knows UPDATE FROM."""
 
+_DAMAGED: Final = "it is damaged; keep a copy, then restore a backup or name a new ledger"
 _STEPS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then run again",
     sqlite3.SQLITE_IOERR: "the disk failed; check it and the space left on it, then run again",
@@ -29,7 +30,7 @@ _STEPS: Final = {
     sqlite3.SQLITE_BUSY: "another program keeps it locked; close that program, then run again",
     sqlite3.SQLITE_LOCKED: "another program keeps it locked; close that program, then run again",
     sqlite3.SQLITE_NOTADB: "it is not a database; name another file",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; keep a copy, then restore a backup or name a new ledger",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_TOOBIG: "a value is too large for it; make the job's options or metadata smaller",
 }
 
@@ -39,16 +40,17 @@ def explain(path: str, error: Exception) -> LedgerError:
     if isinstance(error, LedgerError):
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    step = _STEPS.get(code, "see the cause, then run again")
+    known = isinstance(error, sqlite3.Error | OSError)  # else it holds what nobody writes
+    step = _STEPS.get(code, "see the cause, then run again") if known else _DAMAGED
     return LedgerError(f"the ledger {path} cannot be used: {step} ({quote(str(error))})")
 
 
 @contextmanager
 def explained(path: str) -> Generator[None]:
-    """Errors of SQLite and of the system come out as LedgerError."""
+    """Errors of SQLite and of the system, and bytes that are no text, come out as LedgerError."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:
         raise explain(path, error) from error
 
 
