@@ -12,12 +12,16 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.house import account, house
+from tests.support.virtual import simulated_world, virtually
 from tests.support.wire import Arrived, Visit, answer, serving
 
 from viseme.config import private_host
 from viseme.engine import transport as transport_module
+from viseme.engine.admission.limits import Rates
+from viseme.engine.courier import Courier
 from viseme.engine.transport import AioTransport, Broken, Line, Wire
-from viseme.providers.base import Fault, Reply
+from viseme.providers.base import Fault, Flow, Reply, Request, Role
 
 REFUSED = "is a private address; allow_private_hosts"
 LOOPBACKS = [
@@ -274,3 +278,24 @@ async def test_a_proxy_in_the_environment_is_not_a_way_around(
         resolves(monkeypatch, "10.0.0.1")
         assert REFUSED in await way(net, "http://media.example/")
         assert server.connections == 0
+
+
+# -- who may go there ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("role", list(Role))
+@virtually
+async def test_every_request_of_an_account_goes_as_far_as_the_account_may(role: Role, allowed: bool) -> None:
+    """Uploads to links that the vendor named, and token requests to a host of their own, too."""
+    world = simulated_world()
+    rates = Rates(world.world.monotonic, world.world.call_at)
+    ours = house(given=account(allow_private_hosts=allowed))
+    courier = Courier(world.world, world.network, ours, rates, lambda classes, verdict: None)
+
+    def flow() -> Flow[None]:
+        yield Request(method="PUT", url="http://10.0.0.1/slot", role=role, classes=())
+
+    await courier.run(flow())
+    assert [(line.private, wire.url) for line, wire in world.network.sent] == [(allowed, "http://10.0.0.1/slot")]
+    assert "X-Key" not in world.network.sent[0][1].headers

@@ -17,12 +17,14 @@ from tests.support.virtual import MemoryFiles, Served, simulated_world, virtuall
 
 import viseme
 from viseme.attempts import TaskRow
+from viseme.cli.eventfile import open_events
+from viseme.cli.settings import Places as RunPlaces
 from viseme.config import Account, Downloads
 from viseme.engine.downloads.download import Download, Unfit
 from viseme.engine.downloads.places import Places
 from viseme.engine.intake import Intake
 from viseme.engine.world import RealDisk
-from viseme.errors import JobInvalid
+from viseme.errors import JobInvalid, VisemeError
 from viseme.jobs import Job, output_name, preview_name
 from viseme.results import State
 
@@ -280,3 +282,14 @@ async def test_two_results_for_one_file_never_mix(other: str) -> None:
         for url, name in zip(films, ("x.mp4", other), strict=True):
             group.start_soon(fetch, url, name)
     assert not rooms._taken
+
+
+@pytest.mark.parametrize("name", ["viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock", "results.jsonl"])
+def test_events_are_not_written_over_a_file_of_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    (tmp_path / "alias").symlink_to(tmp_path / name)
+    where = RunPlaces(str(tmp_path), str(tmp_path / "viseme.db"))
+    for target in (tmp_path / name, tmp_path / "alias"):
+        with pytest.raises(VisemeError, match="would overwrite a file of the run itself"):
+            open_events(str(target), where)
+    assert (tmp_path / name).read_bytes() == b"precious"

@@ -18,6 +18,7 @@ from viseme.cli.settings import Places
 from viseme.cli.threads import abandonable, write_all
 from viseme.codec import dumps
 from viseme.errors import VisemeError, quote
+from viseme.jobs import is_own
 
 __all__ = ["EventFile", "open_events"]
 
@@ -86,8 +87,9 @@ def open_events(target: str, places: Places, manifest: str | None = None) -> Eve
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise Unusable("standard output is closed; name a file with --events")
         return EventFile("standard output", os.dup(sys.stdout.fileno()))
-    own = [places.ledger, places.results, *([manifest] if manifest else [])]
-    if any(os.path.realpath(target) == os.path.realpath(path) for path in own):
+    own = [places.results, *([manifest] if manifest else [])]
+    place = os.path.realpath(target)
+    if place in map(os.path.realpath, own) or is_own(os.path.realpath(places.ledger), place):
         raise Unusable(f"--events {quote(target)} would overwrite a file of the run itself; name another")
     with usable():
         return EventFile(quote(target), os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))
