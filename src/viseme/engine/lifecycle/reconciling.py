@@ -75,6 +75,10 @@ class Reconciler:
     _shields: set[CancelScope] = field(factory=set[CancelScope])
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _stopping: bool = False
+    _freed: asyncio.Event = field(factory=asyncio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.desk.pool.seats.on_change(self._freed.set)
 
     def put(self, task: str) -> None:
         """Settle a task's lost create."""
@@ -106,7 +110,7 @@ class Reconciler:
     async def _settle(self, task: str, scope: CancelScope) -> None:
         try:
             with scope:
-                async with self._few, self.book.hold(task) as hold:
+                async with self.book.hold(task) as hold:
                     if hold.row.state in (State.CREATING, State.RECONCILING) and not hold.row.parked:
                         await self._reconcile(hold)
         finally:
@@ -222,10 +226,8 @@ class Reconciler:
             Refused: for the account's sake.
             _Unheard: it was not sent.
         """
-        seats, own = self.desk.pool.seats, hold.row.seat
-        anew = not seats.holds(own)
-        if anew and not (seats.free and seats.take(own)):
-            raise _Unheard(f"all {seats.taken} seats are taken")
+        own = hold.row.seat
+        anew = await self._take_seat(own)
         flow = self.desk.provider.create(hold.row.job, intent, {**hold.row.inputs, **hold.row.handles})
         shield, left = CancelScope(deadline=self.world.monotonic() + _PATIENCE), False
 
@@ -241,7 +243,8 @@ class Reconciler:
         self._shields.add(shield)
         try:
             with shield:
-                accepted = await self.desk.courier.run(flow, before=leave, priority=_FIRST)
+                async with self._few:
+                    accepted = await self.desk.courier.run(flow, before=leave, priority=_FIRST)
                 await self._accepted(hold, accepted)
         except _Forgotten:
             return Undecided(message="its key grew too old while it waited for its turn", again=False)
@@ -252,10 +255,26 @@ class Reconciler:
         finally:
             self._shields.discard(shield)
             if anew and not left:
-                seats.give_back(own)
+                self.desk.pool.seats.give_back(own)
         if shield.cancelled_caught and not left:
             raise _Unheard("its requests wait for their turn")
         return Undecided(message="no reply came in time")
+
+    async def _take_seat(self, name: str) -> bool:
+        """Have the attempt in a seat; True where that had to be taken anew.
+
+        Raises:
+            _Unheard: none came free.
+        """
+        seats = self.desk.pool.seats
+        if seats.holds(name):
+            return False
+        with move_on_after(_PATIENCE):
+            while not (seats.free and seats.take(name)):
+                self._freed.clear()
+                await self._freed.wait()
+            return True
+        raise _Unheard(f"all {seats.taken} seats are taken")
 
     async def _accepted(self, hold: Hold, accepted: Accepted) -> None:
         await hold.take(Taken(accepted))
@@ -277,7 +296,8 @@ class Reconciler:
         """Look the create up, and take what is found."""
         try:
             flow = self.desk.provider.reconcile(hold.row.job, intent, self.world.now())
-            finding = await self.desk.courier.run(flow, tries=2, priority=_FIRST)
+            async with self._few:
+                finding = await self.desk.courier.run(flow, tries=2, priority=_FIRST)
         except Refused as refusal:
             if refusal.verdict.kind is Kind.AUTH:
                 raise
