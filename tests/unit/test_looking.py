@@ -194,6 +194,17 @@ async def test_an_observation_carries_the_time_at_which_its_request_was_sent() -
 
 
 @virtually
+async def test_an_end_that_is_seen_after_the_clock_was_set_back_is_no_old_news() -> None:
+    async with post(first=5, every=3) as one:
+        one.watch("a", jobs={"s": "running"})
+        one.pages.rows["a"] = evolve(one.pages.rows["a"], observed=one.world.world.now() + 60)
+        one.hub.watch(one.pages.rows["a"])
+        one.jobs["a"] = DONE
+        await anyio.sleep(20)
+        assert one.state("a") == (State.FETCHING, None)
+
+
+@virtually
 async def test_progress_is_told_when_it_changes_and_only_then() -> None:
     async with post(every=3, first=0) as one:
         one.watch("a", jobs={"s": "queued"})

@@ -258,7 +258,7 @@ def test_languages_go_in_the_vendors_spelling() -> None:
 def test_both_flags_are_sent_as_json_booleans(options: dict[str, Any], stage: str, flags: dict[str, bool]) -> None:
     ours, handles = provider(), {"face": {"id": PROJECT}}
     flow = ours.create(job(options=options), intent(stage=stage), handles)
-    played = drive(ours, flow, reply(project()), reply(info()), reply({}))
+    played = drive(ours, flow, reply(project()), reply(info()), reply({"lipsync_task_status": "started"}))
     body = played.requests[-1].json
     assert body == flags
     assert json.loads(json.dumps(body)) == flags
@@ -269,7 +269,9 @@ def test_a_preview_is_the_result_or_is_kept_beside_it() -> None:
     ours = provider()
     for preview, role in ((True, "video"), ("first", "preview")):
         flow = ours.create(job(options={"preview": preview}), intent(stage="preview"), {"face": {"id": PROJECT}})
-        handle = drive(ours, flow, reply(project()), reply(info()), reply({})).result.handle
+        handle = drive(
+            ours, flow, reply(project()), reply(info()), reply({"lipsync_task_status": "started"})
+        ).result.handle
         (output,) = drive(ours, ours.poll(handle, now=NOW), reply(info("done"))).result.outputs
         assert output.role == role
 
@@ -442,5 +444,5 @@ def test_the_balance_is_the_minutes_that_are_left(body: object, left: float | No
 def test_a_dub_link_is_never_asked_for_by_the_adapter() -> None:
     ours = provider()
     flow = ours.create(of_project(), intent(stage="lipsync"), {"face": {"id": PROJECT}})
-    played = drive(ours, flow, reply(project()), reply(info()), reply({}))
+    played = drive(ours, flow, reply(project()), reply(info()), reply({"lipsync_task_status": "started"}))
     assert not [request for request in played.requests if DUBBED in request.url]

@@ -278,14 +278,20 @@ def ordered(*outcomes: Outcome) -> Any:
     return drive(ours, ours.create(of_project(generate=True), intent(stage="redub"), {}), *outcomes)
 
 
-@pytest.mark.parametrize("body", [reply(project("merging_done")), reply(b"", 204)])
-def test_a_new_dub_is_ordered_once_the_old_one_is_noted(body: Outcome) -> None:
-    played = ordered(reply(project("transcript_edited", T2)), body)
+def test_a_new_dub_is_ordered_once_the_old_one_is_noted() -> None:
+    played = ordered(reply(project("transcript_edited", T2)), reply(project("merging_done")))
     assert played.saved == ({"id": PROJECT, "stage": "redub", "generated": T2, "was": "transcript_edited"},)
     request = played.requests[1]
     assert (request.method, request.role, request.json) == ("POST", Role.PAID, None)
     assert request.url == f"https://api.rask.ai/v2/projects/{PROJECT}/generate"
     assert played.result.handle == played.saved[0]
+
+
+@pytest.mark.parametrize("body", [reply(b"", 204), reply({"message": "internal error"})])
+def test_a_reply_that_says_nothing_of_the_new_dub_is_no_yes(body: Outcome) -> None:
+    with pytest.raises(Refused) as caught:
+        ordered(reply(project("transcript_edited", T2)), body)
+    assert caught.value.verdict.kind is Kind.FATE_UNKNOWN
 
 
 def test_a_new_dub_is_not_ordered_beside_another() -> None:

@@ -28,6 +28,7 @@ from viseme.providers.base import Absent, Accepted, Fault, Found, Outcome, Refus
 from viseme.results import Reason
 
 FACE: Handle = {"id": PROJECT, "stage": "face", "since": NOW}
+TAKEN = {"tasks_in_lipsync_queue": 1, "lipsync_task_status": "started"}
 NO_CHECK = {"check_face_task_status": None, "video_has_face": None}
 
 
@@ -166,22 +167,40 @@ def refused(*outcomes: Outcome, **given: Any) -> Any:
 
 
 def test_what_was_in_sight_before_is_saved_before_the_order_leaves() -> None:
-    played = ordering(reply(project()), reply(info("done")), reply({}))
+    played = ordering(reply(project()), reply(info("done")), reply(TAKEN))
     (saved,) = played.saved
     assert saved["before"] == {"status": "done", "path": RESULT, "progress": 100.0}
     assert (saved["id"], saved["mode"], saved["version"]) == (PROJECT, "full", T1)
     assert played.result.handle == saved
 
 
-@pytest.mark.parametrize(("body", "ahead"), [({"tasks_in_lipsync_queue": "4"}, 4), ({}, None), (b"", None)])
+@pytest.mark.parametrize(
+    ("body", "ahead"),
+    [
+        ({"tasks_in_lipsync_queue": "4"}, 4),
+        ({"tasks_in_lipsync_queue": None}, None),
+        ({"lipsync_task_status": ""}, None),
+    ],
+)
 def test_any_2xx_is_a_yes(body: object, ahead: int | None) -> None:
-    accepted = ordering(reply(project()), reply(info()), reply(body, 204 if body == b"" else 202)).result
+    accepted = ordering(reply(project()), reply(info()), reply(body, 202)).result
     assert (accepted.observation.seen, accepted.observation.queue_position) == (Seen.QUEUED, ahead)
+
+
+@pytest.mark.parametrize("body", [{}, b"", {"message": "internal error"}])
+def test_a_reply_that_says_nothing_of_the_order_is_asked_after(body: object) -> None:
+    """Something on the way may have answered in the vendor's place, and the order never arrived."""
+    said = reply(body, 204 if body == b"" else 200)
+    assert ordering(reply(project()), reply(info()), said, reply(info("started"))).result.handle["begun"]
+    assert ordering(reply(project()), reply(info()), said, reply(info("done"))).result.observation is None
+    for shown in (reply(info()), reply({"detail": "x"}, 404)):
+        assert refused(reply(project()), reply(info()), said, shown).kind is Kind.FATE_UNKNOWN
+    assert refused(reply(project()), reply(info("done")), said, reply(info("done"))).kind is Kind.FATE_UNKNOWN
 
 
 def test_each_version_and_mode_is_claimed_apart() -> None:
     def claim(stage: str, stamp: str | None) -> str:
-        played = ordering(reply(project(stamp=stamp)), reply(info()), reply({}), stage=stage, preview="first")
+        played = ordering(reply(project(stamp=stamp)), reply(info()), reply(TAKEN), stage=stage, preview="first")
         return played.requests[-1].claim
 
     claims = [claim(stage, stamp) for stage in ("preview", "lipsync") for stamp in (T1, T2, None)]
@@ -212,7 +231,7 @@ def test_nothing_is_ordered_before_the_dubbed_video_is_there() -> None:
 def test_nothing_is_ordered_of_the_dub_before_an_edit() -> None:
     edited: Handle = {"id": PROJECT, "stage": "face", "after": T2}
     assert refused(reply(project(stamp=T1)), handle=edited).park is Reason.NEEDS_PERSON
-    assert isinstance(ordering(reply(project(stamp=T3)), reply(info()), reply({}), handle=edited).result, Accepted)
+    assert isinstance(ordering(reply(project(stamp=T3)), reply(info()), reply(TAKEN), handle=edited).result, Accepted)
 
 
 def test_nothing_is_ordered_beside_another_lip_sync() -> None:
@@ -355,9 +374,20 @@ def test_another_link_is_another_result() -> None:
     assert seen.outputs[0].url == SECOND
 
 
-def test_the_same_link_is_another_result_once_work_was_seen() -> None:
-    handle = looked(old(), info("started")).handle
-    assert looked(handle, info("done")).seen is Seen.SUCCEEDED
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_what_was_there_before_is_an_end_only_once_it_stays(status: str) -> None:
+    """A look at an old copy, between two at the work, shows the preview that was made before the whole."""
+    path = RESULT if status == "done" else None
+    before = run_handle(before={"status": status, "path": path, "progress": None})
+    handle = looked(before, info("started")).handle
+    doubtful = looked(handle, info(status), 100)
+    assert (doubtful.seen, doubtful.park) == (Seen.RUNNING, None)
+    at_work = looked(doubtful.handle, info("started"), 120)
+    assert "again" not in at_work.handle
+    anew = looked(at_work.handle, info(status), 170)
+    assert looked(anew.handle, info(status), 229).seen is Seen.RUNNING
+    assert looked(anew.handle, info(status), 230).seen.terminal
+    assert looked(anew.handle, info("done", lipsync_result_path=SECOND), 171).seen is Seen.SUCCEEDED
 
 
 def test_a_link_that_came_late_to_the_old_result_does_not_make_it_new() -> None:
@@ -412,7 +442,6 @@ def test_an_old_failure_is_waited_out_too() -> None:
     handle = run_handle(before={"status": "failed", "path": None, "progress": None})
     assert looked(handle, info("failed"), 59).seen is Seen.RUNNING
     assert looked(handle, info("failed"), 60).seen is Seen.FAILED
-    assert looked({**handle, "begun": True}, info("failed"), 5).seen is Seen.FAILED
 
 
 def test_a_dead_link_is_had_afresh_by_looking_again() -> None:
@@ -443,8 +472,8 @@ def settled(body: object, after: float, before: dict[str, Any] | None = None) ->
     [
         (info("started"), 1, Found),
         (info("enhancing"), 1, Found),
-        (info("done"), 1, Found),
-        (info("outdated"), 1, Found),
+        (info("done", lipsync_result_path=SECOND), 1, Found),
+        (info("outdated", lipsync_result_path=SECOND), 1, Found),
         (info("failed"), 1, Found),
         (info(), 1, Undecided),
         (info(), 60, Undecided),
@@ -459,12 +488,20 @@ def test_a_lost_order_is_settled_by_what_the_project_shows(
     assert isinstance(settled(body, after, before), expected)
 
 
-def test_an_old_result_after_a_lost_order_is_waited_out_from_the_order_on() -> None:
-    finding = settled(info("done"), 1, {"status": "done", "path": RESULT, "progress": 100})
+@pytest.mark.parametrize("status", ["done", "outdated"])
+def test_an_old_result_that_stays_after_a_lost_order_shows_that_it_was_not_carried_out(status: str) -> None:
+    before = {"status": "done", "path": RESULT, "progress": 100}
+    assert isinstance(settled(info(status), 60, before), Undecided)
+    assert isinstance(settled(info(status), 61, before), Absent)
+    without_link = {"status": "done", "path": None, "progress": 100}
+    assert isinstance(settled(info(status), 61, without_link), Found)
+
+
+def test_an_old_failure_after_a_lost_order_is_waited_out_from_the_order_on() -> None:
+    finding = settled(info("failed"), 1, {"status": "failed", "path": None, "progress": None})
     assert finding.handle["at"] == NOW + 100
-    assert looked(finding.handle, info("done"), 159).park is None
-    assert looked(finding.handle, info("done"), 160).park is Reason.UNCONFIRMED
-    assert looked(finding.handle, info("started"), 160).park is None
+    assert looked(finding.handle, info("failed"), 159).seen is Seen.RUNNING
+    assert looked(finding.handle, info("failed"), 160).seen is Seen.FAILED
 
 
 def test_an_order_of_which_nothing_was_noted_is_a_persons_to_settle() -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 from tests.support.virtual import simulated_world, virtually
 from tests.support.workshop import Workshop, job, opened, run_all
 
+from viseme.attempts import TaskRow
+from viseme.engine.lifecycle.line import Line
 from viseme.ledger.memory import MemoryLedger
 from viseme.providers.base import Fault, Outcome, Reply
 from viseme.results import Reason, State
@@ -212,6 +215,50 @@ async def test_a_later_create_that_is_turned_back_is_tried_again(monkeypatch: py
         workshop.reply = lambda stage, name, number: slow if stage == "lipsync" and number <= times else None
         tally, _ = await run_all(scheduler, map(job, range(5)))
     assert tally.succeeded == 5
+
+
+@virtually
+async def test_a_task_that_goes_back_in_line_before_its_first_stage_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor itself: it is no longer one of so many that run ahead of their seats."""
+    async with opened(monkeypatch, concurrency=1) as (scheduler, workshop):
+        slow = Reply(status=429, body=b'{"kind": "limited"}')
+        workshop.reply = lambda stage, name, number: slow if (stage, name) == ("media", "j0") and number <= 4 else None
+        tally, _ = await run_all(scheduler, map(job, range(3)))
+    assert tally.succeeded == 3
+
+
+@virtually
+async def test_a_row_that_was_read_before_its_task_went_on_pays_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was to begin with a stage that costs nothing, and has no seat for the one that its task is at by now."""
+    goes_on = Line.goes_on
+
+    def twice(line: Line, row: TaskRow) -> None:
+        goes_on(line, row)
+        if row.stage == "dub":
+            line.bring(evolve(row, stage="", handles={}, attempt=0))
+
+    monkeypatch.setattr(Line, "goes_on", twice)
+    async with opened(monkeypatch, concurrency=2) as (scheduler, workshop):
+        tally, _ = await run_all(scheduler, map(job, range(3)))
+    assert (tally.succeeded, workshop.most) == (3, 2)
+    assert len(workshop.creates) == len(set(workshop.creates)) == 9
+
+
+@pytest.mark.parametrize("stage", ["dub", "check"])
+@virtually
+async def test_what_comes_back_in_line_of_a_stopped_account_is_parked(
+    monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    async with opened(monkeypatch, concurrency=2) as (scheduler, workshop):
+        refused = Reply(status=401, body=b'{"kind": "auth"}')
+        began = {"dub": "media", "check": "dub"}[stage]
+        workshop.reply = lambda stage, name, times: refused if (stage, name) == (began, "j1") else None
+        tally, _ = await run_all(scheduler, map(job, range(2)))
+    assert tally.parked == 2
 
 
 @virtually

@@ -183,11 +183,16 @@ def generate(calls: Calls, name: str) -> Flow[Accepted]:
     handle: Handle = {"id": name, "stage": "redub", "generated": project.stamp, "was": project.status}
     yield Save(handle)
     try:
-        yield calls.generate(name)
+        reply = yield calls.generate(name)
     except Refused as refusal:
         if refusal.verdict.kind is Kind.NOT_FOUND:
             raise Refused(about(refusal.verdict, f"project {quote(name)}", kind=Kind.INVALID, blame="job")) from None
         raise
+    if identifier(reply.object().get("id")) is None:
+        message = (
+            f"rask's reply to the order to dub project {quote(name)} again says nothing of it; viseme looks for it"
+        )
+        raise Refused(Verdict(kind=Kind.FATE_UNKNOWN, message=message, charged=True))
     return Accepted(handle=handle)
 
 

@@ -14,7 +14,7 @@ from viseme.providers.rask.values import bare
 from viseme.providers.reading import artifacts
 from viseme.results import Artifact, Cost, Reason
 
-__all__ = ["is_new", "judge"]
+__all__ = ["as_before", "is_new", "judge"]
 
 _ENDED = frozenset({"done", "outdated"})
 _EMPTY_LOOKS = 5
@@ -27,8 +27,17 @@ def is_new(info: Info, handle: Handle) -> bool:
     before: dict[str, Any] = handle.get("before") or {}
     if handle.get("begun") or before.get("status") not in _ENDED:
         return True
-    old = bare(before.get("path"))
-    return old is not None and info.path is not None and bare(info.path) != old
+    return info.path is not None and before.get("path") is not None and not as_before(info, handle)
+
+
+def as_before(info: Info, handle: Handle) -> bool:
+    """Whether what is in sight is what was in sight before the order, as far as that can be told."""
+    before: dict[str, Any] = handle.get("before") or {}
+    if info.status == "failed":
+        return before.get("status") == "failed"
+    if info.status not in _ENDED or before.get("status") not in _ENDED:
+        return False
+    return info.path is not None and bare(info.path) == bare(before.get("path"))
 
 
 def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
@@ -36,7 +45,7 @@ def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
 
     Args:
         handle: ``before`` is what was in sight before the order, ``at`` when that was given, ``begun`` whether work on
-            it was seen, ``moved`` whether its progress was.
+            it was seen, ``moved`` whether its progress was, ``again`` since when ``before`` is in sight once more.
         grace: seconds for which the one before may stay in sight.
     """
     if "result" in handle:
@@ -44,6 +53,10 @@ def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
     if info.working:
         return _working(info, handle)
     waited = now - float(handle["at"])
+    if handle.get("begun") and as_before(info, handle):
+        since = float(handle.get("again", now))
+        if now - since < grace:  # an old copy may tell of it, or the new result lies where the old one lay
+            return Observation(seen=Seen.RUNNING, status=info.status or "", handle={**handle, "again": since}, hint=5.0)
     if info.status == "failed" and (_changed(info, handle) or waited >= grace):
         return Observation(seen=Seen.FAILED, status="failed", verdict=_failed(handle), cost=_cost(handle))
     if is_new(info, handle):
@@ -62,12 +75,13 @@ def judge(info: Info, handle: Handle, now: float, grace: float) -> Observation:
 def _working(info: Info, handle: Handle) -> Observation:
     """Queued as long as no progress was ever shown; a pause in the telling is no return to the queue."""
     moved = bool(handle.get("moved")) or info.progress is not None
+    kept = {name: value for name, value in handle.items() if name != "again"}
     return Observation(
         seen=Seen.RUNNING if moved else Seen.QUEUED,
         status=info.status or "",
         progress=info.progress,
         queue_position=None if moved else info.ahead,
-        handle={**handle, "begun": True, "moved": moved},
+        handle={**kept, "begun": True, "moved": moved},
         hint=15.0 if moved else 30.0,
     )
 

@@ -16,6 +16,7 @@ from viseme.providers.base import (
     Found,
     Observation,
     Refused,
+    Reply,
     Save,
     Seen,
     Undecided,
@@ -50,6 +51,8 @@ def create(calls: Calls, handle: Handle, *, several: bool) -> Flow[Accepted]:
         reply = yield calls.run(name, several=several, free=mode == "preview", claim=claim)
     except Refused as refusal:
         return (yield from _refused(calls, handle, refusal.verdict))
+    if not _tells(reply):
+        return (yield from _unsaid(calls, handle))
     ahead = whole(reply.object().get("tasks_in_lipsync_queue"))
     return Accepted(
         handle=handle, observation=Observation(seen=Seen.QUEUED, status="started", queue_position=ahead, hint=30.0)
@@ -121,6 +124,28 @@ def _refused(calls: Calls, handle: Handle, verdict: Verdict) -> Flow[Accepted]:
     raise refused
 
 
+def _tells(reply: Reply) -> bool:
+    """Whether a good reply to an order is Rask's own: it names one of the two fields that there are, empty or not."""
+    return any(name in reply.object() for name in ("tasks_in_lipsync_queue", "lipsync_task_status"))
+
+
+def _unsaid(calls: Calls, handle: Handle) -> Flow[Accepted]:
+    """A good reply that says nothing of the order, which may have come from anybody on the way.
+
+    Raises:
+        Refused: nothing of the order is in sight.
+    """
+    words = f"rask's reply to the order of a lip-sync of project {quote(handle['id'])} says nothing of it"
+    unknown = Refused(Verdict(kind=Kind.FATE_UNKNOWN, message=f"{words}; viseme looks for it", charged=True))
+    try:
+        info = yield from infos.look(calls, str(handle["id"]))
+    except Refused:
+        raise unknown from None
+    if info.working or results.is_new(info, handle):
+        return Accepted(handle={**handle, "begun": True} if info.working else handle)
+    raise unknown
+
+
 def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
     """Look at a lip-sync."""
     info = yield from infos.look(calls, str(handle["id"]))
@@ -128,7 +153,11 @@ def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
 
 
 def reconcile(calls: Calls, intent: Intent, now: float) -> Flow[Finding]:
-    """Find out what became of an order whose reply was lost. It is never answered by another while one is in sight."""
+    """Find out what became of an order whose reply was lost.
+
+    What was in sight before it, and still is when the grace is over, says that it was not carried out; where that is
+    wrong, another costs nothing: a project pays for its lip-sync once (sheet section 7).
+    """
     saved = intent.saved
     if saved is None:
         return Undecided(message="nothing was noted of the project before its lip-sync was ordered")
@@ -136,10 +165,10 @@ def reconcile(calls: Calls, intent: Intent, now: float) -> Flow[Finding]:
     handle = {**saved, "at": intent.at}
     if info.working:
         return Found(handle={**handle, "begun": True})
-    if info.status is not None:
+    if info.status is not None and (info.status == "failed" or not results.as_before(info, handle)):
         return Found(handle=handle)
     if not info.telling:
         return Undecided(message="rask says nothing of the project's lip-sync")
     if now - intent.at <= calls.settings.stale_grace:
-        return Undecided(message="rask shows no lip-sync yet, which may come late")
+        return Undecided(message="rask shows no new lip-sync yet, which may come late")
     return Absent()
