@@ -135,7 +135,7 @@ class Campaign:
 
     async def done(self, *arguments: str, blocks: int = 0) -> Done:
         """Have a command come to its end."""
-        return await (await self.start(*arguments, blocks=blocks)).finished(seconds=100)
+        return await ended(await self.start(*arguments, blocks=blocks))
 
     async def die(self, point: str, number: int = 1) -> None:
         """Run until the process kills itself at a point."""
@@ -144,7 +144,7 @@ class Campaign:
     async def may_die(self, point: str, number: int = 1) -> bool:
         """Run, and have the process kill itself at a point; whether it came there."""
         self.note.unlink(missing_ok=True)
-        done = await (await self.start(point=point, number=number)).finished(seconds=100)
+        done = await ended(await self.start(point=point, number=number))
         died = done.status == -signal.SIGKILL
         assert died or done.status in (0, 1), (point, done.status, done.err)
         assert not died or self.note.read_text() == point
@@ -159,7 +159,7 @@ class Campaign:
                 await asyncio.sleep(0.005)
         if command.process.returncode is None:
             command.process.send_signal(blow)
-        done = await command.finished(seconds=100)
+        done = await ended(command)
         assert done.status in (0, 1, 130, -signal.SIGKILL), (done.status, done.err)
         self.kills += done.status == -signal.SIGKILL
         self.stops += done.status == 130
@@ -237,6 +237,13 @@ async def campaign(
         made = Campaign(stage, count, vendors or VENDORS)
         made.write()
         yield made
+
+
+async def ended(command: Command) -> Done:
+    """Await the end of a command, whatever it is but a fault of viseme's own."""
+    done = await command.finished(seconds=100)
+    assert "viseme: unexpected" not in done.err, done.err
+    return done
 
 
 def count_of(**states: int) -> dict[str, int]:

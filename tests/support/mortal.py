@@ -166,11 +166,12 @@ def around_the_rename(fate: Fate) -> None:
     os.replace = replace_or_die
 
 
-@attrs.define
 class MortalDisk(RealDisk):
     """Writes a film's bytes in two halves."""
 
-    fate: Fate
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self.fate = fate
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
         if not path.endswith(".part"):
