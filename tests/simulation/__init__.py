@@ -1,4 +1,4 @@
-"""The whole engine in a world of chance: every vendor, file, message and clock is simulated, and each seed is replayed alike.
+"""The whole engine in a world of chance: vendors, files, messages and clocks are simulated, each seed runs alike.
 
 ``python -m tests.simulation --seeds 1000`` runs a thousand of them.
 """

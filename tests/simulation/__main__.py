@@ -106,7 +106,8 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"\ntroubles: {mix}")
     print(
         f"{total.seeds} seeds, {total.lives} lives of the process, {total.bookings} paid creates,"
-        f" {sum(total.struck.values())} troubles, {len(total.broken)} seeds broke a law; {time.monotonic() - began:.0f} s"
+        f" {sum(total.struck.values())} troubles, {len(total.broken)} seeds broke a law;"
+        f" {time.monotonic() - began:.0f} s"
     )
     return 1 if total.broken else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +15,9 @@ from viseme.engine.transport import Line
 from viseme.ledger.disk import MemoryDisk
 
 __all__ = ["Booking", "Laws"]
+
+_OVERTAKEN = 2
+"""So many may pass one that comes back from a passing refusal."""
 
 _ON_THE_WAY = 5.0
 """A request of a life that is over may arrive so many seconds later."""
@@ -57,6 +60,7 @@ class Laws:
         secrets: what no message, file or ledger may show; by the host that may see it.
         grants: how often a person ordered a job to be paid for again, by key.
         retries: whether failed jobs may be created anew without an order.
+        apart: keys of jobs that may wait for something of their own: an upload, their turn at another account.
         restarted: when the present life began, in true seconds.
     """
 
@@ -65,9 +69,12 @@ class Laws:
     tasks: Mapping[str, tuple[str, ...]]
     secrets: Mapping[str, str]
     retries: Mapping[str, bool]
+    apart: frozenset[str] = frozenset()
     grants: dict[str, int] = field(factory=lambda: defaultdict[str, int](int))
     bookings: list[Booking] = field(factory=list[Booking])
     restarted: float = 0.0
+    _left: set[str] = field(factory=set[str])
+    _overtaken: Counter[str] = field(factory=Counter[str])
     _arrived: dict[tuple[str, str], deque[float]] = field(factory=lambda: defaultdict[Any, Any](deque))
 
     # -- while things happen -----------------------------------------------------------------------------------------
@@ -78,6 +85,26 @@ class Laws:
         for secret, host in self.secrets.items():
             if secret in words and (call.host != host or line.account == "downloads"):
                 raise Broken(f"secrets: {secret} was sent to {call.host}{call.path}")
+
+    def begins(self) -> None:
+        """A life of our process begins."""
+        self.restarted = self.universe.now
+        self._overtaken.clear()
+
+    def goes(self, account: str, inputs: str) -> None:
+        """A create leaves: those of one account go by priority, then as they came."""
+        keys = self.tasks.get(inputs, ())
+        entry = self.ledger.keys.get(keys[0]) if len(keys) == 1 else None
+        if entry is None or entry.key in self._left:
+            return
+        self._left.add(entry.key)
+        for _, order in self.ledger.queues.get(account, ()):
+            other = self.ledger.tasks[order]
+            if (other.rank, other.order) >= (entry.rank, entry.order) or other.key in self._left | self.apart:
+                continue
+            self._overtaken[other.key] += 1
+            if self._overtaken[other.key] > _OVERTAKEN:
+                raise Broken(f"order: {entry.key} goes before {other.key}, which has waited longer at {account}")
 
     def within(self, account: str, name: str, count: int, seconds: float, *, careful: bool = True) -> None:
         """A request of a class arrives; no more than ``count`` may in any ``seconds``.

@@ -1,8 +1,9 @@
-"""A scenario run: our process lives, dies and lives again, and at the end, when all trouble is over, settles its books."""
+"""A scenario run: our process lives, dies and lives again, and when all trouble is over it settles its books."""
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -14,13 +15,14 @@ from tests.simulation.books import judge
 from tests.simulation.files import Disk, Files, Gone
 from tests.simulation.laws import Laws
 from tests.simulation.loop import Killed, live
-from tests.simulation.network import Host, Network, Transport
+from tests.simulation.network import Call, Host, Network, Transport
 from tests.simulation.scenario import Life, Move, Scenario
-from tests.simulation.universe import Universe
+from tests.simulation.universe import Broken, Universe
 from tests.simulation.vendors import VENDORS
-from tests.simulation.vendors.base import CDN, STORE, Cdn, Store
+from tests.simulation.vendors.base import CDN, STORE, Cdn, Store, Vendor
 
 from viseme import Scheduler, VisemeError
+from viseme.engine.transport import Line
 from viseme.engine.transport import Transport as Carrier
 from viseme.engine.world import Appender, World
 from viseme.ledger.base import Order
@@ -81,9 +83,7 @@ def run(scenario: Scenario, *, muted: frozenset[int] = frozenset()) -> Outcome:
     except Exception as error:  # a law, or anything that nobody foresaw
         outcome.broken = f"{type(error).__name__}: {error}"
         universe.note("BROKEN", outcome.broken)
-        if not type(error).__name__ == "Broken":
-            import traceback
-
+        if not isinstance(error, Broken):
             outcome.broken += "\n" + "".join(traceback.format_exception(error)[-6:])
     return outcome
 
@@ -94,29 +94,49 @@ def _goes_on(disk: MemoryDisk) -> bool:
 
 
 def _machine(universe: Universe, scenario: Scenario) -> _Machine:
-    disk, cdn, store, tasks = (
-        MemoryDisk(),
-        Cdn(universe),
-        Store(used=bool(scenario.files)),
-        dict[str, tuple[str, ...]](),
-    )
-    for job in (*scenario.jobs, *scenario.late.values()):
-        for name in job.route:
-            inputs = VENDORS[name].inputs(job, scenario.files)
-            tasks[inputs] = tuple(dict.fromkeys((*tasks.get(inputs, ()), job.key or "")))
     names = [account.name for account in scenario.accounts]
-    secrets = {secret: host for name in names for secret, host in VENDORS[name].secrets().items()}
-    retries = {account.name: account.attempts > 1 or len(names) > 1 for account in scenario.accounts}
-    laws = Laws(universe, disk, tasks, secrets, retries)
+    disk, cdn, store = MemoryDisk(), Cdn(universe), Store(used=bool(scenario.files))
+    tasks = _tasks(scenario)
+    laws = Laws(
+        universe,
+        disk,
+        tasks,
+        secrets={secret: host for name in names for secret, host in VENDORS[name].secrets().items()},
+        retries={account.name: account.attempts > 1 or len(names) > 1 for account in scenario.accounts},
+        apart=_apart(scenario, tasks),
+    )
+    vendors = {name: VENDORS[name](universe, laws, cdn, store, scenario.terms[name]) for name in names}
     hosts: dict[str, Host] = {CDN: cdn, STORE: store}
-    for name in names:
-        vendor = VENDORS[name](universe, laws, cdn, store, scenario.terms[name])
+    for vendor in vendors.values():
         hosts |= vendor.hosts()
     files = Files(universe)
     for path, data in scenario.files.items():
         files.put(path, data)
-    network = Network(universe, hosts, laws.leaves)
-    return _Machine(universe, scenario, files, disk, network, laws, cdn)
+
+    def watch(line: Line, call: Call) -> None:
+        laws.leaves(line, call)
+        vendor = hosts.get(call.host)
+        inputs = vendor.wants(call) if isinstance(vendor, Vendor) else None
+        if inputs is not None:
+            laws.goes(line.account, inputs)
+
+    return _Machine(universe, scenario, files, disk, Network(universe, hosts, watch), laws, cdn)
+
+
+def _tasks(scenario: Scenario) -> dict[str, tuple[str, ...]]:
+    """The keys of the jobs, by what a vendor tells them apart by."""
+    tasks: dict[str, tuple[str, ...]] = {}
+    for job in scenario.jobs:
+        for name in job.route:
+            inputs = VENDORS[name].inputs(job, scenario.files)
+            tasks[inputs] = tuple(dict.fromkeys((*tasks.get(inputs, ()), job.key or "")))
+    return tasks
+
+
+def _apart(scenario: Scenario, tasks: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    twins = {key for keys in tasks.values() if len(keys) > 1 for key in keys}
+    own = {job.key or "" for job in scenario.jobs if len(job.route) > 1 or job.video in scenario.files}
+    return frozenset(twins | own)
 
 
 # -- one life --------------------------------------------------------------------------------------------------------
@@ -124,7 +144,7 @@ def _machine(universe: Universe, scenario: Scenario) -> _Machine:
 
 def _live(machine: _Machine, life: Life, number: int) -> None:
     universe = machine.universe
-    machine.laws.restarted = universe.now
+    machine.laws.begins()
     universe.note("-- life", number, "begins")
     end = "its end"
     try:
@@ -143,9 +163,12 @@ async def _main(machine: _Machine, life: Life, number: int) -> None:
     ledger = MemoryLedger(machine.disk, sync=lambda: _sync(universe))
     me = asyncio.current_task()
     try:
-        async with Scheduler(
-            machine.scenario.accounts, output=_OUT, ledger=ledger, world=_world(machine, number), notice=_silent
-        ) as scheduler, anyio.create_task_group() as group:
+        async with (
+            Scheduler(
+                machine.scenario.accounts, output=_OUT, ledger=ledger, world=_world(machine, number), notice=_silent
+            ) as scheduler,
+            anyio.create_task_group() as group,
+        ):
             for move in life.moves if not universe.calm else ():
                 group.start_soon(_move, machine, scheduler, move, me)
             await _batch(machine, scheduler, life)

@@ -19,7 +19,7 @@ __all__ = ["Killed", "live"]
 
 T = TypeVar("T")
 _TICK = 2e-9
-"""Seconds that every wait is too long by, as a real clock's are: what is due is never found to be due a little later."""
+"""Seconds that every wait is too long by, as a real clock's are: what is due is never found a little early."""
 _MOST = 400_000
 """Steps of one life; more is a life that goes in circles."""
 

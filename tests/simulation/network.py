@@ -78,12 +78,19 @@ class Network:
     Attributes:
         hosts: who answers, by host name.
         watch: told of each request as it leaves, with what it is; for the laws.
-        line: one life's transport, by :meth:`transport`.
     """
 
     universe: Universe
     hosts: dict[str, Host] = field(factory=dict[str, Host])
     watch: Callable[[Line, Call], None] = field(default=lambda line, call: None)
+    _back: dict[str, float] = field(factory=dict[str, float])
+
+    def down(self, url: str) -> bool:
+        """Whether a host cannot be reached: it may fall any time, and stays down for a while."""
+        host, universe = urlsplit(url).netloc, self.universe
+        if universe.strike("vendor down", host):
+            self._back[host] = universe.now + universe.chance("vendor down: how").uniform(5.0, 300.0)
+        return not universe.calm and universe.now < self._back.get(host, 0.0)
 
     def arrive(self, call: Call) -> Answer:
         """Have a host answer."""
@@ -109,7 +116,7 @@ class Transport:
         universe = self._universe
         chance = universe.chance("network")
         await asyncio.sleep(chance.uniform(0.0, 0.05))
-        if universe.strike("no connection", wire.url):
+        if self.network.down(wire.url) or universe.strike("no connection", wire.url):
             await asyncio.sleep(chance.uniform(0.0, 20.0))
             return Fault(sent=False, message="cannot connect")
         body = await _whole(wire)

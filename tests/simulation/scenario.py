@@ -1,11 +1,11 @@
-"""What a seed draws: accounts and their limits, jobs, troubles, and what the customer does in each life of the process."""
+"""What a seed draws: accounts and their limits, jobs, troubles, and what the customer does in each life."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from tests.simulation.vendors import VENDORS
 from tests.simulation.vendors.base import Terms
 
@@ -41,7 +41,7 @@ _KINDS = {
     "ledger": (0.0, 0.0, 0.01, 0.05),
     "slow ledger": (0.0, 0.1),
     "clock jump": (0.0, 0.0, 0.02),
-    "vendor down": (0.0, 0.0, 0.3),
+    "vendor down": (0.0, 0.0, 0.02),
     "revoked key": (0.0, 0.0, 0.0, 0.01),
 }
 """The troubles, and how likely each may be in a world."""
@@ -56,7 +56,7 @@ class Move:
     Attributes:
         at: seconds after the life began.
         verb: ``cancel``, ``order cancel``, ``order resubmit``, ``order abandon``, ``stop``, ``hurry``, ``leave``,
-            ``abort`` (the task that runs it all is cancelled), ``submit``, ``narrow`` (fewer seats).
+            ``abort`` (the task that runs it all is cancelled), ``narrow`` (fewer seats).
         key: of the job that it is about.
     """
 
@@ -101,7 +101,6 @@ class Scenario:
     Attributes:
         terms: what each vendor allows, by its name.
         files: local media, by path.
-        late: jobs that are only submitted by a move, by key.
     """
 
     seed: int
@@ -111,7 +110,6 @@ class Scenario:
     odds: dict[str, float]
     lives: tuple[Life, ...]
     files: dict[str, bytes]
-    late: dict[str, Job] = field(factory=dict[str, Job])
 
 
 def draw(seed: int, shrink: Shrink | None = None) -> Scenario:

@@ -35,6 +35,9 @@ class Aimlapi(Vendor):
     def knows(self, call: Call) -> bool:
         return call.headers.get("authorization") == f"Bearer {self.key}"
 
+    def wants(self, call: Call) -> str | None:
+        return _asked(call) if call.method == "POST" else None
+
     def respond(self, call: Call) -> Answer:
         match call.method, call.path:
             case "POST", "/v2/video/generations":
@@ -50,10 +53,7 @@ class Aimlapi(Vendor):
                 return answer({"message": "Cannot find the route"}, 404)
 
     def _create(self, call: Call) -> Answer:
-        video = call.json()["video_url"]
-        inline = video.startswith("data:")
-        inputs = _inline(base64.b64decode(video.partition(",")[2])) if inline else video
-        booking = self.begin(inputs, key=call.headers.get("x-client-request-id", ""))
+        booking = self.begin(_asked(call), key=call.headers.get("x-client-request-id", ""))
         return answer({**self._shown(booking), "status": "queued"}, 201)
 
     def _look(self, name: str) -> Answer:
@@ -82,6 +82,11 @@ class Aimlapi(Vendor):
         if state == "done":
             return {**shown, "video": {"url": self.link(booking)}}
         return {**shown, "error": {"name": "Error", "message": "it went wrong"}} if state == "failed" else shown
+
+
+def _asked(call: Call) -> str:
+    video = call.json()["video_url"]
+    return _inline(base64.b64decode(video.partition(",")[2])) if video.startswith("data:") else video
 
 
 def _inline(data: bytes) -> str:

@@ -136,6 +136,7 @@ class Vendor(ABC):
         self.store = store
         self.terms = terms
         self.jobs: dict[str, Booking] = {}
+        self._locked = 0.0
         self._count = 0
 
     @classmethod
@@ -181,9 +182,15 @@ class Vendor(ABC):
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     def handle(self, call: Call) -> Answer:
-        if not self.knows(call):
+        if not self.knows(call) or self._revoked():
             return answer({"message": "unauthorized"}, 401)
         return self.respond(call)
+
+    def _revoked(self) -> bool:
+        """Whether our key is refused: it may be taken back any time, and is given again after a while."""
+        if self.universe.strike("revoked key", self.name):
+            self._locked = self.universe.now + self.universe.chance("revoked key: how").uniform(10.0, 600.0)
+        return not self.universe.calm and self.universe.now < self._locked
 
     @abstractmethod
     def knows(self, call: Call) -> bool:
@@ -192,6 +199,10 @@ class Vendor(ABC):
     @abstractmethod
     def respond(self, call: Call) -> Answer:
         """Answer a request of somebody who is known."""
+
+    def wants(self, call: Call) -> str | None:
+        """The inputs of a paid create; None where the request is something else."""
+        return None
 
     def count(self, call: Call, *classes: str) -> None:
         """Count a request in its classes, as the vendor's limits do."""

@@ -42,6 +42,9 @@ class Jogg(Vendor):
     def knows(self, call: Call) -> bool:
         return call.headers.get("x-api-key") == self.key
 
+    def wants(self, call: Call) -> str | None:
+        return call.json()["video_url"] if call.path == "/v2/create_lip_sync_video" else None
+
     def respond(self, call: Call) -> Answer:
         match call.method, call.path.strip("/").split("/"):
             case "GET", ["v2", "user", "whoami"]:

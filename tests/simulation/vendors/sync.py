@@ -34,6 +34,9 @@ class Sync(Vendor):
     def knows(self, call: Call) -> bool:
         return call.headers.get("x-api-key") == self.key
 
+    def wants(self, call: Call) -> str | None:
+        return _inputs(call.json()) if call.path == "/v2/generate" and call.method == "POST" else None
+
     def respond(self, call: Call) -> Answer:
         match call.method, call.path.strip("/").split("/"):
             case "POST", ["v2", "generate"]:
