@@ -238,10 +238,11 @@ def test_nothing_is_ordered_beside_another_lip_sync() -> None:
     assert refused(reply(project()), reply(info("started"))).park is Reason.NEEDS_PERSON
 
 
-@pytest.mark.parametrize("has_face", [False, None])
-def test_nothing_is_ordered_without_a_face(has_face: bool | None) -> None:
+@pytest.mark.parametrize(("has_face", "park"), [(False, None), (None, Reason.NEEDS_PERSON)])
+def test_nothing_is_ordered_without_a_face(has_face: bool | None, park: Reason | None) -> None:
+    """One that was found before, and is not told of now, is asked for by a later run: the dub is paid for."""
     verdict = refused(reply(project()), reply(info(video_has_face=has_face)))
-    assert (verdict.kind, verdict.park) == (Kind.INVALID, None)
+    assert (verdict.kind, verdict.park) == (Kind.INVALID, park)
     assert "face" in verdict.message
 
 

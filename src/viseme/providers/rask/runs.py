@@ -90,9 +90,10 @@ def _check(name: str, info: Info) -> None:
     """
     if info.working:
         raise Refused(dubs.busy(name, "another lip-sync of it is under way"))
-    if info.has_face is not True:
-        words = "has no face" if info.has_face is False else "is not known to show a face"
-        message = f"the video of project {quote(name)} {words}, so no lip-sync was run or billed"
+    if info.has_face is None:  # it was found once: an old copy may tell of the time before
+        raise Refused(dubs.busy(name, "its video is not known to show a face"))
+    if not info.has_face:
+        message = f"the video of project {quote(name)} has no face, so no lip-sync was run or billed"
         raise Refused(Verdict(kind=Kind.INVALID, message=message, blame="job"))
 
 
