@@ -47,7 +47,7 @@ async def test_a_vendor_that_comes_back_with_empty_books_is_sold_nothing_again(t
     """The sandbox as a process of its own, killed; it keeps its books in memory, so its successor knows of nothing."""
     vendor, address = await sandbox(tmp_path)
     rows = [
-        {"video": f"{address}/media/sample.mp4?n={n}", "audio": f"{address}/media/sample.wav", "key": f"k{n}"}
+        {"video": f"{address}/media/short.mp4?n={n}", "audio": f"{address}/media/short.wav", "key": f"k{n}"}
         for n in range(8)
     ]
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
