@@ -35,7 +35,8 @@ class Watch:
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
-        missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was.
+        missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was
+            (monotonic seconds).
         seen: whether a look has shown it; ``heard`` when the last one did, or when it began to be watched, UTC seconds.
         observed: when the newest look was sent, UTC seconds; later with each, whatever the clock does.
     """

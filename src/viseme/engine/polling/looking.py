@@ -203,9 +203,9 @@ class Looker:
             return
         watch.looks, watch.failures = watch.looks + 1, watch.failures + 1
         if verdict.kind is Kind.NOT_FOUND:
-            now = self.world.now()
+            now = self.world.monotonic()  # a clock that is set makes no minute of nothing but 404
             watch.missing, watch.missed = watch.missing + 1, watch.missed if watch.missing else now
-            if watch.missing >= 2 and now - max(watch.since, watch.missed) >= _YOUNG:
+            if watch.missing >= 2 and now - watch.missed >= _YOUNG:
                 if not watch.seen:
                     await self._never_seen(watch, verdict)
                     return
@@ -216,7 +216,7 @@ class Looker:
                     charged=True,
                     message=f"{self.desk.name} no longer knows the job: {verdict.message}",
                 )
-                at = max(now, nextafter(watch.observed, inf))
+                at = max(self.world.now(), nextafter(watch.observed, inf))
                 seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=at)
                 await self._ended(watch, seen)
                 return

@@ -61,9 +61,10 @@ def _judged(name: str, info: Info, handle: Handle, now: float, grace: float) -> 
 
 
 def _may_ask(handle: Handle, now: float, grace: float) -> bool:
-    """Whether the check was never begun by hand, or a request for it was lost a while ago."""
+    """Whether the check was never begun by hand, or nothing came of that: soon where the request was lost, later where
+    it seemed to be taken. The check costs nothing."""
     asked = handle.get("asked")
-    return asked is None or (bool(handle.get("lost")) and now - asked >= max(grace, 30.0))
+    return asked is None or now - asked >= (max(grace, 30.0) if handle.get("lost") else max(10 * grace, 300.0))
 
 
 def _begin(calls: Calls, name: str, handle: Handle, now: float) -> Flow[Observation]:
