@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import selectors
 import sys
 import warnings
@@ -118,6 +119,9 @@ def live(universe: Universe, main: Callable[[], Coroutine[Any, Any, T]], *, kill
             universe.doomed = universe.doomed or "over"
             for task in asyncio.all_tasks(loop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
+                coro: Any = task.get_coro()
+                if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+                    coro.close()  # it never began
             loop._ready = deque()  # type: ignore[attr-defined]
             asyncio.set_event_loop(None)
             loop.close()

@@ -72,6 +72,28 @@ def dead_at_first(home: House) -> Callable[[str, Mapping[str, str]], Served]:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @virtually
+async def test_a_clock_that_is_set_makes_no_minute_of_nothing_but_404(vendor: str) -> None:
+    async with house(vendor, polling={"first": "1s", "every": "3s"}) as home:
+        world = home.vendor.simulation.world
+        begun, now, looks, leap = world.monotonic(), world.now, 0, 0.0
+
+        def sees(name: str) -> Outcome | None:
+            nonlocal looks, leap
+            looks += 1
+            if looks == 1 or world.monotonic() - begun > 20:
+                return None
+            leap += 90.0
+            return jogg_says(code=10104) if vendor == "jogg" else sync_says(404)
+
+        object.__setattr__(world, "now", lambda: now() + leap)
+        home.vendor.sees = sees
+        rows = await home.run(job("a"))
+    assert rows["a"].state is State.SUCCEEDED
+    assert leap >= 180
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@virtually
 async def test_a_job_that_its_vendor_shows_only_after_minutes_is_collected_by_a_later_run(vendor: str) -> None:
     async with house(vendor) as home:
         unknown = jogg_says(code=10104) if vendor == "jogg" else sync_says(404)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 from tests.support.trio import AWAY, LOST, account, house, job, jogg_says, reply, sync_says
@@ -354,3 +356,16 @@ async def test_a_log_that_never_shows_the_create_proves_no_absence() -> None:
         rows = await home.run(job("a"))
     assert rows["a"].parked is Reason.FATE_UNKNOWN
     assert len(home.vendor.keys) == 1
+
+
+@virtually
+async def test_a_lost_create_whose_seat_was_given_up_waits_for_another_before_it_is_sent_again() -> None:
+    async with house("sync", concurrency=1, seat_ttl="60s") as home:
+        home.vendor.creates, home.vendor.books = [LOST] * 50, [False] * 50
+        await home.run(job("a"))
+        await asyncio.sleep(120)
+        home.vendor.creates, home.vendor.books = [], []
+        rows = await home.run(job("b", "https://m.example/b.mp4"), job("a"))
+        assert {row.state for row in rows.values()} == {State.SUCCEEDED}
+        first, second = (made["at"] for made in home.vendor.booked.values())
+    assert second - first >= 10, "two jobs under way in one seat"
