@@ -16,6 +16,8 @@ from viseme.ledger.disk import MemoryDisk
 
 __all__ = ["Booking", "Laws"]
 
+_LATE = 10.0
+"""Seconds for which a request may be on its way whose process is dead, and its intent closed by the next."""
 _OVERTAKEN = 2
 """So many may pass one that comes back from a passing refusal."""
 
@@ -157,7 +159,8 @@ class Laws:
         if entry is None:
             return False
         for account, ended, text in self.ledger.intents.values():
-            if account == booking.account and ended is None:
+            late = ended is None or self.universe.wall - ended < _LATE
+            if account == booking.account and late:
                 intent = json.loads(text)
                 if intent["task"] == entry.id and intent["stage"] == booking.stage:
                     return True
