@@ -18,7 +18,7 @@ from tests.simulation.story import replay, shortest, tell
 FIXED = 40
 FRESH = 8
 _ROOT = Path(__file__).parents[2]
-_STARTS = {"order": 0, "files": 0}
+_STARTS = {"order": 100, "files": 50}
 """Where the two hundred seeds begin in which a mutation must show; the first failing one is near."""
 
 
