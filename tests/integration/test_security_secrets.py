@@ -44,6 +44,7 @@ class Parrot:
 
     mood: str
     asked: int = 0
+    tokens: int = 0
     heard: set[str] = attrs.field(factory=set[str])
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -51,8 +52,10 @@ class Parrot:
         key = " ".join(text for name, text in request.headers.items() if name.lower() in ("x-api-key", "authorization"))
         said = f"{key} {(await request.read()).decode(errors='replace')} {dict(request.headers)}"
         self.heard.update(shown(said))
-        if request.path.endswith("/token") and self.asked % 4:
-            return web.json_response({"access_token": TOKENS[self.asked % 100], "expires_in": 5})
+        if request.path.endswith("/token"):
+            self.tokens += 1
+            if self.tokens % 4:
+                return web.json_response({"access_token": TOKENS[self.tokens % 100], "expires_in": 5})
         late = "x" * 150 + f" {key}"  # where quoting cuts it off in the middle
         failed = "failed" if self.mood == "accepts" and self.asked % 3 else said
         words: dict[str, Any] = dict.fromkeys(WORDS, said) | dict.fromkeys(LATE, late) | {"status": failed}

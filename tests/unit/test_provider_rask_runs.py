@@ -81,16 +81,18 @@ def test_a_face_check_under_way_is_waited_for(status: str) -> None:
     assert (seen.seen, seen.status) == (Seen.RUNNING, status)
 
 
-def test_a_face_check_is_begun_by_hand_only_after_the_grace_and_only_once() -> None:
+def test_a_face_check_is_begun_by_hand_only_after_the_grace_and_again_only_if_nothing_ever_comes_of_it() -> None:
     early = faced(NOW + 59, reply(info(**NO_CHECK)))
     assert [request.method for request in early.requests] == ["GET"]
     late = faced(NOW + 60, reply(info(**NO_CHECK)), reply(project()), reply({"check_face_task_status": "started"}))
     put = late.requests[-1]
     assert (put.method, put.url) == ("PUT", f"https://api.rask.ai/v2/projects/{PROJECT}/check_face")
     assert (put.role, put.json, put.classes) == (Role.SAFE, None, ("all",))
-    again = faced(NOW + 1000, reply(info(**NO_CHECK)), handle=late.result.handle)
-    assert [request.method for request in again.requests] == ["GET"]
-    assert not again.result.seen.terminal
+    soon = faced(NOW + 659, reply(info(**NO_CHECK)), handle=late.result.handle)
+    assert [request.method for request in soon.requests] == ["GET"]
+    assert not soon.result.seen.terminal
+    again = faced(NOW + 660, reply(info(**NO_CHECK)), reply(project()), reply({}), handle=late.result.handle)
+    assert [request.method for request in again.requests] == ["GET", "GET", "PUT"]
 
 
 def test_a_lost_reply_to_the_face_check_is_answered_by_reading_first() -> None:
