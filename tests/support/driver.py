@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -71,4 +72,5 @@ def say_peak() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a background shell inherits it ignored
     asyncio.run(main(json.loads(sys.argv[1])))
