@@ -321,7 +321,7 @@ async def test_a_stream_ends_also_when_its_last_event_comes_while_it_opens(kind:
 
     journal = Journal(cast(Ledger, OnDisk()))
 
-    async def still_under_way() -> bool:
+    async def still_under_way(_: viseme.Event | None) -> bool:
         journal.publish(events[2:])
         return True
 

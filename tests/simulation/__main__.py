@@ -6,83 +6,15 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Sequence
 
-from attrs import define, field, frozen
+from tests.simulation.many import Sum, run_all
 from tests.simulation.scenario import Shrink
 from tests.simulation.story import replay, tell
 
 __all__ = ["main"]
 
-_CHUNK = 20
-_CHUNKS = 5
-"""So many chunks are run by one process: what dead lives leave behind is swept after each, and grows."""
 _STORIES = 3
-
-
-@frozen
-class _Ran:
-    """What came of a seed."""
-
-    seed: int
-    broken: str | None
-    digest: str
-    struck: Counter[str]
-    lives: int
-    bookings: int
-    steps: int
-
-
-@define
-class _Sum:
-    """What came of all of them."""
-
-    seeds: int = 0
-    lives: int = 0
-    bookings: int = 0
-    struck: Counter[str] = field(factory=Counter[str])
-    broken: list[_Ran] = field(factory=list[_Ran])
-
-    def add(self, ran: _Ran) -> None:
-        self.seeds += 1
-        self.lives += ran.lives
-        self.bookings += ran.bookings
-        self.struck.update(ran.struck)
-        if ran.broken is not None:
-            self.broken.append(ran)
-
-
-def _run(seeds: Sequence[int], shrink: Shrink) -> list[_Ran]:
-    found: list[_Ran] = []
-    for seed in seeds:
-        outcome = replay(seed, shrink)
-        universe = outcome.universe
-        found.append(
-            _Ran(
-                seed,
-                outcome.broken,
-                universe.digest(),
-                universe.struck,
-                outcome.lives,
-                len(outcome.laws.bookings),
-                len(universe.trace),
-            )
-        )
-    return found
-
-
-def _all(seeds: range, shrink: Shrink, processes: int) -> Iterator[_Ran]:
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
-    if processes == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            yield from _run(chunk, shrink)
-        return
-    with get_context("spawn").Pool(processes, maxtasksperchild=_CHUNKS) as pool:
-        for found in pool.imap(partial(_run, shrink=shrink), chunks):
-            yield from found
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -95,9 +27,9 @@ def main(words: Sequence[str] | None = None) -> int:
         lives=told.lives,
         moves=not told.no_moves,
     )
-    began, total = time.monotonic(), _Sum()
+    began, total = time.monotonic(), Sum()
     seeds = range(told.start, told.start + told.seeds)
-    for ran in _all(seeds, shrink, told.processes):
+    for ran in run_all(seeds, shrink, told.processes):
         total.add(ran)
         if ran.broken is not None:
             print(f"seed {ran.seed}: {ran.broken}", flush=True)

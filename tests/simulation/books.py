@@ -54,13 +54,14 @@ def _ended_or_parked(tasks: list[TaskRow]) -> None:
 
 
 def _files(tasks: list[TaskRow], files: Files, cdn: Cdn) -> None:
-    """A file under its final name is whole, and survives a power cut; nothing else lies about."""
-    wanted: set[str] = set()
+    """A file under its final name is whole, and survives a power cut; nothing of its making lies about."""
     for row in tasks:
         if row.state is not State.SUCCEEDED:
             continue
-        wanted.add(row.file or "")
         data = files.synced.get(row.file or "")
+        scraps = [name for name in (f"{row.file}.part", f"{row.file}.part.tag") if name in files.now]
+        if scraps:
+            raise Broken(f"files: {scraps[0]} is left of {row.key}, which is done")
         if data is None or data not in cdn.whole(VENDORS[row.account].film(row)):
             raise Broken(f"files: that of {row.key} is {'missing' if data is None else 'not what the vendor made'}")
         if row.bytes != len(data):
@@ -127,7 +128,7 @@ def _secrets(laws: Laws, files: Files, told: list[str]) -> None:
     disk = laws.ledger
     kept = [entry.fixed + entry.standing for entry in disk.tasks.values()]
     kept += [text for *_, text in disk.events] + [text for *_, text in disk.intents.values()]
-    kept += [str(disk.gates), *disk.uploads.values(), *told]
+    kept += [str(disk.gates), *disk.uploads.values(), *told, *laws.universe.trace]
     kept += [data.decode("latin-1") for path, data in files.now.items() if path.endswith(".jsonl")]
     for secret in laws.secrets:
         for text in kept:

@@ -57,7 +57,6 @@ class Disk:
     """The disk as one life of our process has it."""
 
     files: Files
-    life: int
 
     def _do(self, verb: str, path: str) -> None:
         universe = self.files.universe

@@ -20,8 +20,9 @@ from tests.simulation.scenario import Life, Move, Scenario
 from tests.simulation.universe import Broken, Universe
 from tests.simulation.vendors import VENDORS
 from tests.simulation.vendors.base import CDN, STORE, Cdn, Store, Vendor
+from tests.support.virtual import DiskAppender
 
-from viseme import Scheduler, VisemeError
+from viseme import Event, Job, Scheduler, VisemeError
 from viseme.engine.transport import Line
 from viseme.engine.transport import Transport as Carrier
 from viseme.engine.world import Appender, World
@@ -29,7 +30,7 @@ from viseme.ledger.base import Order
 from viseme.ledger.disk import MemoryDisk
 from viseme.ledger.memory import MemoryLedger
 
-__all__ = ["Outcome", "World", "run"]
+__all__ = ["Outcome", "run"]
 
 T = TypeVar("T")
 _CALM_LIVES = 12
@@ -51,7 +52,11 @@ class Outcome:
 
 @define(eq=False)
 class _Machine:
-    """Everything that outlives our process."""
+    """Everything that outlives our process.
+
+    Attributes:
+        told: what our process said to its users, in notices and errors.
+    """
 
     universe: Universe
     scenario: Scenario
@@ -148,7 +153,7 @@ def _live(machine: _Machine, life: Life, number: int) -> None:
     universe.note("-- life", number, "begins")
     end = "its end"
     try:
-        live(universe, lambda: _main(machine, life, number), kill_at=None if universe.calm else life.kill_at)
+        live(universe, lambda: _main(machine, life), kill_at=None if universe.calm else life.kill_at)
     except Killed as killed:
         end = str(killed)
         machine.disk.owner = None
@@ -158,20 +163,24 @@ def _live(machine: _Machine, life: Life, number: int) -> None:
     universe.sit_out(life.gap)
 
 
-async def _main(machine: _Machine, life: Life, number: int) -> None:
+async def _main(machine: _Machine, life: Life) -> None:
     universe = machine.universe
     ledger = MemoryLedger(machine.disk, sync=lambda: _sync(universe))
     me = asyncio.current_task()
     try:
         async with (
             Scheduler(
-                machine.scenario.accounts, output=_OUT, ledger=ledger, world=_world(machine, number), notice=_silent
+                machine.scenario.accounts,
+                output=_OUT,
+                ledger=ledger,
+                world=_world(machine),
+                notice=machine.told.append,
             ) as scheduler,
             anyio.create_task_group() as group,
         ):
             for move in life.moves if not universe.calm else ():
                 group.start_soon(_move, machine, scheduler, move, me)
-            await _batch(machine, scheduler, life)
+            await (_each(machine, scheduler) if life.reader == "tasks" else _batch(machine, scheduler, life))
             group.cancel_scope.cancel()
     except asyncio.CancelledError:
         universe.note("aborted")
@@ -179,7 +188,8 @@ async def _main(machine: _Machine, life: Life, number: int) -> None:
         causes = list(_causes(error))
         if universe.calm or not all(isinstance(cause, (VisemeError, OSError)) for cause in causes):
             raise causes[0] from None
-        universe.note("ended by", *(f"{type(cause).__name__}: {cause}" for cause in causes))
+        machine.told += [f"{type(cause).__name__}: {cause}" for cause in causes]
+        universe.note("ended by", *machine.told[-len(causes) :])
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -188,6 +198,25 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(inner)
     else:
         yield error
+
+
+async def _each(machine: _Machine, scheduler: Scheduler) -> None:
+    """Submit the jobs one by one, and follow each by itself."""
+
+    async def follow(job: Job) -> None:
+        with suppress(VisemeError):
+            task = await scheduler.submit(job)
+            async for event in task.events():
+                _note_event(machine, event)
+            await task.result()
+
+    async with anyio.create_task_group() as group:
+        for job in machine.scenario.jobs:
+            group.start_soon(follow, job)
+
+
+def _note_event(machine: _Machine, event: Event) -> None:
+    machine.universe.note("event", event.key, event.seq, event.type, event.data.get("reason", ""))
 
 
 async def _batch(machine: _Machine, scheduler: Scheduler, life: Life) -> None:
@@ -199,16 +228,13 @@ async def _batch(machine: _Machine, scheduler: Scheduler, life: Life) -> None:
                 machine.laws.grants[entry.key] += 1
     run = scheduler.run(machine.scenario.jobs, retry_failed=life.retry_failed, redo=life.redo)
     async with run:
-        match life.reader:
-            case "none":
-                await run.wait()
-            case "tasks":
-                await run.wait()
-            case _:
-                async for event in run:
-                    machine.universe.note("event", event.key, event.seq, event.type, event.data.get("reason", ""))
-                    if life.reader == "slow":
-                        await asyncio.sleep(machine.universe.chance("reader").uniform(0, 20))
+        if life.reader == "none":
+            await run.wait()
+            return
+        async for event in run:
+            _note_event(machine, event)
+            if life.reader == "slow":
+                await asyncio.sleep(machine.universe.chance("reader").uniform(0, 20))
 
 
 async def _move(machine: _Machine, scheduler: Scheduler, move: Move, main: asyncio.Task[Any] | None) -> None:
@@ -240,10 +266,6 @@ async def _move(machine: _Machine, scheduler: Scheduler, move: Move, main: async
                 scheduler.set_limits(machine.scenario.accounts[0].name, concurrency=1)
 
 
-def _silent(_: str) -> None:
-    pass
-
-
 # -- the world as our process has it ---------------------------------------------------------------------------------
 
 
@@ -260,11 +282,11 @@ async def _sync(universe: Universe) -> None:
     universe.peril("after a commit")
 
 
-def _world(machine: _Machine, number: int) -> World:
+def _world(machine: _Machine) -> World:
     universe = machine.universe
     loop = asyncio.get_running_loop()
     chance = universe.chance("world")
-    disk = Disk(machine.files, number)
+    disk = Disk(machine.files)
 
     async def blocking(function: Any) -> Any:
         await checkpoint()
@@ -280,12 +302,12 @@ def _world(machine: _Machine, number: int) -> World:
     async def appender(path: str) -> Appender:
         await checkpoint()
         machine.files.now.setdefault(path, b"")
-        return _Appender(disk, path)
+        return DiskAppender(disk, path)
 
     def connect() -> AbstractAsyncContextManager[Carrier]:
         @asynccontextmanager
         async def connected() -> AsyncIterator[Carrier]:
-            yield Transport(machine.network, number)
+            yield Transport(machine.network)
 
         return connected()
 
@@ -307,19 +329,3 @@ def _world(machine: _Machine, number: int) -> World:
         appender=appender,
         connect=connect,
     )
-
-
-@define
-class _Appender:
-    _disk: Disk
-    _path: str
-
-    async def write(self, data: bytes, /) -> None:
-        await checkpoint()
-        self._disk.append(self._path, [data], at=self._disk.size(self._path) or 0)
-
-    async def flush(self) -> None:
-        await checkpoint()
-
-    async def close(self) -> None:
-        await checkpoint()

@@ -105,7 +105,6 @@ class Transport:
     """The network as one life of our process has it."""
 
     network: Network
-    life: int
 
     @property
     def _universe(self) -> Universe:

@@ -20,7 +20,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 from attrs import define, field, frozen
 
 from viseme.engine.transport import Line, Stream, Transport, Wire
-from viseme.engine.world import Appender, World
+from viseme.engine.world import Appender, Disk, World
 from viseme.keys import FileStamp
 from viseme.providers.base import Outcome, Reply
 
@@ -180,14 +180,16 @@ class MemoryFiles:
         self.log.append((verb, path))
 
 
-@define
-class _MemoryAppender:
-    _files: MemoryFiles
-    _path: str
+@frozen
+class DiskAppender:
+    """A file of a disk in memory, opened for more."""
+
+    disk: Disk
+    path: str
 
     async def write(self, data: bytes, /) -> None:
         await checkpoint()
-        self._files.append(self._path, [data], at=self._files.size(self._path) or 0)
+        self.disk.append(self.path, [data], at=self.disk.size(self.path) or 0)
 
     async def flush(self) -> None:
         await checkpoint()
@@ -308,7 +310,7 @@ def simulated_world(
     async def appender(path: str) -> Appender:
         await checkpoint()
         disk.files.setdefault(path, b"")
-        return _MemoryAppender(disk, path)
+        return DiskAppender(disk, path)
 
     def connect() -> AbstractAsyncContextManager[Transport]:
         @asynccontextmanager

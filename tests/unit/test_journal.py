@@ -236,7 +236,7 @@ def test_no_durable_event_is_lost_or_doubled_in_any_order_of_writing_and_reading
 
 
 def follow(press: Press, task: str = "t", *, active: bool = True) -> AsyncIterator[Event]:
-    async def under_way() -> bool:
+    async def under_way(_: Event | None) -> bool:
         await checkpoint()
         return active
 
@@ -301,7 +301,7 @@ async def test_a_task_that_ends_while_its_stream_is_opened_does_not_hang_its_rea
         press.tell(EventType.QUEUED, EventType.CREATED)
         ended = False
 
-        async def active() -> bool:
+        async def active(_: Event | None) -> bool:
             await checkpoint()
             return not ended  # noqa: B023
 
@@ -376,7 +376,7 @@ def test_a_tasks_stream_is_whole_in_any_order_of_writing_and_reading(
         press.tell(EventType.QUEUED)
         ended = False
 
-        async def active() -> bool:
+        async def active(_: Event | None) -> bool:
             await checkpoint()
             return not ended
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from anyio import Lock, create_task_group
@@ -296,15 +297,13 @@ class Core:
 
     def task_events(self, task: str) -> AsyncIterator[Event]:
         """A task's events in this run."""
-        return self._follow(task)
+        return follow_task(self.journal, task, active=partial(self._under_way, task))
 
-    async def _follow(self, task: str) -> AsyncIterator[Event]:
-        async def active() -> bool:
-            row = await self.book.look(task)
-            return row.state not in ENDED and not row.parked
-
-        async for event in follow_task(self.journal, task, active=active):
-            yield event
+    async def _under_way(self, task: str, newest: Event | None) -> bool:
+        row = await self.book.look(task)
+        if newest is not None and row.seq < newest.seq:  # a step that is told of, and not yet in the book
+            return not newest.last
+        return row.state not in ENDED and not row.parked
 
     async def task_result(self, task: str) -> Result:
         """A task's record as it stands."""

@@ -28,12 +28,14 @@ class Journal:
         capacity: how many events the ring holds.
         first: position of the ring's oldest event; positions count up for ever.
         floor: persisted events up to this ``order`` may be missing from the ring.
+        closed: why nothing more will be published, once that is so.
     """
 
     ledger: Ledger
     capacity: int = 8192
     first: int = 0
     floor: int = 0
+    closed: BaseException | None = None
     _ring: deque[Event] = field(factory=deque[Event])
     _waiting: list[asyncio.Future[None]] = field(factory=list["asyncio.Future[None]"])
     _inboxes: dict[str, list[Inbox]] = field(factory=dict[str, "list[Inbox]"])
@@ -72,6 +74,14 @@ class Journal:
             if future in self._waiting:
                 self._waiting.remove(future)
 
+    def close(self, why: BaseException) -> None:
+        """Publish nothing more: who waits for an event hears why instead."""
+        self.closed = self.closed or why
+        for inboxes in self._inboxes.values():
+            for inbox in inboxes:
+                inbox.wake()
+        self._wake()
+
     def nudge(self) -> None:
         """Wake the readers, so that they look whether they are done."""
         self._wake()
@@ -108,6 +118,10 @@ class Inbox:
     def put(self, event: Event) -> None:
         self.missed = self.missed or len(self.events) == _INBOX
         self.events.append(event)
+        self._arrived.set()
+
+    def wake(self) -> None:
+        """Let the reader look, though nothing came."""
         self._arrived.set()
 
     def take(self) -> tuple[list[Event], bool]:
@@ -166,18 +180,24 @@ class RunCursor:
                 self._ready.append(event)
 
 
-async def follow_task(journal: Journal, task: str, *, active: Callable[[], Awaitable[bool]]) -> AsyncIterator[Event]:
+async def follow_task(
+    journal: Journal, task: str, *, active: Callable[[Event | None], Awaitable[bool]]
+) -> AsyncIterator[Event]:
     """A task's events from ``queued`` to its last one in this run.
 
     Args:
-        active: tells whether the task is under way; if not, the stream ends with what the ledger has. It is asked once
-            the stream listens and has read what the ledger has, so that no end can come unnoticed in between.
+        active: tells whether the task is under way after the newest event that the ledger has of it; if not, the
+            stream ends with that. It is asked once the stream listens and has read what the ledger has, so that no
+            end can come unnoticed in between.
+
+    Raises:
+        VisemeError: why the engine ended, where it ended before the task did.
     """
     inbox = journal.subscribe(task)
     seen = told = 0
     try:
         history = await _history(journal.ledger, task)
-        under_way = await active()
+        under_way = await active(history[-1] if history else None)
         for event in history:
             seen, final = event.seq, event is history[-1] and not under_way
             if event.type is not EventType.PARKED or final:
@@ -193,6 +213,8 @@ async def follow_task(journal: Journal, task: str, *, active: Callable[[], Await
                 if event.seq >= seen and event.last:  # the history may have shown it already, as one among others
                     return
                 seen = max(seen, event.seq)
+            if journal.closed is not None and not inbox.events:
+                raise journal.closed
             await inbox.wait()
     finally:
         journal.unsubscribe(task, inbox)

@@ -93,7 +93,6 @@ class Run:
     intake: Intake
     _jobs: Jobs | None
     _spawn: Callable[..., object]
-    _broken: Callable[[], BaseException | None]
     _again: Again = field(default=Again(), kw_only=True, alias="again")
     _whole: bool = field(default=False, kw_only=True, alias="whole")
     _skip_invalid: bool = field(default=False, kw_only=True, alias="skip_invalid")
@@ -121,7 +120,7 @@ class Run:
 
     async def __aenter__(self) -> Self:
         self.number = await self.core.ledger.next_run()
-        if (broken := self._broken()) is not None:
+        if (broken := self.core.journal.closed) is not None:
             raise broken
         self.core.open_run(self)
         journal = self.core.journal
@@ -136,7 +135,7 @@ class Run:
         try:
             with CancelScope(shield=True):
                 await self._unfed.wait()
-                if not self.finished and self._broken() is None:
+                if not self.finished and self.core.journal.closed is None:
                     await self.core.park_run(self.number)
         finally:
             self.core.close_run(self)
@@ -242,7 +241,7 @@ class Run:
             self._error = error
         finally:
             with CancelScope(shield=True):
-                if self._whole and not self._fed and self._broken() is None:
+                if self._whole and not self._fed and self.core.journal.closed is None:
                     await self.core.ledger.discard(self.number)
             self._unfed.set()
             self.core.journal.nudge()
@@ -400,7 +399,7 @@ class Run:
             event = await self._next()
             if event is not None:
                 return event
-            broken = self._broken() or self._error
+            broken = self.core.journal.closed or self._error
             if broken is not None:
                 raise broken
             if (self.finished or self._left) and not self._replays:
@@ -432,7 +431,7 @@ class Run:
             VisemeError: the engine stopped.
         """
         while True:
-            broken = self._broken() or self._error
+            broken = self.core.journal.closed or self._error
             if broken is not None:
                 raise broken
             if self.finished:

@@ -182,7 +182,7 @@ class Scheduler:
         """From now on nothing more is taken, and nothing more will happen."""
         opened, self._open = self._open, None
         if opened is not None:
-            opened.core.journal.nudge()
+            opened.core.journal.close(self._error or SchedulerClosed("the scheduler was closed"))
 
     async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
         world = self._world or real_world()
@@ -297,12 +297,6 @@ class Scheduler:
                 raise self._error
             raise SchedulerClosed("the scheduler is not open; use it inside async with Scheduler(...) as scheduler")
         return self._open
-
-    def _broken(self) -> BaseException | None:
-        """Why nothing more will happen, once that is so."""
-        if self._error is not None:
-            return self._error
-        return SchedulerClosed("the scheduler was closed") if self._open is None else None
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
@@ -423,7 +417,6 @@ class Scheduler:
             engine.intake,
             jobs,
             engine.group.start_soon,
-            self._broken,
             again=Again(retry_failed, frozenset(redo)),
             whole=whole,
             skip_invalid=skip_invalid,
@@ -435,7 +428,7 @@ class Scheduler:
     def resume(self) -> Run:
         """All open tasks of the ledger as one batch: what an earlier run left goes on."""
         engine = self._engine()
-        return Run(engine.core, engine.intake, None, engine.group.start_soon, self._broken)
+        return Run(engine.core, engine.intake, None, engine.group.start_soon)
 
 
 def _finder(ledger: Ledger) -> Callable[[str], Awaitable[TaskRow | None]]:

@@ -54,7 +54,11 @@ class Task:
     _tasks: Tasks = field(repr=False)
 
     def events(self) -> AsyncIterator[Event]:
-        """The task's events, from ``queued`` to the last one of this run. Iterating is optional."""
+        """The task's events, from ``queued`` to the last one of this run. Iterating is optional.
+
+        Raises:
+            VisemeError: the engine ended before the task did; a later run goes on.
+        """
         return self._tasks.task_events(self.id)
 
     async def result(self) -> Result:
@@ -64,6 +68,7 @@ class Task:
             JobFailed: it failed.
             JobCancelled: it was cancelled.
             Parked: this run is done with it and it is not done; a later run goes on.
+            VisemeError: the engine ended before the task did; a later run goes on.
         """
         async for _ in self.events():
             pass

@@ -40,6 +40,6 @@ class Tokens:
     def know(self, call: Call) -> bool:
         """Whether a request bears a token that is good."""
         token = call.headers.get("authorization", "").removeprefix("Bearer ")
-        if token in self._until and not call.twin and self.universe.strike("token revoked", token):
+        if token in self._until and not call.twin and self.universe.strike("token revoked"):
             del self._until[token]
         return self.universe.now < self._until.get(token, 0.0)

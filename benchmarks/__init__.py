@@ -1,0 +1,1 @@
+"""What viseme costs, measured against what a good engineer would write instead."""
