@@ -5,21 +5,35 @@ To accept one, run ``python -m tests.unit.test_public_api > tests/unit/public_ap
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import enum
+import importlib
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import attrs
+import pytest
 
 import viseme
 
 GIVEN = ("Run", "Task")
 """What the scheduler gives and nobody makes."""
+HELP = """
+import sys, viseme.cli
+sys.argv = ["viseme", "run", "--help"]
+try:
+    viseme.cli.main()
+except SystemExit:
+    print({})
+"""
+"""Shows a command's help, then something else."""
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 
 
@@ -69,13 +83,46 @@ def shown() -> str:
 def public() -> set[str]:
     """What the package shows without an underscore: everything but its rooms."""
     return {
-        name for name, value in vars(viseme).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+        name for name in dir(viseme) if not name.startswith("_") and not isinstance(getattr(viseme, name), ModuleType)
     }
+
+
+def told_to_type_checkers() -> dict[str, str]:
+    """Where type checkers and editors find each name: the imports that only they read."""
+    guarded = (part for part in ast.parse(inspect.getsource(viseme)).body if isinstance(part, ast.If))
+    imports = [line for part in guarded for line in part.body if isinstance(line, ast.ImportFrom)]
+    return {alias.name: part.module or "" for part in imports for alias in part.names}
+
+
+def output(program: str) -> str:
+    """What a program writes, run by itself."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
 
 def test_every_public_name_is_announced_and_nothing_else_is() -> None:
     assert set(viseme.__all__) == public() - {"annotations"}
     assert len(viseme.__all__) == len(set(viseme.__all__))
+
+
+def test_type_checkers_read_of_each_name_what_is_loaded() -> None:
+    told = told_to_type_checkers()
+    assert set(told) == set(viseme.__all__)
+    for name, home in told.items():
+        assert getattr(viseme, name) is getattr(importlib.import_module(home), name)
+
+
+def test_a_name_that_there_is_not_is_an_error_like_any_other() -> None:
+    with pytest.raises(AttributeError, match="module 'viseme' has no attribute 'Schedular'"):
+        _ = viseme.Schedular  # pyright: ignore
+    with pytest.raises(ImportError, match="Schedular"):
+        exec("from viseme import Schedular")
+
+
+def test_neither_the_package_nor_a_commands_help_loads_the_engine() -> None:
+    loaded = "[name for name in sys.modules if name.startswith('viseme')]"
+    assert output(f"import sys, viseme; print({loaded})") == "['viseme']\n"
+    heavy = "{'aiohttp', 'anyio', 'rich', 'sqlite3', 'viseme.config', 'viseme.engine'} & set(sys.modules)"
+    assert output(HELP.format(heavy)).splitlines()[-1] == "set()"
 
 
 def test_the_announced_names_stand_in_order() -> None:
