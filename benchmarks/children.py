@@ -1,6 +1,6 @@
 """Work measured in a process of its own: CPU, time and memory of the work, without imports.
 
-``python -m benchmarks.children MODULE:FUNCTION ARGUMENTS`` runs one piece of work and prints what it took.
+``python -m benchmarks.children MODULE:FUNCTION ARGUMENTS WARM HOW`` runs one piece of work and prints what it took.
 """
 
 from __future__ import annotations
@@ -45,18 +45,30 @@ class Taken:
     result: Any
 
 
-def measured(work: str, arguments: dict[str, Any], *, speed: bool = False, timeout: float = 600.0) -> Taken:
+def measured(
+    work: str,
+    arguments: dict[str, Any],
+    *,
+    warm: dict[str, Any] | None = None,
+    speed: bool = False,
+    timeout: float = 600.0,
+) -> Taken:
     """Run ``module:function`` with keyword arguments in a fresh process.
 
     Args:
         work: a function, or a coroutine function that is run on an event loop.
+        warm: arguments of a first run that is not measured, so that all is imported that is imported late.
         speed: with uvloop and orjson; else neither can be imported.
 
     Raises:
         RuntimeError: it failed; the message is what it wrote to its standard error.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.children", work, json.dumps(arguments), "speed" if speed else "plain"],
+        [
+            sys.executable,
+            *("-m", "benchmarks.children", work),
+            *(json.dumps(arguments), json.dumps(warm), "speed" if speed else "plain"),
+        ],
         cwd=_ROOT,
         capture_output=True,
         text=True,
@@ -70,17 +82,20 @@ def measured(work: str, arguments: dict[str, Any], *, speed: bool = False, timeo
 
 
 def _main() -> None:
-    work, arguments, how = sys.argv[1:]
+    work, arguments, warm, how = sys.argv[1:]
     if how == "plain":
         for name in _SPEED:
             sys.modules[name] = None  # type: ignore[assignment]
     module, _, name = work.partition(":")
     function = getattr(importlib.import_module(module), name)
-    print(json.dumps(_take(function, json.loads(arguments), speed=how == "speed")))
+    prepare = _loop if inspect.iscoroutinefunction(function) else _plainly
+    first = json.loads(warm)
+    if first is not None:
+        prepare(function, first, speed=how == "speed")()
+    print(json.dumps(_take(prepare(function, json.loads(arguments), speed=how == "speed"))))
 
 
-def _take(function: Callable[..., Any], arguments: dict[str, Any], *, speed: bool) -> dict[str, Any]:
-    run = (_loop if inspect.iscoroutinefunction(function) else _plainly)(function, arguments, speed=speed)
+def _take(run: Callable[[], Any]) -> dict[str, Any]:
     gc.collect()
     base = _resident()
     wall, cpu = time.perf_counter(), time.process_time()

@@ -70,8 +70,13 @@ def run(options: Options) -> Report:
 
 def _take(work: str, address: str, jobs: int, in_flight: int, *, speed: bool = False, **more: Any) -> Taken:
     with tempfile.TemporaryDirectory() as folder:
-        arguments = {"address": address, "jobs": jobs, "in_flight": in_flight, "every": _EVERY, "folder": folder}
-        return measured(work, {**arguments, **more}, speed=speed)
+        arguments = {"address": address, "in_flight": in_flight, "every": _EVERY, **more}
+        return measured(
+            work,
+            {**arguments, "jobs": jobs, "folder": f"{folder}/measured"},
+            warm={**arguments, "jobs": 5, "folder": f"{folder}/warm"},
+            speed=speed,
+        )
 
 
 def _best_rival(address: str, jobs: int) -> tuple[int, Taken]:
