@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from viseme.results import Reason
 from viseme.units import Rate
 
 CREATE = ("create", "post", "all")
+READ = ("read", "all")
 
 
 @frozen
@@ -34,6 +36,10 @@ class Setting:
         """For how long these classes are held, seconds."""
         until = self.desk.pool.rates.wait_until(classes)
         return 0.0 if until is None else until - self.now
+
+    def paced(self, *classes: str) -> float | None:
+        """Requests a second that these classes are kept to beneath what is stated."""
+        return self.desk.pool.rates.pace(classes)
 
 
 def setting(*, seats: int = 8, rates: dict[str, Any] | None = None) -> Setting:
@@ -242,7 +248,7 @@ async def test_a_429_holds_its_own_classes_for_as_long_as_it_says_with_jitter_th
 
 @virtually
 async def test_429s_without_a_time_hold_longer_each_time_and_start_anew_after_two_quiet_minutes() -> None:
-    one = setting()
+    one = setting(rates={"create": "5/s", "read": "5/s"})
     holds = []
     for _ in range(8):
         one.desk.courier.slowed(("read",), verdict(Kind.RATE_LIMITED))
@@ -274,14 +280,21 @@ async def test_a_limit_without_a_name_halves_the_seats_where_they_are_the_wider_
 
 
 @virtually
-async def test_a_limit_without_a_name_halves_the_rate_where_that_is_the_wider_limit() -> None:
+async def test_a_limit_without_a_name_lowers_the_pace_where_the_rate_is_the_wider_limit() -> None:
     one = setting(seats=4, rates={"create": ["20/min", "500/h"]})
     one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
     assert one.desk.pool.seats.free == 4
-    await anyio.sleep(6)
-    assert [window.room(one.now) for window in one.desk.pool.rates.windows(CREATE)] == [10, 250]
-    await anyio.sleep(60)
-    assert [window.room(one.now) for window in one.desk.pool.rates.windows(CREATE)] == [20, 500]
+    assert one.paced("create") == pytest.approx(20 / 60 / 8)
+
+
+@virtually
+async def test_a_limit_without_a_name_lowers_the_pace_once_halving_the_seats_did_not_help() -> None:
+    one = setting(seats=30, rates={"create": "20/min"})
+    one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
+    assert one.paced("create") is None
+    one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
+    assert one.desk.pool.seats.free == 15
+    assert one.paced("create") is not None
 
 
 @virtually
@@ -298,10 +311,120 @@ async def test_creates_are_told_when_halved_seats_are_whole_again() -> None:
 
 
 @virtually
-async def test_a_read_that_is_limited_without_a_name_halves_nothing() -> None:
+async def test_a_read_that_is_limited_without_a_name_is_about_the_rate_of_reads() -> None:
     one = setting(seats=30)
-    one.desk.courier.slowed(("read",), verdict(Kind.LIMITED, retry_after=5.0))
+    one.desk.courier.slowed(READ, verdict(Kind.LIMITED, retry_after=5.0))
     assert one.desk.pool.seats.free == 30
+    assert one.paced("read") is not None
+    assert one.paced("create") is None
+
+
+@pytest.mark.parametrize(
+    ("rates", "classes", "slowed"),
+    [
+        ({"create": "20/min", "post": "30/min", "all": "9/s"}, CREATE, {"create", "post"}),
+        ({"post": "30/min", "all": "9/s"}, CREATE, {"post"}),
+        ({"all": "9/s"}, CREATE, {"all"}),
+        ({"read": "5/s", "all": "9/s"}, READ, {"read"}),
+    ],
+)
+@virtually
+async def test_a_429_slows_the_stated_rates_that_the_request_shares_with_the_fewest_others(
+    rates: dict[str, str], classes: tuple[str, ...], slowed: set[str]
+) -> None:
+    one = setting(rates=rates)
+    one.desk.courier.slowed(classes, verdict(Kind.RATE_LIMITED, retry_after=5.0))
+    assert {name for name in ("create", "read", "post", "all") if one.paced(name) is not None} == slowed
+    assert {name for name in ("create", "read", "post", "all") if one.held(name)} == slowed
+
+
+@virtually
+async def test_a_429_of_a_request_for_which_no_rate_is_stated_holds_its_kind() -> None:
+    one = setting(rates={"create": "20/min"})
+    one.desk.courier.slowed(("upload", "post", "all"), verdict(Kind.RATE_LIMITED, retry_after=30.0))
+    assert 30 <= one.held("upload") <= 33
+    assert one.held(*CREATE) == 0
+    await anyio.sleep(34)
+    assert one.held("upload") == 0
+    assert one.paced("upload") is None
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.NO_CREDIT, Kind.AUTH, Kind.TRANSIENT])
+@virtually
+async def test_refusals_that_are_not_about_haste_leave_the_pace_alone(kind: Kind) -> None:
+    one = setting()
+    one.desk.refused(verdict(kind, limit=3))
+    assert one.paced(*CREATE) is None
+
+
+# -- what a full vendor teaches --------------------------------------------------------------------------------------
+
+
+def taken(desk: Desk, count: int) -> list[str]:
+    names = [str(number) for number in range(count)]
+    for name in names:
+        desk.pool.seats.take(name)
+    return names
+
+
+def full(desk: Desk, name: str) -> None:
+    """A create was refused since the vendor is full, and gives its seat back."""
+    desk.refused(verdict(Kind.NO_SEAT))
+    desk.pool.seats.give_back(name)
+
+
+@virtually
+async def test_a_vendor_that_is_full_without_a_number_teaches_how_many_seats_it_has_with_its_second_refusal() -> None:
+    desk = setting(seats=8).desk
+    names = taken(desk, 8)
+    full(desk, names.pop())
+    assert desk.pool.seats.limit == 8, "its count may lag behind the ends that it shows"
+    for _ in range(3):
+        full(desk, names.pop())
+    assert (desk.pool.seats.taken, desk.pool.seats.limit) == (4, 4)
+
+
+@virtually
+async def test_a_refusal_now_and_then_teaches_nothing_about_seats() -> None:
+    desk = setting(seats=8).desk
+    for name in taken(desk, 8):
+        full(desk, name)
+        desk.opened()
+    assert desk.pool.seats.limit == 8
+
+
+@virtually
+async def test_seats_that_were_learned_are_tried_anew_one_by_one_and_creates_are_told() -> None:
+    one = setting(seats=6)
+    seats, told = one.desk.pool.seats, list[int]()
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=3))
+    seats.on_change(lambda: told.append(seats.limit))
+    await anyio.sleep(299)
+    assert (told, seats.limit) == ([], 3)
+    await anyio.sleep(302)
+    assert told == [4, 5]
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=3))
+    assert seats.limit == 3
+    await anyio.sleep(1000)
+    assert told == [4, 5, 4, 5, 6]
+    await anyio.sleep(1000)
+    assert told == [4, 5, 4, 5, 6], "what is stated is the most"
+
+
+@virtually
+async def test_a_batch_that_is_refused_teaches_nothing_about_seats() -> None:
+    one = setting(seats=6)
+    for _ in range(3):
+        one.desk.refused(verdict(Kind.NO_SEAT, limit=2), seated=False)
+    assert one.desk.pool.seats.limit == 6
+
+
+@virtually
+async def test_seats_that_the_user_states_anew_are_not_what_was_learned() -> None:
+    one = setting(seats=6)
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=2))
+    one.desk.pool.seats.set_limit(5)
+    assert one.desk.pool.seats.limit == 5
 
 
 # -- what it waits for ---------------------------------------------------------------------------------------------
@@ -338,6 +461,20 @@ async def test_the_gate_names_the_first_thing_that_keeps_a_create_back_and_until
 
     desk.stop(Reason.NO_CREDIT, verdict(Kind.NO_CREDIT))
     assert desk.gate() == {"gate": "pause", "until": None, "message": "so says the house: no_credit"}
+
+
+@virtually
+async def test_the_gate_tells_of_a_pause_and_of_a_pace_that_the_vendor_taught() -> None:
+    desk = setting(rates={"create": "600/min"}).desk
+    desk.courier.slowed(CREATE, verdict(Kind.RATE_LIMITED, retry_after=100.0))
+    assert desk.gate()["message"] == "house asked to wait, as creates came too fast"
+    await anyio.sleep(111)
+    (await desk.pool.rates.acquire(CREATE)).end()
+    assert desk.gate()["gate"] == "rate"
+    assert re.fullmatch(
+        r"creates go at [\d.]+/s for a while, as house refused some that came faster", desk.gate()["message"]
+    )
+    assert [state.pace is not None for state in desk.pool.rates.state()["create"]] == [True]
 
 
 # -- pools ---------------------------------------------------------------------------------------------------------

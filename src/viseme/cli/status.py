@@ -106,12 +106,18 @@ def _gates(accounts: Mapping[str, _Account], now: float) -> Iterable[Sequence[ob
             until = create.get("until")
             yield (
                 name,
-                f"{seats.get('taken')} of {seats.get('limit')}",
+                _seats(seats),
                 waits,
                 "-" if until is None else timestamp(until),
                 _rates(gates.get("rates", {})),
                 f"{clock(max(0.0, now - gates['at']))} ago" if "at" in gates else "-",
             )
+
+
+def _seats(seats: Mapping[str, Any]) -> str:
+    stated = seats.get("stated", seats.get("limit"))
+    learned = f" ({stated} stated)" if stated != seats.get("limit") else ""
+    return f"{seats.get('taken')} of {seats.get('limit')}{learned}"
 
 
 def _rates(rates: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -120,4 +126,5 @@ def _rates(rates: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def _rate(name: str, window: Mapping[str, Any]) -> str:
     waiting = f", {window['waiting']} wait" if window["waiting"] else ""
-    return f"{name} {window['rate']}, room for {window['room']}{waiting}"
+    slowed = f", slowed to {window['pace']}" if window.get("pace") else ""
+    return f"{name} {window['rate']}{slowed}, room for {window['room']}{waiting}"

@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from attrs import define
 
 from viseme.attempts import TaskRow
-from viseme.engine.admission.desk import Desk
+from viseme.engine.admission.desk import CREATES, Desk
 from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.creating import Creator
@@ -54,9 +54,12 @@ class Office:
             message = row.failure.message if row.failure else f"parked: {row.parked}"
             return Why(state=shown, gate="person", until=None, message=message)
         if shown is State.QUEUED and self.creator.has(row.id):
-            until = self.desk.pool.rates.wait_until(("create", "post", "all"))
+            until = self.desk.pool.rates.wait_until(CREATES)
             utc = None if until is None else clock.now() + until - clock.monotonic()
-            return Why(state=shown, gate="rate", until=utc, message="has its seat and waits for its place in the rate")
+            message = "has its seat and waits for its place in the rate"
+            if until is not None:
+                message += f": {self.desk.rate_message()}"
+            return Why(state=shown, gate="rate", until=utc, message=message)
         if shown is State.PREPARING:
             message = f"its media are on the way to {self.desk.name}"
             return Why(state=shown, gate="upload", until=None, message=message)
@@ -81,13 +84,13 @@ class Office:
         """The account's gates, for ``viseme status``."""
         seats, rates = self.desk.pool.seats, self.desk.pool.rates
         return {
-            "seats": {"taken": seats.taken, "limit": seats.limit},
+            "seats": {"taken": seats.taken, "limit": seats.limit, "stated": seats.stated},
             "creating": self.desk.creating,
             "width": self.desk.width,
             "waiting": len(self.hub),
             "create": self.desk.gate(),
             "rates": {
-                name: [{"rate": s.rate, "room": s.room, "waiting": s.waiting} for s in states]
+                name: [{"rate": s.rate, "room": s.room, "waiting": s.waiting, "pace": s.pace} for s in states]
                 for name, states in rates.state().items()
             },
         }

@@ -10,21 +10,23 @@ from attrs import define, field, frozen
 
 from viseme.attempts import Intent, Seat
 from viseme.config import Account
-from viseme.engine.admission.limits import Rates
-from viseme.engine.admission.seats import Seats
+from viseme.engine.admission.limits import Rates, spelled
+from viseme.engine.admission.seats import AGAIN, Seats
 from viseme.engine.courier import Courier
 from viseme.engine.transport import Transport
-from viseme.engine.world import World
+from viseme.engine.world import Timer, World
 from viseme.errors import ConfigError, Failure, Kind
 from viseme.providers.base import Provider, Verdict
 from viseme.results import Reason
 from viseme.units import Rate
 
-__all__ = ["Desk", "Pool", "Stop", "pools_of"]
+__all__ = ["CREATES", "Desk", "Pool", "Stop", "pools_of"]
 
 CAP = 300.0
 """A wait that a vendor asks for is honoured in place up to here (seconds); beyond it the account pauses."""
 _PROBE = 60.0
+CREATES = ("create", "post", "all")
+"""What a create counts as, at whatever vendor."""
 
 
 @define(eq=False)
@@ -75,8 +77,12 @@ class Desk:
     quiet_until: float = 0.0
     quiet_why: str = ""
     _failures: int = 0
+    _full: int = 0
+    """How often the vendor said that it is full since it took a job last."""
     _slow: dict[tuple[str, ...], tuple[int, float]] = field(factory=dict[tuple[str, ...], tuple[int, float]])
     _listeners: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
+    _more: Timer | None = None
+    """Rings when one more seat may be tried than the vendor taught."""
 
     def __attrs_post_init__(self) -> None:
         self.courier = Courier(self.world, self.transport, self.provider, self.pool.rates, self._slowed)
@@ -116,7 +122,7 @@ class Desk:
 
     def opened(self) -> None:
         """A create was accepted: open wider."""
-        self.accepted, self._failures = True, 0
+        self.accepted, self._failures, self._full = True, 0, 0
         self.width = min(max(self.width * 2, 2), max(1, self.pool.seats.limit))
         self.changed()
 
@@ -127,14 +133,14 @@ class Desk:
             self.quiet_until, self.quiet_why = until, why
             self.world.call_at(until, self.changed)
 
-    def refused(self, verdict: Verdict) -> None:
-        """A create was refused for a reason that is not the job's."""
+    def refused(self, verdict: Verdict, *, seated: bool = True) -> None:
+        """A create was refused for a reason that is not the job's; ``seated`` tells whether it had taken a seat."""
         self._failures += 1
         backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
         match verdict.kind:
             case Kind.NO_SEAT:
-                if verdict.limit is not None and verdict.limit < self.pool.seats.limit:
-                    self.pool.seats.set_limit(max(1, verdict.limit))
+                if seated:
+                    self._teach(verdict.limit)
                 self._wait(
                     verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message
                 )
@@ -152,6 +158,28 @@ class Desk:
         if seconds > CAP:
             self.width = 1
         self.rest(seconds, why)
+
+    def _teach(self, named: int | None) -> None:
+        """The vendor is full. Where it names no limit and refused twice, it has no more seats than the others took.
+
+        Once proves little: its count may lag behind the ends that it shows.
+        """
+        seats = self.pool.seats
+        self._full += 1
+        most = seats.taken - 1 if named is None and self._full > 1 else named
+        if most is not None and seats.teach(most):
+            self._more_later()
+
+    def _more_later(self) -> None:
+        if self._more is not None:
+            self._more.cancel()
+        self._more = self.world.call_at(self.world.monotonic() + AGAIN, self._try_more)
+
+    def _try_more(self) -> None:
+        self._more = None
+        if self.pool.seats.limit < self.pool.seats.stated:
+            self._more_later()
+        self.pool.seats.changed()
 
     def stop(self, reason: Reason, verdict: Verdict) -> Failure:
         """The account cannot go on until someone acts; returns why, as its jobs carry it."""
@@ -174,37 +202,48 @@ class Desk:
         self.world.call_at(self.world.monotonic() + _PROBE, self.reopen)
 
     def _slowed(self, classes: tuple[str, ...], verdict: Verdict) -> None:
-        """A 429: hold the request's classes; where it names no limit, halve the wider one for a while."""
-        wait = verdict.retry_after if verdict.retry_after is not None else self._growing(classes)
+        """A 429: hold the request's classes, and lower the limit that it was about; where it names none, the wider one.
+
+        A request that is no create takes no seat, so it can only have come too fast.
+        """
+        own = self._own(classes)
+        wait = verdict.retry_after if verdict.retry_after is not None else self._growing(own)
         wait *= 1 + self.world.random() / 10
-        self.pool.rates.hold(self._own(classes), wait)
-        if verdict.kind is Kind.LIMITED and "create" in classes:
-            self._halve_wider(wait)
+        if verdict.kind is Kind.LIMITED and "create" in classes and self._halve_seats(wait):
+            self.pool.rates.hold(own, wait)
+        else:
+            self.pool.rates.slow(own, wait)
         if wait > CAP:
             self.rest(wait, verdict.message)
             self.width = 1
 
     def _own(self, classes: tuple[str, ...]) -> tuple[str, ...]:
-        """The classes that a refused request does not share with all others, where one of them has a rate at all."""
-        own = tuple(name for name in classes if name != "all")
-        return own if self.pool.rates.windows(own) else classes
+        """The classes that a refused request shares with the fewest others, of those for which a rate is stated."""
+        stated = [name for name in classes if self.pool.rates.windows((name,))]
+        own = [name for name in stated if name != "all"]
+        return tuple(own or stated or classes[:1])
 
     def _growing(self, classes: tuple[str, ...]) -> float:
-        """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60; two quiet minutes start it anew."""
+        """Seconds to wait where the vendor does not say: 2, 4, 8 up to 60; two quiet minutes start it anew.
+
+        Many that are refused together count once.
+        """
         now = self.world.monotonic()
         times, last = self._slow.get(classes, (0, -math.inf))
-        times = 1 if now - last > 120 else times + 1
-        self._slow[classes] = (times, now)
+        if not times or not self.pool.rates.held(classes):
+            times, last = 1 if now - last > 120 else times + 1, now
+        self._slow[classes] = (times, last)
         return min(60.0, 2.0 ** min(times, 6))
 
-    def _halve_wider(self, wait: float) -> None:
-        windows = self.pool.rates.windows(("create", "post", "all"))
-        widest = max((window.limit for window in windows), default=0)
-        if self.pool.seats.limit >= widest:
-            self.pool.seats.halved_until = self.world.monotonic() + max(60.0, wait)
-            self.world.call_at(self.pool.seats.halved_until, self.pool.seats.changed)
-        else:
-            self.pool.rates.halve(("create", "post", "all"), max(60.0, wait))
+    def _halve_seats(self, wait: float) -> bool:
+        """Halve the seats for a while, where they are the wider limit; False where they are not, or it did not help."""
+        seats, now = self.pool.seats, self.world.monotonic()
+        widest = max((window.limit for window in self.pool.rates.windows(CREATES)), default=0)
+        if seats.limit < widest or now < seats.halved_until:
+            return False
+        seats.halved_until = now + max(60.0, wait)
+        self.world.call_at(seats.halved_until, seats.changed)
+        return True
 
     def gate(self) -> dict[str, Any]:
         """What a create would wait for now, for ``why()`` and ``viseme status``."""
@@ -221,10 +260,19 @@ class Desk:
         if self.creating >= self.width:
             first = "the account's first create" if self.width == 1 else f"the {self.creating} creates under way"
             return {"gate": "opening", "until": None, "message": f"waits for {first} to be accepted"}
-        until = self.pool.rates.wait_until(("create", "post", "all"))
+        until = self.pool.rates.wait_until(CREATES)
         if until is not None:
-            return {"gate": "rate", "until": self._utc(until), "message": "the create rate is used up"}
+            return {"gate": "rate", "until": self._utc(until), "message": self.rate_message()}
         return {"gate": None, "until": None, "message": "nothing: its create is next"}
+
+    def rate_message(self) -> str:
+        """Why the rates let no create pass now."""
+        pace = self.pool.rates.pace(CREATES)
+        if self.pool.rates.held(CREATES):
+            return f"{self.name} asked to wait, as creates came too fast"
+        if pace is not None:
+            return f"creates go at {spelled(pace)} for a while, as {self.name} refused some that came faster"
+        return "the create rate is used up"
 
     def _utc(self, monotonic: float) -> float:
         return self.world.now() + monotonic - self.world.monotonic()
@@ -245,7 +293,7 @@ def pools_of(world: World, providers: Sequence[Provider]) -> dict[str, Pool]:
             raise ConfigError(
                 f"pool {account.pool!r} holds accounts of different providers; limits are shared at one vendor only"
             )
-        pool.seats.limit = min(pool.seats.limit, limit)
+        pool.seats.stated = min(pool.seats.stated, limit)
         pool.rates.configure(_strictest(pool.rates, _rates(provider)))
     return pools
 

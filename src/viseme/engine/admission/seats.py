@@ -8,18 +8,38 @@ from attrs import define, field
 
 from viseme.attempts import Seat
 
-__all__ = ["Seats"]
+__all__ = ["AGAIN", "Seats"]
+
+AGAIN = 300.0
+"""So long after the vendor said that it is full one more seat is tried, and after as long again another, seconds."""
+
+_ROUNDING = 1e-3
 
 
 @define(eq=False)
 class Seats:
-    """A pool's seats. What is taken here is written to the ledger with the intent, and outlives this process there."""
+    """A pool's seats. What is taken here is written to the ledger with the intent, and outlives this process there.
 
-    limit: int
+    Attributes:
+        stated: how many there are, as the user or the provider's sheet says.
+        halved_until: half of them are used before this monotonic time.
+    """
+
+    stated: int
     clock: Callable[[], float]
-    _taken: dict[str, Seat | None] = field(factory=dict[str, "Seat | None"])
+    _taken: set[str] = field(factory=set[str])
     _changed: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
     halved_until: float = 0.0
+    _taught: tuple[int, float] | None = None
+    """How many the vendor was seen to allow, and when."""
+
+    @property
+    def limit(self) -> int:
+        """How many may be taken: as many as are stated, or as the vendor taught lately."""
+        if self._taught is None:
+            return self.stated
+        most, since = self._taught
+        return min(self.stated, most + int((self.clock() - since + _ROUNDING) // AGAIN))
 
     @property
     def taken(self) -> int:
@@ -40,12 +60,12 @@ class Seats:
         """Take a seat for an attempt that is about to be created; False if it has its seat already."""
         if name in self._taken:
             return False
-        self._taken[name] = None
+        self._taken.add(name)
         return True
 
     def restore(self, seat: Seat) -> None:
         """Take up a seat that the ledger holds open, also beyond the limit: the vendor's count is what it is."""
-        self._taken[seat.id] = seat
+        self._taken.add(seat.id)
 
     def holds(self, name: str) -> bool:
         """Whether an attempt has a seat."""
@@ -54,13 +74,20 @@ class Seats:
     def give_back(self, name: str) -> None:
         """The attempt's end was seen, or it never began."""
         if name in self._taken:
-            del self._taken[name]
+            self._taken.remove(name)
             self.changed()
 
     def set_limit(self, limit: int) -> None:
-        """Change the limit; seats beyond it are given back as their jobs end."""
-        self.limit = limit
+        """Change what is stated, and forget what was learned; seats beyond it are given back as their jobs end."""
+        self.stated, self._taught = limit, None
         self.changed()
+
+    def teach(self, most: int) -> bool:
+        """The vendor is full with so many; True where that is less than was taken for its limit."""
+        if most >= self.limit:
+            return False
+        self._taught = max(1, most), self.clock()
+        return True
 
     def changed(self) -> None:
         """Tell that seats may have come free."""

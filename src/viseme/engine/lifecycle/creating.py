@@ -408,8 +408,8 @@ class Creator:
         return True
 
     def _batch_refused(self, verdict: Verdict) -> None:
-        """What the refusal of a batch means for the account."""
-        self._note(verdict)
+        """What the refusal of a batch, which takes no seat, means for the account."""
+        self._note(verdict, seated=False)
         trouble = ACCOUNT_TROUBLE.get(verdict.kind)
         if trouble is not None:
             self._stop_account(trouble, verdict)
@@ -419,11 +419,11 @@ class Creator:
         if self.keep_waiting:
             self.desk.probe_later()
 
-    def _note(self, verdict: Verdict) -> None:
+    def _note(self, verdict: Verdict, *, seated: bool = True) -> None:
         """What a refusal means for the account's further creates."""
         if verdict.kind not in BACK_IN_LINE:
             return
-        self.desk.refused(verdict)
+        self.desk.refused(verdict, seated=seated)
         if verdict.kind is not Kind.TRANSIENT:
             self._unreached = None
             return
