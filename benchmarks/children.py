@@ -123,6 +123,11 @@ def _resident() -> int:
 
 
 def _peak() -> int:
+    status = Path(
+        "/proc/self/status"
+    )  # getrusage would tell of the process that started this one, where that is larger
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
