@@ -264,6 +264,15 @@ async def test_429s_without_a_time_hold_longer_each_time_and_start_anew_after_tw
 
 
 @virtually
+async def test_429s_that_come_together_lengthen_no_hold() -> None:
+    one = setting(rates={"create": "5/s"})
+    for _ in range(20):
+        one.desk.courier.slowed(CREATE, verdict(Kind.RATE_LIMITED))
+        await anyio.sleep(0.01)
+    assert one.held(*CREATE) <= 2.2
+
+
+@virtually
 async def test_a_429_beyond_the_cap_pauses_the_accounts_creates_too() -> None:
     one = setting()
     one.desk.opened()

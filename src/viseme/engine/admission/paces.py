@@ -77,7 +77,7 @@ class Pace:
         if self.most is None or self._refused is None:
             return self.most
         way = max(-1.0, (now - self._since) / _BACK - 1)
-        return min(self.most, max(_LEAST, self._refused * (1 + way**3 / 2)))
+        return min(self.most, self._refused * (1 + way**3 / 2))
 
     def restate(self, most: float | None) -> None:
         """Another rate is stated: what was learned beneath the old one is forgotten."""
