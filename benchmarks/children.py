@@ -123,9 +123,7 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    status = Path(
-        "/proc/self/status"
-    )  # getrusage would tell of the process that started this one, where that is larger
+    status = Path("/proc/self/status")  # getrusage may tell of the process that started this one
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
