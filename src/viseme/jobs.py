@@ -21,6 +21,7 @@ __all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "preview_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _OWN = re.compile(r".*\.part(\.tag)?|results\.jsonl", re.IGNORECASE | re.DOTALL)
 _DEVICE = re.compile(
     r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE
@@ -193,7 +194,7 @@ def _check_source(name: str, source: str | None) -> None:
         )
     if not host:
         raise JobInvalid(f"{name} {quote(source)!r} names no host", field=name)
-    if any(ord(c) <= 32 or ord(c) == 127 for c in source):
+    if _BLANK.search(source):
         raise JobInvalid(f"{name} {quote(source)!r} holds white space; percent-encode it", field=name)
 
 

@@ -736,3 +736,21 @@ async def test_a_tag_that_no_header_may_hold_is_not_sent_back(tag: str) -> None:
     await download(world).run()
     assert storage.asked == [None, None]
     clean(world, FILE)
+
+
+@virtually
+async def test_what_lies_where_nothing_can_be_is_overwritten_and_never_taken_up() -> None:
+    """A new result after one that was called off, say, whose part and its note were left by a power cut."""
+    for film in (bytes(1000), bytes(3 << 20)):
+        files = MemoryFiles({FINAL + ".part": b"old" * 4_000_000, FINAL + ".part.tag": b'1\n"old"'})
+        network = MemoryNetwork(serve=lambda url, headers, film=film: Served(200, {"etag": '"new"'}, [film]))
+        world, made = simulated_world(files=files, network=network), list[str]()
+
+        def make(made: list[str] = made) -> None:
+            made.append("folder")
+
+        landed = await Download(world.world, network, Downloads(), URL, FINAL, video=False, make=make, fresh=True).run()
+        assert landed.bytes == len(film)
+        assert files.files == {FINAL: film}
+        assert made == ["folder"]
+        assert all("Range" not in headers for _, headers in network.fetched)

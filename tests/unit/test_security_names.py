@@ -191,8 +191,9 @@ def places(folder: Path) -> Places:
 
 @virtually
 async def _room(folder: Path, name: str, found: list[str]) -> None:
-    async with places(folder).room(name) as final:
-        found.append(final)
+    async with places(folder).room(name) as place:
+        place.make()
+        found.append(place.path)
 
 
 def room(folder: Path, name: str) -> str:
@@ -270,12 +271,12 @@ async def test_two_results_for_one_file_never_mix(other: str) -> None:
 
     async def fetch(url: str, name: str) -> None:
         nonlocal inside
-        async with rooms.room(name) as final:
+        async with rooms.room(name) as place:
             inside += 1
             assert inside == 1
-            landed = await Download(world.world, world.network, Downloads(), url, final).run()
+            landed = await Download(world.world, world.network, Downloads(), url, place.path, make=place.make).run()
             assert landed.bytes == 300_000
-            assert files.files[final] == films[url]
+            assert files.files[place.path] == films[url]
             inside -= 1
 
     async with anyio.create_task_group() as group:

@@ -24,7 +24,7 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import LedgerError, VisemeError
-from viseme.events import Event
+from viseme.events import Event, EventType
 from viseme.ledger.base import Ledger, Order, Rank
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
@@ -154,7 +154,8 @@ class Core:
             case Next.REFRESH:
                 office.hub.watch(row, now=True)
             case Next.FETCH:
-                self.fetcher.put(row)
+                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
+                self.fetcher.put(row, fresh=begins and not row.tries)
             case Next.NOTHING:
                 if row.state is State.WAITING or row.state in ENDED:
                     self._watch_seat(office, row)

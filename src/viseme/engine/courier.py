@@ -64,7 +64,18 @@ class Courier:
     _unproved: Verdict | None = None
     """What the latest attempt to obtain a credential was refused for."""
     _values: list[str] = field(factory=list[str], repr=False)
+    _safe: Line = field(init=False)
+    _paid: Line = field(init=False)
+    """A connection of its own for a paid request that must not be sent twice."""
+    _near: str = field(init=False)
     _mask: Mask = field(init=False, default=Factory(lambda self: self._masked(), takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        account = self.provider.account
+        once = self.provider.sheet.safety is not Safety.REPLAY
+        self._safe = Line(account.name, private=account.allow_private_hosts)
+        self._paid = evolve(self._safe, fresh=once)
+        self._near = f"{self.provider.origin}/"
 
     def _masked(self) -> Mask:
         return Mask.of((*self.provider.secrets(), *self._values))
@@ -139,7 +150,7 @@ class Courier:
 
         What was refused so was not carried out, so this repeats no paid request.
         """
-        signs = request.role is not Role.FOREIGN and _origin(request.url) == self.provider.origin
+        signs = request.role is not Role.FOREIGN and self._is_vendors(request.url)
         outcome, used = await self._once(request, before, priority, sent, signs=signs)
         if not isinstance(outcome, Reply) or outcome.status != 401 or used is None or used.expires is None:
             return outcome
@@ -218,10 +229,12 @@ class Courier:
         except (TypeError, ValueError, OverflowError):
             return None
 
+    def _is_vendors(self, url: str) -> bool:
+        """Whether a URL leads to the vendor's own host, which is all that ever sees a key."""
+        return url.startswith(self._near) or _origin(url) == self.provider.origin
+
     def _line(self, request: Request) -> Line:
-        account = self.provider.account
-        fresh = request.role is Role.PAID and self.provider.sheet.safety is not Safety.REPLAY
-        return Line(account.name, private=account.allow_private_hosts, fresh=fresh)
+        return self._paid if request.role is Role.PAID else self._safe
 
     def _proof(self, request: Request, credential: Credential | None) -> Mapping[str, str]:
         return {} if credential is None else self.provider.sign(request, credential, self.world.now())

@@ -57,10 +57,12 @@ class Mask:
             case str():
                 return self.text(value)
             case Observation(status=status, verdict=verdict):
-                verdict = None if verdict is None else self.verdict(verdict)
-                return evolve(value, status=self.text(status), verdict=verdict)
+                shown, judged = self.text(status), None if verdict is None else self.verdict(verdict)
+                same = shown == status and judged is verdict
+                return value if same else evolve(value, status=shown, verdict=judged)
             case Accepted(observation=seen) | Found(observation=seen) if seen is not None:
-                return evolve(value, observation=self._value(seen))
+                masked = self._value(seen)
+                return value if masked is seen else evolve(value, observation=masked)
             case Undecided(message=message) | Answer(message=message):
                 return evolve(value, message=self.text(message))
             case Mapping():

@@ -186,6 +186,7 @@ class Scheduler:
 
     async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
         world = self._world or real_world()
+        stack.callback(world.close)
         self._output = await world.blocking(lambda: os.path.abspath(self._output))
         await world.blocking(lambda: world.disk.make_folder(self._output))
         ledger: Ledger = await world.blocking(lambda: self._ledger_for(world))

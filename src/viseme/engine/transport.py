@@ -171,33 +171,14 @@ class AioTransport:
             await session.close()
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
+        session, body = self._line(line), wire.body
         try:
-            target = _address(wire.url)
-        except ValueError as error:
-            return Fault(sent=False, message=_say(error))
-        feed: _Feed | None = None
-        try:
-            async with asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold) as clock:
-                headers, data = dict(wire.headers), wire.body
-                if data is not None and not isinstance(data, bytes):
-                    feed = _Feed(data, clock, _REPLY + wire.hold)
-                    headers["Content-Length"] = str(data.length)
-                async with self._line(line).request(
-                    wire.method,
-                    target,
-                    headers=headers,
-                    data=feed or data,
-                    timeout=timeout,
-                    allow_redirects=False,
-                ) as response:
-                    body = await _bounded(response)
-                    return Reply(status=response.status, headers=_lower(response.headers), body=body)
+            if body is None or isinstance(body, bytes):
+                return await _exchange(session, wire, wire.headers, body, _timeout(wire.hold))
+            return await _pour(session, wire, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Fault(sent=False, message=_say(error))
         except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
-            if feed is not None and feed.error is not None:
-                raise feed.error from None
             return Fault(sent=True, message=_say(error))
 
     @asynccontextmanager
@@ -224,6 +205,39 @@ class AioTransport:
         if session is None:
             session = self._sessions[name] = _session(private=private, fresh=False, buffer=1 << 18, inflate=False)
         return session
+
+
+def _timeout(hold: float) -> ClientTimeout:
+    """For a request that leaves at once: so long in all, which is longer than any connection may take."""
+    return ClientTimeout(total=_REPLY + hold, connect=2 * _CONNECT, sock_connect=_CONNECT)
+
+
+async def _exchange(
+    session: ClientSession, wire: Wire, headers: Mapping[str, str], data: bytes | _Feed | None, timeout: ClientTimeout
+) -> Outcome:
+    try:
+        target = _address(wire.url)
+    except ValueError as error:
+        return Fault(sent=False, message=_say(error))
+    async with session.request(
+        wire.method, target, headers=headers, data=data, timeout=timeout, allow_redirects=False
+    ) as response:
+        body = await _bounded(response)
+        return Reply(status=response.status, headers=_lower(response.headers), body=body)
+
+
+async def _pour(session: ClientSession, wire: Wire, content: Content) -> Outcome:
+    """Send a body piece by piece. What its pieces raise is raised here."""
+    timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
+    headers = {**wire.headers, "Content-Length": str(content.length)}
+    async with asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold) as clock:
+        feed = _Feed(content, clock, _REPLY + wire.hold)
+        try:
+            return await _exchange(session, wire, headers, feed, timeout)
+        except Exception:
+            if feed.error is not None:
+                raise feed.error from None
+            raise
 
 
 def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool = True) -> ClientSession:

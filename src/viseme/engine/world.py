@@ -14,16 +14,18 @@ import stat
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import aiofiles
-import anyio.to_thread
-from anyio import CapacityLimiter
+import anyio
 from attrs import frozen
 
 from viseme.engine.transport import AioTransport, Transport
+from viseme.engine.uncut import uncut
 from viseme.keys import FileStamp
 
 __all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
@@ -104,6 +106,7 @@ class World:
         blocking: run a blocking function off the event loop.
         appender: open a file for appending.
         connect: the network, for as long as the context lasts.
+        close: let go of the threads; what still runs in one is not waited for.
     """
 
     monotonic: Callable[[], float]
@@ -116,6 +119,7 @@ class World:
     disk: Disk
     appender: Callable[[str], Awaitable[Appender]]
     connect: Callable[[], AbstractAsyncContextManager[Transport]]
+    close: Callable[[], None] = lambda: None
 
 
 class RealDisk:
@@ -197,10 +201,10 @@ class RealDisk:
 def real_world() -> World:
     """The world as it is. Call it inside a running event loop."""
     loop = asyncio.get_running_loop()
-    threads = CapacityLimiter(16)
+    threads = ThreadPoolExecutor(16, "viseme")
 
     async def blocking(function: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(function, limiter=threads)
+        return await uncut(loop.run_in_executor(threads, function))
 
     async def appender(path: str) -> Appender:
         return await aiofiles.open(path, "ab")
@@ -219,4 +223,5 @@ def real_world() -> World:
         disk=RealDisk(),
         appender=appender,
         connect=AioTransport,
+        close=partial(threads.shutdown, wait=False),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,8 @@ class Download:
         final: the file's path; the part file is ``<final>.part``, what it was cut from, and in which boot of the
             machine, is noted in ``<final>.part.tag``.
         video: whether the file must be a video; a cover is taken as it is.
+        make: makes the folder (blocks); called before anything there is touched.
+        fresh: whether nothing of it can be there yet. What is there all the same is overwritten.
     """
 
     world: World
@@ -64,6 +66,8 @@ class Download:
     final: str
     private: bool = False
     video: bool = True
+    make: Callable[[], None] = field(default=lambda: None)
+    fresh: bool = False
     _hash: Any = field(factory=hashlib.sha256)
     _written: int = 0
     _pieces: list[bytes] = field(factory=list[bytes])
@@ -71,7 +75,8 @@ class Download:
     _total: int | None = None
     _tag: str | None = None
     _noted: bool = False
-    """Whether the tag file was written."""
+    """Whether there may be a tag file."""
+    _made: bool = False
 
     @property
     def part(self) -> str:
@@ -92,7 +97,10 @@ class Download:
             Broken: the connection broke off too often without bringing anything new.
             OSError: the disk refused.
         """
-        await self._resume()
+        if self.fresh:
+            self._noted = True
+        else:
+            await self._resume()
         vain = 0
         while True:
             before, began = self._written + self._pending, self.world.monotonic()
@@ -212,6 +220,7 @@ class Download:
         """
 
         def look() -> tuple[str | None, int, Any]:
+            self._make()
             disk, digest = self.world.disk, hashlib.sha256()
             size = disk.size(self.part)
             noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
@@ -250,12 +259,19 @@ class Download:
 
     def _write(self, pieces: list[bytes], at: int) -> None:
         """Write behind what is there. Off the event loop."""
+        self._make()
         if not at and self._noted:  # of another version, which the new bytes must not be taken for
             self._noted = False
             self.world.disk.remove(self.tag)
         self.world.disk.append(self.part, pieces, at=at)
         for piece in pieces:
             self._hash.update(piece)
+
+    def _make(self) -> None:
+        """Make the folder, once. Off the event loop."""
+        if not self._made:
+            self.make()
+            self._made = True
 
     async def _land(self) -> Landed:
         """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""

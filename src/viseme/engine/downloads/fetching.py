@@ -53,15 +53,23 @@ class Fetcher:
     _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
     _queued: dict[str, float] = field(factory=dict[str, float])
     """When each came into the queue, UTC seconds."""
+    _fresh: set[str] = field(factory=set[str])
+    """Those of which nothing was fetched before."""
     _tickets: count[int] = field(factory=count)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
     _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
     _stopping: bool = False
 
-    def put(self, row: TaskRow) -> None:
-        """Fetch a task's result."""
+    def put(self, row: TaskRow, *, fresh: bool = False) -> None:
+        """Fetch a task's result.
+
+        Args:
+            fresh: nothing of it can be there yet, so nothing is looked for.
+        """
         if self._stopping or row.id in self._queued or row.id in self._under_way:
             return
+        if fresh:
+            self._fresh.add(row.id)
         heapq.heappush(self._queue, (_dies(row), next(self._tickets), row.id))
         self._queued[row.id] = self.world.now()
         self._fill()
@@ -103,6 +111,7 @@ class Fetcher:
                         await self._bring(hold, since)
         finally:
             del self._under_way[task]
+            self._fresh.discard(task)
             self._fill()
 
     async def _bring(self, hold: Hold, since: float) -> None:
@@ -128,9 +137,17 @@ class Fetcher:
 
     async def _download(self, row: TaskRow, output: Artifact, name: str, *, video: bool) -> Landed:
         private = self.private(row.account)
-        async with self._places.room(name) as final:
+        async with self._places.room(name) as place:
             return await Download(
-                self.world, self.transport, self.limits, output.url, final, private=private, video=video
+                self.world,
+                self.transport,
+                self.limits,
+                output.url,
+                place.path,
+                private=private,
+                video=video,
+                make=place.make,
+                fresh=row.id in self._fresh,
             ).run()
 
     async def _bring_cover(self, row: TaskRow, name: str) -> None:

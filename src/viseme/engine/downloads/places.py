@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
 from anyio import Lock
-from attrs import define, field
+from attrs import define, field, frozen
 
 from viseme.engine.downloads.download import Unfit
 from viseme.engine.world import World
 
-__all__ = ["Places"]
+__all__ = ["Place", "Places"]
+
+
+@frozen
+class Place:
+    """Where a result goes.
+
+    Attributes:
+        path: of the file.
+        make: makes its folder (blocks); raises Unfit where a link leads out of the output folder.
+    """
+
+    path: str
+    make: Callable[[], None]
 
 
 @define(eq=False)
@@ -30,19 +44,13 @@ class Places:
     _taken: dict[str, Lock] = field(factory=dict[str, Lock], init=False)
 
     @asynccontextmanager
-    async def room(self, name: str) -> AsyncGenerator[str]:
-        """The path for a result of this name, with its folder made; whoever else wants the same file waits.
-
-        Raises:
-            Unfit: a link leads it out of the output folder.
-            OSError: the disk refused.
-        """
-        await self.world.blocking(lambda: self._make(name))
+    async def room(self, name: str) -> AsyncGenerator[Place]:
+        """The place for a result of this name; whoever else wants the same file waits."""
         place = normalize("NFC", name).casefold()  # what may be one file
         lock = self._taken.setdefault(place, Lock())
         try:
             async with lock:
-                yield os.path.join(self.folder, name)
+                yield Place(os.path.join(self.folder, name), partial(self._make, name))
         finally:
             if not lock.locked():
                 self._taken.pop(place, None)
