@@ -131,10 +131,12 @@ class RealDisk:
         self._mode = 0o666 & ~mask
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        anew = os.O_TRUNC if not at else 0
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | anew | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
-            os.ftruncate(descriptor, at)
-            os.lseek(descriptor, at, os.SEEK_SET)
+            if at:
+                os.ftruncate(descriptor, at)
+                os.lseek(descriptor, at, os.SEEK_SET)
             for piece in data:
                 view = memoryview(piece)
                 while view:

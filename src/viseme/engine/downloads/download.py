@@ -282,10 +282,11 @@ class Download:
             raise DeadLink(f"the link answers with {size} bytes, which are no video")
 
         def land() -> str:
-            disk = self.world.disk
-            if pieces:
-                self._write(pieces, at)
-            torn = torn_mp4(size, partial(disk.peek, self.part)) if self.video else None
+            disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
+            if data:
+                self._write([data], at)
+            read = partial(disk.peek, self.part) if at else lambda offset, count: data[offset : offset + count]
+            torn = torn_mp4(size, read) if self.video else None
             if torn is not None:
                 disk.remove(self.part)
                 disk.remove(self.tag)

@@ -42,6 +42,8 @@ class Places:
     world: World
     folder: str
     _taken: dict[str, Lock] = field(factory=dict[str, Lock], init=False)
+    _made: set[PurePosixPath] = field(factory=set[PurePosixPath], init=False)
+    """Folders that are there, as far as is known."""
 
     @asynccontextmanager
     async def room(self, name: str) -> AsyncGenerator[Place]:
@@ -51,14 +53,21 @@ class Places:
         try:
             async with lock:
                 yield Place(os.path.join(self.folder, name), partial(self._make, name))
+        except OSError:
+            self._made.clear()
+            raise
         finally:
             if not lock.locked():
                 self._taken.pop(place, None)
 
     def _make(self, name: str) -> None:
         """Make the folders, one below the other, so that nothing is made behind a link that leads out (blocks)."""
+        above = PurePosixPath(name).parent
+        if above in self._made:
+            return
         root = place = self.world.disk.make_folder(self.folder)
-        for part in PurePosixPath(name).parent.parts:
+        for part in above.parts:
             place = self.world.disk.make_folder(os.path.join(place, part))
             if place != root and not place.startswith(root.rstrip(os.sep) + os.sep):
                 raise Unfit("the output name leads out of the output folder through a link; choose another")
+        self._made.add(above)
