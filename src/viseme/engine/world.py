@@ -219,7 +219,7 @@ def real_world() -> World:
         now=time.time,
         sleep=anyio.sleep,
         call_at=call_at,
-        random=random.SystemRandom().random,
+        random=random.Random().random,
         new_id=lambda: uuid.uuid4().hex,
         blocking=blocking,
         disk=RealDisk(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +10,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
-from anyio import Lock
 from attrs import define, field, frozen
 
 from viseme.engine.downloads.download import Unfit
@@ -41,7 +41,7 @@ class Places:
 
     world: World
     folder: str
-    _taken: dict[str, Lock] = field(factory=dict[str, Lock], init=False)
+    _taken: dict[str, asyncio.Lock] = field(factory=dict[str, asyncio.Lock], init=False)
     _made: set[PurePosixPath] = field(factory=set[PurePosixPath], init=False)
     """Folders that are there, as far as is known."""
 
@@ -49,7 +49,7 @@ class Places:
     async def room(self, name: str) -> AsyncGenerator[Place]:
         """The place for a result of this name; whoever else wants the same file waits."""
         place = normalize("NFC", name).casefold()  # what may be one file
-        lock = self._taken.setdefault(place, Lock())
+        lock = self._taken.setdefault(place, asyncio.Lock())
         try:
             async with lock:
                 yield Place(os.path.join(self.folder, name), partial(self._make, name))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import Any
 
 from attrs import define, evolve, field
@@ -58,6 +58,27 @@ class _Entry:
 
 
 @define(eq=False)
+class _Holding:
+    """A task that is held while the block lasts."""
+
+    book: Book
+    task: str
+
+    async def __aenter__(self) -> Hold:
+        book = self.book
+        await book.take(self.task)
+        try:
+            row = await book.look(self.task)
+            return Hold(book, row, book.policy_of(row))
+        except BaseException:
+            book.let_go(self.task)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.book.let_go(self.task)
+
+
+@define(eq=False)
 class Book:
     """The tasks as the ledger has them, and the order in which they change.
 
@@ -76,24 +97,32 @@ class Book:
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
-    @asynccontextmanager
-    async def hold(self, task: str) -> AsyncGenerator[Hold]:
+    def hold(self, task: str) -> AbstractAsyncContextManager[Hold]:
         """Have a task for oneself. Raises UnknownTask where the ledger has none of that id."""
-        async with self._alone(task):
-            row = await self.look(task)
-            yield Hold(self, row, self.policy_of(row))
+        return _Holding(self, task)
 
-    @asynccontextmanager
-    async def _alone(self, task: str) -> AsyncGenerator[None]:
-        entry = self._entries.setdefault(task, _Entry())
+    async def take(self, task: str) -> None:
+        """Wait until nobody has a task, and have it; ``let_go`` of it then."""
+        entry = self._entries.get(task)
+        if entry is None:
+            entry = self._entries[task] = _Entry()
         entry.users += 1
         try:
-            async with entry.lock:
-                yield
-        finally:
-            entry.users -= 1
-            if not entry.users:
-                del self._entries[task]
+            await entry.lock.acquire()
+        except BaseException:
+            self._leave(task, entry)
+            raise
+
+    def let_go(self, task: str) -> None:
+        """The next one may have the task."""
+        entry = self._entries[task]
+        entry.lock.release()
+        self._leave(task, entry)
+
+    def _leave(self, task: str, entry: _Entry) -> None:
+        entry.users -= 1
+        if not entry.users:
+            del self._entries[task]
 
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""
@@ -105,6 +134,9 @@ class Book:
 
         Raises UnknownTask where the ledger has none of that id.
         """
+        row = self._recent.get(task)
+        if row is not None:
+            return row
         rows = await self._load_many([task])
         if not rows:
             raise UnknownTask(task)
@@ -170,10 +202,11 @@ class Book:
             how many rows changed, and the ids of the tasks that someone has.
         """
         busy = [task for task in tasks if task in self._entries]
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             free = [task for task in dict.fromkeys(tasks) if task not in self._entries]
             for task in free:  # nobody has or awaits them, so no lock makes us wait
-                await stack.enter_async_context(self._alone(task))
+                await self.take(task)
+                stack.callback(self.let_go, task)
             rows = [row for row in await self._load_many(free) if where(row)]
             return await self._write_many(rows, signal), busy
 
