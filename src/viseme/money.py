@@ -6,9 +6,10 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from viseme.errors import quote
+from viseme.evolving import evolve
 from viseme.results import Cost
 
 __all__ = ["Budget", "Charge", "ChargeState", "Price", "Quote", "Spending", "exact", "unit_name"]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
+from viseme.evolving import evolve
 from viseme.providers.base import Accepted, Answer, Found, Observation, Undecided, Verdict
 
 __all__ = ["Mask"]

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import quote
@@ -174,7 +175,7 @@ class AioTransport:
         session, body = self._line(line), wire.body
         try:
             if body is None or isinstance(body, bytes):
-                return await _exchange(session, wire, wire.headers, body, _timeout(wire.hold))
+                return await _exchange(session, wire, wire.headers, body, _timeout(_REPLY + wire.hold))
             return await _pour(session, wire, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Fault(sent=False, message=_say(error))
@@ -207,9 +208,10 @@ class AioTransport:
         return session
 
 
-def _timeout(hold: float) -> ClientTimeout:
+@lru_cache(maxsize=16)
+def _timeout(seconds: float) -> ClientTimeout:
     """For a request that leaves at once: so long in all, which is longer than any connection may take."""
-    return ClientTimeout(total=_REPLY + hold, connect=2 * _CONNECT, sock_connect=_CONNECT)
+    return ClientTimeout(total=seconds, connect=2 * _CONNECT, sock_connect=_CONNECT)
 
 
 async def _exchange(
@@ -219,8 +221,15 @@ async def _exchange(
         target = _address(wire.url)
     except ValueError as error:
         return Fault(sent=False, message=_say(error))
+    bare = None if data is None or "Content-Type" in headers else ("Content-Type",)  # aiohttp would say what it is
     async with session.request(
-        wire.method, target, headers=headers, data=data, timeout=timeout, allow_redirects=False
+        wire.method,
+        target,
+        headers=headers,
+        data=data,
+        timeout=timeout,
+        allow_redirects=False,
+        skip_auto_headers=bare,
     ) as response:
         body = await _bounded(response)
         return Reply(status=response.status, headers=_lower(response.headers), body=body)
@@ -252,7 +261,6 @@ def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool
         read_bufsize=buffer,
         auto_decompress=inflate,
         headers={"User-Agent": "viseme"},
-        skip_auto_headers=("Content-Type",),
     )
 
 

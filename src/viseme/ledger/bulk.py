@@ -15,7 +15,7 @@ from attrs import define, field
 
 __all__ = ["Bulk", "marks", "pages"]
 
-_SIZES: Final = (256, 64, 16, 4, 1)
+_SIZES: Final = (256, 64, 32, 16, 8, 4, 2, 1)
 """Rows of a statement; few sizes, so that each is prepared once."""
 
 

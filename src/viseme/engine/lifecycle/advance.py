@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.charging import charged
 from viseme.engine.lifecycle.creates import before_this_create, entered, intended, lost, taken, turned, unsettled
@@ -48,6 +46,7 @@ from viseme.engine.lifecycle.steps import (
     to_the_next,
 )
 from viseme.events import EventType
+from viseme.evolving import evolve
 from viseme.providers.base import Answer
 from viseme.results import ENDED, Reason, State
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
@@ -19,6 +19,7 @@ from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
+from viseme.evolving import evolve
 from viseme.ledger.base import Change, Ledger
 
 __all__ = ["Book", "Hold", "UnknownTask"]

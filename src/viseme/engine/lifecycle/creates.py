@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from viseme.attempts import Handle, Intent, Seat, TaskRow
 from viseme.engine.lifecycle.looks import observed
 from viseme.engine.lifecycle.signals import Turned, Unsettled
@@ -24,6 +22,7 @@ from viseme.engine.lifecycle.steps import (
 )
 from viseme.errors import Failure, Kind
 from viseme.events import EventType
+from viseme.evolving import evolve
 from viseme.providers.base import Observation, Verdict
 from viseme.results import Reason, State
 

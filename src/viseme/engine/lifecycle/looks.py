@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.lifecycle.steps import (
@@ -22,6 +20,7 @@ from viseme.engine.lifecycle.steps import (
 )
 from viseme.errors import Kind
 from viseme.events import EventType
+from viseme.evolving import evolve
 from viseme.providers.base import Observation, Seen, Verdict
 from viseme.results import Reason, State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.money.estimating import Estimator
@@ -12,6 +12,7 @@ from viseme.engine.money.purse import Room
 from viseme.engine.money.till import Till, day_of, next_day
 from viseme.engine.world import World
 from viseme.errors import JobInvalid
+from viseme.evolving import evolve
 from viseme.jobs import Job
 from viseme.money import Budget, Charge, Quote
 from viseme.results import ENDED, Cost
