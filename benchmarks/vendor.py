@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field
 
-__all__ = ["LOOKS", "film", "vendor"]
+__all__ = ["LOOKS", "Answers", "Connection", "film", "reply", "serve", "started", "vendor"]
 
 LOOKS = 3
 """The look at which a job is done."""
@@ -37,9 +37,14 @@ def _box(kind: bytes, data: bytes) -> bytes:
 @contextmanager
 def vendor(size: int) -> Generator[str]:
     """The address of a vendor whose films have ``size`` bytes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.vendor", str(size)], cwd=_ROOT, stdout=subprocess.PIPE, text=True
-    )
+    with started("benchmarks.vendor", str(size)) as address:
+        yield address
+
+
+@contextmanager
+def started(module: str, *words: str) -> Generator[str]:
+    """The address of a server in a process of its own, which is ended afterwards."""
+    process = subprocess.Popen([sys.executable, "-m", module, *words], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()
@@ -52,6 +57,14 @@ def vendor(size: int) -> Generator[str]:
 # -- inside the process ----------------------------------------------------------------------------------------------
 
 
+class Answers(Protocol):
+    """A server's mind."""
+
+    def answer(self, method: bytes, path: str, headers: dict[bytes, bytes]) -> bytes:
+        """The reply, as it goes on the wire."""
+        ...
+
+
 @define(eq=False)
 class _Vendor:
     address: str
@@ -61,19 +74,19 @@ class _Vendor:
 
     def answer(self, method: bytes, path: str, headers: dict[bytes, bytes]) -> bytes:
         if path.startswith("/film/"):
-            return _reply(200, self.film, b"video/mp4")
+            return reply(200, self.film, b"video/mp4")
         if method == b"POST" and path == "/v2/generate":
             key = headers.get(b"idempotency-key", b"").decode() or f"k{len(self.looks)}"
             name = self.keys.setdefault(key, f"job-{len(self.looks):07d}")
             self.looks.setdefault(name, 0)
-            return _reply(201, self._told(name))
+            return reply(201, self._told(name))
         if path.startswith("/v2/generations?"):
             names = parse_qs(urlsplit(path).query)["ids"][0].split(",")
-            return _reply(200, b"[" + b",".join(self._looked(name) for name in names) + b"]")
+            return reply(200, b"[" + b",".join(self._looked(name) for name in names) + b"]")
         name = path.removeprefix("/v2/generate/").partition("?")[0]
         if name not in self.looks:
-            return _reply(404, b'{"error":"Not Found","statusCode":404}')
-        return _reply(200, self._looked(name))
+            return reply(404, b'{"error":"Not Found","statusCode":404}')
+        return reply(200, self._looked(name))
 
     def _looked(self, name: str) -> bytes:
         self.looks[name] += 1
@@ -92,15 +105,16 @@ class _Vendor:
         ).encode()
 
 
-def _reply(status: int, body: bytes, kind: bytes = b"application/json") -> bytes:
+def reply(status: int, body: bytes, kind: bytes = b"application/json") -> bytes:
+    """A reply as it goes on the wire."""
     head = b"HTTP/1.1 %d OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
     return head % (status, kind, len(body)) + body
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """HTTP/1.1 as far as well-behaved clients need it; one request after the other."""
 
-    def __init__(self, vendor: _Vendor) -> None:
+    def __init__(self, vendor: Answers) -> None:
         self._vendor = vendor
         self._kept = b""
 
@@ -120,24 +134,25 @@ class _Connection(asyncio.Protocol):
             self._transport.write(self._vendor.answer(method, path.decode(), headers))
 
 
-async def _serve(size: int) -> None:
-    made = _Vendor("", film(size))
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(made), "127.0.0.1", 0, backlog=4096)
-    made.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    print(made.address, flush=True)
-    await server.serve_forever()
+def serve(make: Callable[[str], Answers]) -> None:
+    """Serve what ``make`` makes of the address, which is printed, until the process is ended."""
 
+    async def run() -> None:
+        minds: list[Answers] = []
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(minds[0]), "127.0.0.1", 0, backlog=4096)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        minds.append(make(address))
+        print(address, flush=True)
+        await server.serve_forever()
 
-def _main() -> None:
-    size = int(sys.argv[1])
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_serve(size))
+        asyncio.run(run())
     else:
-        uvloop.run(_serve(size))
+        uvloop.run(run())
 
 
 if __name__ == "__main__":
-    _main()
+    serve(lambda address: _Vendor(address, film(int(sys.argv[1]))))

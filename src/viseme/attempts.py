@@ -108,6 +108,8 @@ class TaskRow:
         mode: ``batch`` for a task that waits to be created together with others.
         leg: which of the job's accounts has it, from 0; ``behind`` how many attempts were made at those before.
         charge: of the present attempt.
+        seconds: how long its result is at most, as far as it was measured.
+        lasted: how long each stage took at the vendor, as far as its looks tell, seconds.
     """
 
     id: str
@@ -144,6 +146,8 @@ class TaskRow:
     preview: str | None = None
     price: Cost | None = None
     charge: Charge | None = None
+    seconds: float | None = None
+    lasted: dict[str, float] = field(factory=dict[str, float])
     timings: Timings = field(factory=Timings)
 
     @property

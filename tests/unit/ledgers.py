@@ -263,6 +263,8 @@ rows = every(
     leg=st.integers(0, 3),
     behind=st.integers(0, 3),
     mode=st.sampled_from(["", "batch"]),
+    seconds=optional(times),
+    lasted=st.dictionaries(words, times, max_size=2),
     timings=st.builds(Timings, **{name: optional(times) for name in fields_dict(Timings)}),
 )
 events = every(

@@ -187,31 +187,76 @@ async def test_many_tasks_share_a_look_and_none_holds_more_than_a_list_may() -> 
         assert [len(tasks) for _, tasks in one.looks] == [100, 100, 50]
 
 
+def waiting(one: Desk, *given: tuple[float, str, int], firm: bool = True) -> None:
+    """Have tasks come due after so many seconds, that were looked at so often before."""
+    for wait, name, looks in given:
+        one.hub.watch(row(name))
+        watch = one.hub.find(name)
+        assert watch is not None
+        watch.looks, watch.firm = looks, firm
+        one.hub.again(watch, wait)
+
+
+BY_WORD = Polling(every=8)
+
+
 @virtually
 async def test_tasks_that_are_due_a_little_later_are_looked_at_together_but_first_looks_never_come_early() -> None:
-    async with desk(at_most=100) as one:
-        for wait, name, looks in [(10, "a", 1), (11.5, "b", 1), (11.9, "new", 0), (13, "late", 1)]:
-            one.hub.watch(row(name))
-            watch = one.hub.find(name)
-            assert watch is not None
-            watch.looks = looks
-            one.hub.again(watch, wait)
+    async with desk(at_most=100, polling=BY_WORD) as one:
+        waiting(one, (10, "a", 1), (10.3, "b", 1), (10.4, "new", 0), (13, "late", 1))
         await anyio.sleep(20)
-        assert one.looks == [(10, ["a", "b"]), (11.9, ["new", "late"])]
+        assert one.looks == [(10, ["a", "b"]), (10.4, ["new"]), (13, ["late"])]
 
 
 @virtually
 async def test_a_first_look_that_is_not_due_yet_keeps_nobody_from_being_looked_at() -> None:
-    async with desk(at_most=100) as one:
-        for wait, name, looks in [(10, "a", 1), (10.5, "new", 0), (11, "b", 1)]:
-            one.hub.watch(row(name))
-            watch = one.hub.find(name)
-            assert watch is not None
-            watch.looks = looks
-            one.hub.again(watch, wait)
+    async with desk(at_most=100, polling=BY_WORD) as one:
+        waiting(one, (10, "a", 1), (10.2, "new", 0), (10.4, "b", 1))
         await anyio.sleep(20)
-        assert sorted(one.order) == ["a", "b", "new"]
-        assert all(at <= due for (at, _), due in zip(one.looks, (10, 10.5, 11), strict=False))
+        assert one.looks == [(10, ["a", "b"]), (10.2, ["new"])]
+
+
+@virtually
+async def test_lists_go_out_in_rounds_and_what_comes_due_in_between_shares_the_next() -> None:
+    async with desk(at_most=100) as one:
+        waiting(one, (10, "a", 1), (10.5, "new", 0), (12, "b", 1), (12.1, "c", 1), (13, "first", 0), (18.5, "d", 1))
+        await anyio.sleep(40)
+        assert one.looks == [(10, ["a", "b"]), (18, ["new", "c", "first", "d"])]
+
+
+@virtually
+async def test_what_a_round_cannot_take_in_one_request_goes_in_the_next_at_once() -> None:
+    async with desk(at_most=2) as one:
+        waiting(one, *((10, name, 1) for name in "abcde"), (11, "x", 0))
+        await anyio.sleep(40)
+        assert one.looks == [(10, ["a", "b"]), (10, ["c", "d"]), (10, ["e"]), (18, ["x"])]
+
+
+@virtually
+async def test_a_task_that_is_to_be_looked_at_at_once_waits_for_no_round() -> None:
+    async with desk(at_most=100) as one:
+        waiting(one, (10, "a", 1), (14, "b", 1))
+        await anyio.sleep(11)
+        one.hub.watch(row("now"), now=True)
+        await anyio.sleep(30)
+        assert one.looks == [(10, ["a"]), (11, ["now"]), (18, ["b"])]
+
+
+@virtually
+async def test_room_in_a_request_is_given_to_tasks_that_nobody_has_spoken_for_and_that_were_not_just_looked_at() -> (
+    None
+):
+    async with desk(at_most=4) as one:
+        waiting(one, (10, "a", 1), (60, "spoken for", 1))
+        waiting(one, (90, "learnt", 1), (95, "too many", 1), (15, "soon", 0), (50, "much too early", 0), firm=False)
+        asked = one.hub.find("learnt")
+        await anyio.sleep(11)
+        assert one.looks == [(10, ["a", "soon", "learnt", "too many"])]
+        assert asked is not None
+        one.hub.again(asked, 90)
+        waiting(one, (0, "b", 1))
+        await anyio.sleep(1)
+        assert one.looks[1:] == [(11, ["b"])]
 
 
 @virtually

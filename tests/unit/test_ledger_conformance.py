@@ -171,6 +171,28 @@ async def test_a_commit_writes_row_events_intent_and_seat(ledger: Ledger) -> Non
     assert await ledger.intents("sync", 0) == [intent(task)]
 
 
+async def test_the_tasks_of_the_newest_creates_are_found_in_the_order_in_which_the_creates_ended(
+    ledger: Ledger,
+) -> None:
+    added = await ledger.add([row(name) for name in "abcde"] + [row("other", account="jogg")])
+    a, b, c, d, e, other = added
+    lasted = evolve(creating(c), intent=intent(c, ended=1004.0))
+    lasted = evolve(lasted, row=evolve(lasted.row, lasted={"media": 3.5, "generate": 61.25}, seconds=12.5))
+    await ledger.commit(
+        evolve(creating(a), intent=intent(a, ended=1009.0)),
+        evolve(creating(a), intent=intent(a, name="a:2:generate", ended=1003.0)),
+        evolve(creating(b), intent=intent(b, ended=1001.0)),
+        lasted,
+        evolve(creating(d), intent=intent(d, ended=1002.0)),
+        creating(e),
+        evolve(creating(other), intent=intent(other, ended=1005.0)),
+    )
+    assert [task.id for task in await ledger.recent("sync", 9)] == ["b", "d", "c", "a"]
+    assert [task.id for task in await ledger.recent("sync", 3)] == ["c", "a"]
+    assert await ledger.recent("sync", 0) == await ledger.recent("rask", 9) == []
+    assert (await ledger.recent("sync", 2))[0] == lasted.row
+
+
 async def test_a_later_change_wins_and_seats_close(ledger: Ledger) -> None:
     (task,) = await ledger.add([row("a")])
     first = creating(task)

@@ -146,6 +146,13 @@ class Model:
             )
         ]
 
+    def recent(self, account: str, creates: int) -> list[TaskRow]:
+        mine = [made for made in self.intents.values() if made.account == account and made.ended is not None]
+        newest = sorted(mine, key=lambda made: (made.ended or 0.0, made.id))[-creates:]
+        tasks = [made.task for made in newest]
+        rows = {row.id: row for row in self.rows.values()}
+        return [rows[task] for place, task in enumerate(tasks) if task not in tasks[place + 1 :]]
+
     def view(self) -> dict[str, Any]:
         everyone = by_order(list(self.rows.values()))
         shown = self.shown()
@@ -167,6 +174,7 @@ class Model:
             "events, of a task": [e for e in self.events if e.task == "t1"],
             "seats": self.seats,
             "intents": intents,
+            "recent": self.recent("sync", 3),
             "adopted": [self.adopted.get(place) for place in VENDOR_IDS],
             "counts": self.counts(),
             "spending": self.spending(""),
@@ -377,6 +385,7 @@ async def view(ledger: Ledger, model: Model) -> dict[str, Any]:
         "events, of a task": await ledger.events(0, 9999, task="t1"),
         "seats": {found.id: found for found in await ledger.seats()},
         "intents": {found.id: found for found in await ledger.intents("sync", 1.0)},
+        "recent": await ledger.recent("sync", 3),
         "adopted": [await ledger.adopted(account, name) for account, name in VENDOR_IDS],
         "counts": await ledger.counts(),
         "spending": await ledger.spending(),

@@ -306,6 +306,9 @@ async def test_open_tasks_and_events_are_walked_in_theirs(path: Path) -> None:
     assert "USING INDEX events_run (run=? AND rowid>?)" in plan(queries._EVENTS.format(choice="run = ?"), 1, 0, 9)
     intents = plan(queries._INTENTS, "sync", 0.0)
     assert intents.count("intents_ended (account=? AND ended") == 2
+    recent = plan(queries._RECENT, "sync", 9)
+    assert "intents_ended (account=? AND ended" in recent
+    assert "TEMP B-TREE" not in recent
     connection.close()
 
 

@@ -590,28 +590,102 @@ async def test_a_task_that_the_ledger_does_not_have_is_let_go_and_no_other(end: 
         assert len(one.hub) == 0
 
 
-# -- long polls ----------------------------------------------------------------------------------------------------
+# -- what is learnt ------------------------------------------------------------------------------------------------
+
+
+def knows(one: Post, *seconds: float) -> None:
+    """Earlier runs saw jobs take so long."""
+    for number, lasted in enumerate(seconds):
+        row = TaskRow(id=f"k{number}", key="k", job=JOB, digest="d", account="house", lasted={"lipsync": lasted})
+        one.looker.cadence.remember(row)
 
 
 @virtually
 async def test_a_look_is_held_by_the_vendor_when_the_end_is_likely_near() -> None:
     async with post(sheet={"hold": 20.0}) as one:
-        for _ in range(8):
-            one.looker.cadence.learn(12)
-        one.watch("a")
-        await anyio.sleep(20)
-        assert one.world.network.sent[0][1].hold == 0.0
-        one.hub.watch(evolve(one.pages.rows["a"], since=one.world.world.now() - 12), now=True)
+        knows(one, *range(50, 70))
+        one.watch("young", began=one.world.world.now() - 30)
+        one.watch("ripe", began=one.world.world.now() - 60)
+        one.watch("overdue", began=one.world.world.now() - 500)
+        for watch in one.hub.watched():
+            one.hub.again(watch, 0.0)
         await anyio.sleep(1)
-        assert one.world.network.sent[-1][1].hold == 20.0
+        held = {wire.url.rsplit("/", 1)[1]: wire.hold for _, wire in one.world.network.sent}
+        assert held == {"young": 0, "ripe": 20, "overdue": 0}
 
 
 @virtually
-async def test_what_was_seen_of_durations_is_learnt() -> None:
-    async with post(first=0, every=5) as one:
-        one.watch(*names(3))
-        await anyio.sleep(12)
+async def test_how_long_a_job_took_is_learnt_and_kept_between_the_looks_that_tell_of_it() -> None:
+    async with post(first=10, every=6) as one:
+        one.watch(*names(3), began=one.world.world.now(), lasted={"media": 4.0})
+        await anyio.sleep(20)
         for name in names(3):
             one.jobs[name] = DONE
         await anyio.sleep(6)
-        assert one.looker.cadence._durations == pytest.approx([15, 15, 15])
+        assert [row.lasted for row in one.pages.rows.values()] == [{"media": 4.0, "lipsync": 19.0}] * 3
+        assert [seconds for seconds, _ in one.looker.cadence._of("m", "lipsync")._seen] == pytest.approx([19, 19, 19])
+
+
+@virtually
+async def test_an_end_that_the_vendor_waited_for_is_known_to_the_moment() -> None:
+    async with post(sheet={"hold": 20.0}) as one:
+        knows(one, *range(5, 25))
+
+        answered: list[float] = []
+
+        async def holds(line: Line, wire: Wire) -> Outcome:
+            if not wire.hold:
+                return reply(200, RUNNING)
+            await anyio.sleep(9)
+            answered.append(elapsed())
+            return reply(200, DONE)
+
+        def elapsed() -> float:
+            return one.world.world.monotonic() - one.began
+
+        one.world.network.answer = holds
+        one.watch("a", began=one.world.world.now())
+        await anyio.sleep(100)
+        assert [one.pages.rows["a"].lasted["lipsync"]] == pytest.approx(answered, abs=0.01)
+
+
+@virtually
+async def test_nothing_is_learnt_where_the_end_may_have_come_whenever() -> None:
+    """While nobody was looking: an earlier run, a task that was parked, a batch."""
+    async with post() as one:
+        one.watch("old", jobs=DONE, began=one.world.world.now() - 50)
+        one.watch("parked", began=one.world.world.now())
+        one.hub.watch(one.pages.rows["parked"], background=True, now=True)
+        await anyio.sleep(1)
+        one.jobs["parked"] = DONE
+        await anyio.sleep(400)
+        assert len(one.hub) == 0
+        assert {name: row.lasted for name, row in one.pages.rows.items()} == {"old": {}, "parked": {}}
+
+
+@virtually
+async def test_a_deadline_is_noticed_in_time_however_rare_looks_have_become() -> None:
+    for given in ({"deadline": 300}, {"queue_deadline": 300}):
+        async with post(**given) as one:
+            knows(one, *range(3000, 3020))
+            one.watch(*names(9), jobs={"s": "queued"})
+            await anyio.sleep(299)
+            assert {one.state(name) for name in names(9)} == {(State.WAITING, None)}
+            await anyio.sleep(12)
+            assert {one.state(name) for name in names(9)} == {(State.WAITING, Reason.DEADLINE)}
+
+
+@virtually
+async def test_a_run_that_takes_too_long_is_noticed_in_time_too() -> None:
+    async with post(run_deadline=300, deadline="9h") as one:
+        knows(one, *range(3000, 3020))
+        one.watch("a")
+        await anyio.sleep(1)
+        watch = one.hub.find("a")
+        assert watch is not None
+        watch.running_since = one.world.world.now()
+        one.hub.again(watch, 5)
+        await anyio.sleep(298)
+        assert one.state("a") == (State.WAITING, None)
+        await anyio.sleep(15)
+        assert one.state("a") == (State.WAITING, Reason.DEADLINE)

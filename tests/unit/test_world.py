@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
-from viseme.engine.world import real_world
+from viseme.engine.world import RealDisk, real_world
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -31,3 +33,21 @@ def test_no_timer_rings_before_its_time(loop: str) -> None:
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
     assert not early
+
+
+@pytest.mark.parametrize("size", [0, 5, 10])
+def test_what_is_appended_stands_behind_the_bytes_that_are_to_stay(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "part"
+    path.write_bytes(b"0123456789")
+    RealDisk().append(str(path), [b"ab", b"c"], at=size)
+    assert path.read_bytes() == b"0123456789"[:size] + b"abc"
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no such advice")
+def test_much_that_is_appended_is_sent_on_its_way_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advised: list[tuple[int, ...]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *advice: advised.append(advice))
+    path = str(tmp_path / "part")
+    RealDisk().append(path, [b"little"], at=0)
+    RealDisk().append(path, [bytes(1 << 20), b"more"], at=6)
+    assert advised == [(6, (1 << 20) + 4, os.POSIX_FADV_DONTNEED)]

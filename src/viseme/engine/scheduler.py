@@ -47,6 +47,9 @@ from viseme.providers.base import Provider
 
 __all__ = ["Scheduler"]
 
+_REMEMBERED = 1000
+"""Creates of earlier runs from which an account learns how long jobs take."""
+
 
 @define(eq=False)
 class _Open:
@@ -213,6 +216,7 @@ class Scheduler:
             )
             self._open_offices(core, transport, group, number)
             await _recall_rates(core)
+            await _recall_durations(core)
             await core.restore_seats()
             house = Housekeeping(core, self._notice)
             errands = anyio.CancelScope()
@@ -503,6 +507,14 @@ async def _recall_rates(core: Core) -> None:
             rates.remember(("create", "post", "all"), ends)
             read = rates.windows(("read",))
             rates.halve(("read",), max((window.length for window in read), default=0.0))
+
+
+async def _recall_durations(core: Core) -> None:
+    """What earlier runs saw of how long jobs take tells when to look at those of this one."""
+    for name, office in core.offices.items():
+        for row in await core.ledger.recent(name, _REMEMBERED):
+            if row.account == name:
+                office.hub.cadence.remember(row)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

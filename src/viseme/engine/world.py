@@ -135,12 +135,16 @@ class RealDisk:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | anew | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             if at:
-                os.ftruncate(descriptor, at)
+                if os.fstat(descriptor).st_size != at:
+                    os.ftruncate(descriptor, at)
                 os.lseek(descriptor, at, os.SEEK_SET)
             for piece in data:
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(descriptor, view) :]
+            size = sum(map(len, data))
+            if size >= _CHUNK:
+                _hasten(descriptor, at, size)
         finally:
             os.close(descriptor)
 
@@ -198,6 +202,17 @@ class RealDisk:
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
+
+
+def _hasten(descriptor: int, start: int, count: int) -> None:
+    """Have what was just written go to the disk, without waiting: the sync at the end then finds little to do.
+
+    The advice is to forget the bytes; Linux begins to write those that are not on disk yet, and forgets none of these.
+    """
+    advise = getattr(os, "posix_fadvise", None)
+    if advise is not None:
+        with suppress(OSError):
+            advise(descriptor, start, count, os.POSIX_FADV_DONTNEED)
 
 
 def real_world() -> World:

@@ -196,6 +196,10 @@ class Ledger(ABC):
         """Intents of an account that are open, or ended after ``since`` (UTC seconds); to rebuild the create rates."""
 
     @abstractmethod
+    async def recent(self, account: str, creates: int) -> list[TaskRow]:
+        """The tasks of an account's newest ``creates`` that have ended, whatever became of them, oldest first."""
+
+    @abstractmethod
     async def adopted(self, account: str, vendor_id: str) -> str | None:
         """The id of the task that has this vendor id at this account, if one has (whatever became of it)."""
 

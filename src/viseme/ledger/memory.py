@@ -139,6 +139,16 @@ class MemoryLedger(GroupLedger):
             if owner == account and (ended is None or ended > since)
         ]
 
+    async def recent(self, account: str, creates: int) -> list[TaskRow]:
+        disk = self._look()
+        ended = sorted(
+            (ended, name, rows.intent(rows.parse(text)).task)
+            for name, (owner, ended, text) in disk.intents.items()
+            if owner == account and ended is not None
+        )
+        newest = dict.fromkeys(task for _, _, task in reversed(ended[max(0, len(ended) - creates) :]))
+        return self._rows(disk.ids[task] for task in reversed(newest))
+
     async def adopted(self, account: str, vendor_id: str) -> str | None:
         return self._look().vendor_ids.get((account, rows.vendor_id({"id": vendor_id}) or ""))
 

@@ -32,6 +32,7 @@ __all__ = [
     "last_event",
     "open_tasks",
     "queued",
+    "recent",
     "seats",
     "spending",
     "tasks",
@@ -82,6 +83,12 @@ _INTENTS: Final = """
         SELECT body FROM intents WHERE account = ?1 AND ended IS NULL
         UNION ALL
         SELECT body FROM intents WHERE account = ?1 AND ended > ?2
+    )
+"""
+
+_RECENT: Final = """
+    SELECT group_concat(body) FROM (
+        SELECT body FROM intents WHERE account = ? AND ended IS NOT NULL ORDER BY ended DESC, id DESC LIMIT ?
     )
 """
 
@@ -152,6 +159,13 @@ def seats(connection: sqlite3.Connection) -> list[Seat]:
 def intents(connection: sqlite3.Connection, account: str, since: float) -> list[Intent]:
     """Intents that are open, or ended after ``since``."""
     return [rows.intent(body) for body in _page(connection, _INTENTS, (account, since))]
+
+
+def recent(connection: sqlite3.Connection, account: str, creates: int) -> list[TaskRow]:
+    """The tasks of the newest creates that have ended."""
+    ended = sorted((body["ended"], body["id"], body["task"]) for body in _page(connection, _RECENT, (account, creates)))
+    places = {task: place for place, (_, _, task) in enumerate(ended)}
+    return sorted(tasks(connection, list(places)), key=lambda row: places[row.id])
 
 
 def adopted(connection: sqlite3.Connection, account: str, vendor_id: str) -> str | None:

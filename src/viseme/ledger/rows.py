@@ -96,7 +96,7 @@ _JOB_DEFAULTS = _defaults(Job, _JOB)
 _NAMES = ("id", "key", "job", "digest", "order")
 _BUILT = (
     *("account", "run", "state", "parked", "intent", "handles", "inputs", "outputs"),
-    *("failure", "cost", "price", "charge", "timings"),
+    *("failure", "cost", "price", "charge", "lasted", "timings"),
 )
 _PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_BUILT))
 _PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
@@ -153,6 +153,8 @@ def _build(row: TaskRow, body: dict[str, Any]) -> None:
         body["price"] = _cost_body(row.price)
     if row.charge is not None:
         body["charge"] = _charge_body(row.charge)
+    if row.lasted:
+        body["lasted"] = row.lasted
     timings = _given(row.timings, _TIMES)
     if timings:
         body["timings"] = timings

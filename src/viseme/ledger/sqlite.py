@@ -113,6 +113,9 @@ class SqliteLedger(GroupLedger):
     async def intents(self, account: str, since: float) -> list[Intent]:
         return await self._reading.ask(lambda reader: queries.intents(reader, account, since))
 
+    async def recent(self, account: str, creates: int) -> list[TaskRow]:
+        return self._known(await self._reading.ask(lambda reader: queries.recent(reader, account, creates)))
+
     async def adopted(self, account: str, vendor_id: str) -> str | None:
         return await self._reading.ask(lambda reader: queries.adopted(reader, account, vendor_id))
 

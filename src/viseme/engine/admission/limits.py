@@ -161,6 +161,11 @@ class Rates:
 
     async def acquire(self, classes: tuple[str, ...], priority: int = 0) -> Place:
         """Wait for room in every window of these classes. A higher priority goes first. Cancelling leaks nothing."""
+        if not self._queues:
+            now = self.clock()
+            gates = self._gates(classes, now)
+            if all(gate.room(now) > 0 for gate in gates):
+                return self._taken(gates, now)
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         queue = self._queues.setdefault(classes, [])
         heapq.heappush(queue, (-priority, next(iter(self._tickets)), future))
@@ -259,6 +264,8 @@ class Rates:
 
     def wake(self) -> None:
         """Let pass whoever may, in turn; then set the clock for the next."""
+        if not self._queues and self._timer is None:
+            return
         now = self.clock()
         kept: Counter[Gate] = Counter()
         heads = sorted((queue[0][:2], classes) for classes in list(self._queues) if (queue := self._live(classes)))
@@ -276,9 +283,12 @@ class Rates:
 
     def _grant(self, classes: tuple[str, ...], gates: tuple[Gate, ...], now: float) -> None:
         _, _, future = heapq.heappop(self._queues[classes])
+        future.set_result(self._taken(gates, now))
+
+    def _taken(self, gates: tuple[Gate, ...], now: float) -> Place:
         for gate in gates:
             gate.take(now)
-        future.set_result(Place(self, gates))
+        return Place(self, gates)
 
     def _live(self, classes: tuple[str, ...]) -> list[tuple[int, int, asyncio.Future[Place]]]:
         """The queue without the waiters at its head that gave up; empty queues are dropped."""

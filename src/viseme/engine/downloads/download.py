@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,12 +15,14 @@ from attrs import define, field, frozen
 from viseme.config import Downloads
 from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 from viseme.engine.transport import Broken, Stream, Transport
+from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.errors import quote
 
 __all__ = ["DeadLink", "Download", "Landed", "Unfit"]
 
-_FLUSH = 1 << 20
+_FLUSH, _MOST = 1 << 20, 1 << 22
+"""So many bytes at least are handed to the disk at once; of a large file more, as each time costs two hops."""
 _HEAD = 512
 _CRAWL, _SPAN = 256, 60.0
 """A request that has brought fewer bytes a second, after so many seconds, is broken off: it would never end."""
@@ -77,6 +81,8 @@ class Download:
     _noted: bool = False
     """Whether there may be a tag file."""
     _made: bool = False
+    _writing: asyncio.Future[None] | None = None
+    """What was handed to the disk last; more is taken meanwhile."""
 
     @property
     def part(self) -> str:
@@ -97,6 +103,13 @@ class Download:
             Broken: the connection broke off too often without bringing anything new.
             OSError: the disk refused.
         """
+        try:
+            return await self._bring()
+        finally:  # nothing is written any more once this has ended
+            with suppress(OSError):  # it ended for another reason
+                await self._caught_up()
+
+    async def _bring(self) -> Landed:
         if self.fresh:
             self._noted = True
         else:
@@ -116,6 +129,7 @@ class Download:
             vain = 0 if gained > 0 and not self._crawls(gained, began) else vain + 1
             if vain >= self.limits.tries:
                 await self._flush()
+                await self._caught_up()
                 raise Broken(f"the download broke off {vain} times in a row: {message}")
             await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
 
@@ -190,7 +204,7 @@ class Download:
             self._refuse_large(have + len(piece))
             self._pieces.append(piece)
             self._pending += len(piece)
-            if self._pending >= _FLUSH:
+            if self._pending >= min(_MOST, max(_FLUSH, self._written // 8)):
                 await self._flush()
 
     def _identify(self, headers: Mapping[str, str]) -> None:
@@ -243,21 +257,29 @@ class Download:
         self._hash = hashlib.sha256()
 
     async def _flush(self) -> None:
+        """Hand what has gathered to the disk, once what was handed over before is written."""
+        await self._caught_up()
         if not self._pending:
             return
-        pieces, at = self._pieces, self._written
+        pieces, at, digest, tag = self._pieces, self._written, self._hash, self._tag
         self._pieces, self._written, self._pending = [], self._written + self._pending, 0
 
         def write() -> None:
-            self._write(pieces, at)
-            if not at and self._tag:
+            self._write(pieces, at, digest)
+            if not at and tag:
                 self._noted = True
-                note = f"{self.world.disk.boot()}\n{self._tag}"
+                note = f"{self.world.disk.boot()}\n{tag}"
                 self.world.disk.append(self.tag, [note.encode("latin-1", "replace")], at=0)
 
-        await self.world.blocking(write)
+        self._writing = asyncio.ensure_future(self.world.blocking(write))
 
-    def _write(self, pieces: list[bytes], at: int) -> None:
+    async def _caught_up(self) -> None:
+        """Wait until what was handed to the disk is written, whatever cancels the caller meanwhile."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await uncut(writing)
+
+    def _write(self, pieces: list[bytes], at: int, digest: Any) -> None:
         """Write behind what is there. Off the event loop."""
         self._make()
         if not at and self._noted:  # of another version, which the new bytes must not be taken for
@@ -265,7 +287,7 @@ class Download:
             self.world.disk.remove(self.tag)
         self.world.disk.append(self.part, pieces, at=at)
         for piece in pieces:
-            self._hash.update(piece)
+            digest.update(piece)
 
     def _make(self) -> None:
         """Make the folder, once. Off the event loop."""
@@ -275,6 +297,7 @@ class Download:
 
     async def _land(self) -> Landed:
         """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""
+        await self._caught_up()
         pieces, at, size = self._pieces, self._written, self._written + self._pending
         if not size:
             raise DeadLink("the link answers with an empty file")
@@ -284,7 +307,7 @@ class Download:
         def land() -> str:
             disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
             if data:
-                self._write([data], at)
+                self._write([data], at, self._hash)
             read = partial(disk.peek, self.part) if at else lambda offset, count: data[offset : offset + count]
             torn = torn_mp4(size, read) if self.video else None
             if torn is not None:

@@ -313,7 +313,7 @@ class Creator:
             await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
 
     async def _go(self, hold: Hold, out: _Out) -> None:
-        row = hold.row
+        row = hold.row = await self._measured(hold.row)
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
 
@@ -331,6 +331,13 @@ class Creator:
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
         with out.shield:
             await self._send(hold, intent.stage, flow, leave, saved)
+
+    async def _measured(self, row: TaskRow) -> TaskRow:
+        """The row with the length of its result, if that is known by now: it tells when to look."""
+        if row.seconds is not None:
+            return row
+        seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
+        return row if seconds is None else evolve(row, seconds=seconds)
 
     async def _heed_claim(self, row: TaskRow, stage: str, claim: str) -> None:
         """Pay for nothing that another task has paid for, or may have."""

@@ -151,6 +151,7 @@ def anew(row: TaskRow) -> TaskRow:
         since=None,
         began=None,
         preview=None,
+        lasted={},
         timings=Timings(queued=row.timings.queued),
     )
 

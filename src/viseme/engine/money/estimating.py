@@ -49,6 +49,16 @@ class Inspector(Protocol):
         """What a link or a local file is; never raises for what is wrong with it."""
         ...
 
+    async def known(self, source: str, *, private: bool) -> Facts | None:
+        """The same, only if somebody has looked already."""
+        ...
+
+
+class Look(Protocol):
+    """Tells what a medium is, or None where nobody knows."""
+
+    async def __call__(self, source: str, *, private: bool) -> Facts | None: ...
+
 
 class Desks(Protocol):
     """Where an account's requests go."""
@@ -145,21 +155,21 @@ class Estimator:
         cost = provider.reckon(job, seconds, fps)
         return Quote(account=account, model=model.name, cost=cost, seconds=seconds, source=source, dated=dated)
 
-    async def _length_of(self, job: Job, provider: Provider) -> tuple[float | None, float | None]:
+    async def known_length(self, job: Job, account: str) -> float | None:
+        """How long the job's result is at most, where its media were measured already; nothing is measured for it."""
+        if self.inspector is None or account not in self.desks:
+            return None
+        return (await self._length_of(job, self.desks[account].provider, self.inspector.known))[0]
+
+    async def _length_of(
+        self, job: Job, provider: Provider, look: Look | None = None
+    ) -> tuple[float | None, float | None]:
         """How long the job's result is at most, and how many pictures a second it has, where the video tells."""
         private = provider.account.allow_private_hosts
-        picture, fps = await self._length(job.video, private)
-        speech = spoken(job.text) if job.text else (await self._length(job.audio, private))[0]
+        look = look or (None if self.inspector is None else self.inspector.facts)
+        picture, fps = await _length(job.video, look, private)
+        speech = spoken(job.text) if job.text else (await _length(job.audio, look, private))[0]
         return longest(job, picture, speech, modes="sync_mode" in known_names(provider.Options)), fps
-
-    async def _length(self, source: str | None, private: bool) -> tuple[float | None, float | None]:
-        """A medium's length and pictures a second; a length that is only estimated counts a tenth more."""
-        if source is None or self.inspector is None:
-            return None, None
-        facts = await self.inspector.facts(source, private=private)
-        if facts.seconds is None or not math.isfinite(facts.seconds):
-            return None, facts.fps
-        return facts.seconds * 1.1 if facts.rough else facts.seconds, facts.fps
 
     async def _ask(self, job: Job, account: str, seconds: float, fps: float | None) -> Cost | None:
         """The vendor's estimate, asked once for each model, rate and length in whole seconds, begun ones counted."""
@@ -174,6 +184,16 @@ class Estimator:
                 self._vendors.popitem(last=False)
             self._vendors[name] = found
         return self._vendors[name]
+
+
+async def _length(source: str | None, look: Look | None, private: bool) -> tuple[float | None, float | None]:
+    """A medium's length and pictures a second; a length that is only estimated counts a tenth more."""
+    facts = None if source is None or look is None else await look(source, private=private)
+    if facts is None:
+        return None, None
+    if facts.seconds is None or not math.isfinite(facts.seconds):
+        return None, facts.fps
+    return facts.seconds * 1.1 if facts.rough else facts.seconds, facts.fps
 
 
 def account_price(provider: Provider, model: str) -> Price | None:

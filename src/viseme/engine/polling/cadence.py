@@ -1,41 +1,82 @@
-"""When to look at a job: the user's word, else the vendor's advice, else what this run has seen."""
+"""When to look at a job: the user's word, else the vendor's, else what was learnt, else the vendor's usual pace."""
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import deque
+from collections.abc import Callable
+from math import inf
 
 from attrs import define, field
 
+from viseme.attempts import TaskRow
 from viseme.config import Polling
+from viseme.engine.polling.durations import Durations, Forecast
+from viseme.engine.polling.watches import ModelStage, Watch
 from viseme.providers.base import Observation, Sheet
 
 __all__ = ["Cadence"]
 
-_SEEN = 64
 _LATE = 1.25
 """A batch may take so many times as long as its vendor wants it to."""
 _SOON = 0.5
 """The shortest time between two looks that a vendor's hint can bring about, seconds."""
 _SLOW = 300.0
 """How often a job is looked at that nobody waits for, seconds."""
+_NEAR = (0.1, 0.98)
+"""The end of a job is near while the chance that it has come is between these."""
 
 
 @define(eq=False)
 class Cadence:
-    """The looks at one account's jobs. What the user gives is honoured as it stands."""
+    """The looks at one account's jobs. What the user gives is honoured as it stands.
+
+    Where the user says nothing, ends are found no later on average than by looking every ``sheet.every`` seconds, with
+    as few looks as that takes: the first when some jobs will have ended, most around the median, ever fewer beyond.
+    """
 
     sheet: Sheet
     polling: Polling
-    _order: deque[float] = field(factory=deque[float])
-    _durations: list[float] = field(factory=list[float])
+    _learnt: dict[ModelStage, Durations] = field(factory=dict[ModelStage, Durations])
+    _lateness: float = 0.0
+    """By how much looks came late of late, seconds: the rate has no room for all of them."""
 
-    def learn(self, seconds: float) -> None:
-        """A job took so long from its create until its end was seen."""
-        insort(self._durations, seconds)
-        self._order.append(seconds)
-        if len(self._order) > _SEEN:
-            self._durations.remove(self._order.popleft())
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def remember(self, row: TaskRow) -> None:
+        """A task of an earlier run: how long its stages took."""
+        for stage, seconds in row.lasted.items():
+            self._of(self.model(row), stage).remember(seconds, row.seconds)
+
+    def model(self, row: TaskRow) -> str | None:
+        """The model that does a task."""
+        return (row.intent.model if row.intent else row.job.model) or next(iter(self.sheet.models), None)
+
+    def learn(self, watch: Watch, alive: float | None, now: float) -> float | None:
+        """The end of a job's stage was seen; returns how many seconds it counts as having taken, None if nobody knows.
+
+        Args:
+            alive: when it was last seen at work, None if it never was; ``now`` when its end was seen; UTC seconds.
+        """
+        if watch.batch or watch.background or (watch.late and alive is None):
+            return None
+        by = max(0.0, now - watch.began)
+        after = None if alive is None else max(0.0, min(alive - watch.began, by))
+        return self._of(watch.model, watch.stage).learn(after, by, watch.media)
+
+    def lagged(self, seconds: float) -> None:
+        """A look was taken up so long after it was due. Looks grow dearer with it, until the rate has room again."""
+        self._lateness += (seconds - self._lateness) / 16
+
+    def _of(self, model: str | None, stage: str) -> Durations:
+        known = self._learnt.get((model, stage))
+        if known is None:
+            known = self._learnt[model, stage] = Durations(0.47 * self.sheet.every)
+        return known
+
+    def _forecast(self, watch: Watch) -> Forecast | None:
+        known = None if watch.batch else self._learnt.get((watch.model, watch.stage))
+        return None if known is None else known.forecast(watch.media)
+
+    # -- deadlines ---------------------------------------------------------------------------------------------------
 
     def deadline(self, *, batch: bool = False) -> float:
         """Seconds that a task may take in all."""
@@ -43,16 +84,27 @@ class Cadence:
             return self.polling.deadline
         return _LATE * self.sheet.batch.turnaround if batch and self.sheet.batch is not None else self.sheet.deadline
 
-    def first(self) -> float:
-        """Seconds from a create to the first look."""
-        return self.sheet.first if self.polling.first is None else self.polling.first
+    # -- looking -----------------------------------------------------------------------------------------------------
 
-    def tolerance(self) -> float:
-        """How early a look may be taken so as to share a request with another."""
-        every = self.polling.every
-        return self.sheet.every * 0.25 if every is None else min(0.5, every * 0.1)
+    def first(self, watch: Watch, chance: Callable[[], float]) -> float:
+        """Seconds from a create to the first look.
 
-    def next(self, age: float, seen: Observation | None, *, background: bool, chance: float) -> float:
+        Args:
+            chance: gives random numbers in [0, 1): some jobs find out whether what was learnt still holds.
+        """
+        if self.polling.first is not None:
+            return self.polling.first
+        forecast = None if self.polling.every is not None else self._forecast(watch)
+        if forecast is None:
+            return self.sheet.first
+        first = forecast.wait(0.0, watch.media, self._strain())
+        watch.firm = False
+        watch.wary = self._of(watch.model, watch.stage).doubted(forecast, first, watch.media, chance())
+        if watch.wary:
+            first = min(first / 2, self.sheet.first)
+        return min(max(self._least(), first), self._patience(watch, 0.0))
+
+    def next(self, watch: Watch, age: float, seen: Observation | None, chance: float) -> float:
         """Seconds to the next look.
 
         Args:
@@ -60,18 +112,54 @@ class Cadence:
             seen: what the last look showed, None if it failed.
             chance: a random number in [0, 1), so that jobs made together are not looked at together for ever.
         """
-        if background:
+        watch.firm = True
+        if watch.background:
             return max(_SLOW, self.polling.every or 0.0)
         if self.polling.every is not None:
             return self.polling.every
         if seen is not None and seen.hint is not None:
             return max(_SOON, seen.hint)
-        slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
-        return self.sheet.every * slower * (1 + chance / 10)
+        forecast = None if seen is None else self._forecast(watch)
+        if forecast is None:
+            slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
+            return self.sheet.every * slower * (1 + chance / 10)
+        watch.firm = False
+        learnt = forecast.wait(age, watch.media, self._strain()) * (0.95 + chance / 10)
+        return max(self._least(), min(learnt, age if watch.wary else inf, self._patience(watch, age)))
 
-    def hold(self, age: float) -> float:
+    def _least(self) -> float:
+        """The shortest time between two looks that is learnt, seconds."""
+        return self.sheet.every / 2
+
+    def _patience(self, watch: Watch, age: float) -> float:
+        """Seconds until a deadline would pass unnoticed."""
+        queue, run, now = self.polling.queue_deadline, self.polling.run_deadline, watch.began + age
+        last = watch.since + self.deadline(batch=watch.batch)
+        if watch.running_since is None:
+            last = min(last, watch.since + min(inf if queue is None else queue, inf if run is None else run))
+        elif run is not None:
+            last = min(last, max(watch.running_since, watch.since) + run)
+        return max(0.0, last - now)
+
+    def _strain(self) -> float:
+        """How much dearer looks are than they would be if the rate had room for all of them."""
+        return (1 + min(3.0, self._lateness / self.sheet.every)) ** 2
+
+    def hold(self, watch: Watch, age: float) -> float:
         """How long the vendor may hold a single look back: only when the end is likely to be near."""
-        if not self.sheet.hold or self.polling.every is not None or len(self._durations) < 8:
+        forecast = self._forecast(watch) if self.sheet.hold and self.polling.every is None else None
+        if forecast is None:
             return 0.0
-        median = self._durations[len(self._durations) // 2]
-        return self.sheet.hold if 0.9 * median <= age <= 1.5 * median else 0.0
+        least, most = _NEAR
+        return self.sheet.hold if least <= forecast.chance(age, watch.media) <= most else 0.0
+
+    # -- lists -------------------------------------------------------------------------------------------------------
+
+    def beat(self) -> float:
+        """Seconds from one round of list requests to the next; 0 where the user says when to look."""
+        return self.sheet.every if self.polling.first is None and self.polling.every is None else 0.0
+
+    def tolerance(self) -> float:
+        """How early a look may be taken so as to share a request with another."""
+        every = self.polling.every
+        return self.sheet.every * 0.25 if every is None else min(0.5, every * 0.1)

@@ -6,68 +6,21 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
-from typing import Any
+from math import inf
 
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from viseme.attempts import Handle, TaskRow
+from viseme.attempts import TaskRow
 from viseme.engine.polling.cadence import Cadence
+from viseme.engine.polling.watches import Watch
 from viseme.engine.world import World
 
 __all__ = ["Hub", "Watch"]
 
 _AT_ONCE = 16
 _LISTS_AT_ONCE = 2
-
-
-@define(eq=False)
-class Watch:
-    """What the hub keeps of a waiting task.
-
-    Attributes:
-        since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
-        stage: that the handle belongs to.
-        batch: it was created together with others.
-        background: nobody waits for it; it is looked at for its seat's sake.
-        ticket: names its entry in the heap; older ones are stale.
-        shown: what was last told of its progress.
-        running_since: when it was first seen running, UTC seconds.
-        failures: looks that failed one after the other.
-        missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was
-            (monotonic seconds).
-        seen: whether a look has shown it; ``heard`` when the last one did, or when it began to be watched, UTC seconds.
-        observed: when the newest look was sent, UTC seconds; later with each, whatever the clock does.
-    """
-
-    task: str
-    key: str
-    run: int
-    seq: int
-    handle: Handle
-    since: float
-    began: float
-    stage: str = ""
-    batch: bool = False
-    background: bool = False
-    due: float = 0.0
-    ticket: int = -1
-    shown: tuple[Any, ...] = ()
-    running_since: float | None = None
-    looks: int = 0
-    failures: int = 0
-    missing: int = 0
-    missed: float = 0.0
-    seen: bool = False
-    heard: float = 0.0
-    observed: float = 0.0
-    gone: bool = False
-
-    @property
-    def vendor_id(self) -> str:
-        """The vendor's id of the job."""
-        return str(self.handle.get("id"))
 
 
 @define(eq=False)
@@ -89,6 +42,8 @@ class Hub:
     _tickets: Iterator[int] = field(factory=count)
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _looks: set[CancelScope] = field(factory=set[CancelScope])
+    _round: float = field(default=-inf)
+    """When the newest round of list requests began; what is due by then belongs to it."""
     _stopping: bool = False
 
     def __len__(self) -> int:
@@ -115,15 +70,18 @@ class Hub:
             row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background
         )
         watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, clock
-        age = max(0.0, clock - began)
-        self.again(watch, 0.0 if now else max(0.0, self.cadence.first() - age))
+        watch.model, watch.media = self.cadence.model(row), row.seconds
+        wait = began + self.cadence.first(watch, self.world.random) - clock
+        watch.late = now or wait < 0
+        self.again(watch, 0.0 if watch.late else wait)
 
     def again(self, watch: Watch, wait: float) -> None:
-        """Look at a task in so many seconds."""
+        """Look at a task in so many seconds; at once means at once, where others wait for the next round of lists."""
         if watch.gone:
             return
-        watch.due, watch.ticket = self.world.monotonic() + wait, next(self._tickets)
-        heapq.heappush(self._heap, (watch.due, watch.ticket, watch))
+        now = self.world.monotonic()
+        watch.due, watch.ticket = now + wait, next(self._tickets)
+        heapq.heappush(self._heap, (min(now, self._round) if wait <= 0 else watch.due, watch.ticket, watch))
         if self._heap[0][2] is watch:
             self._wake.set()
 
@@ -145,14 +103,18 @@ class Hub:
         while not self._stopping:
             self._drop_stale()
             most = _AT_ONCE if self.at_most == 1 else _LISTS_AT_ONCE
-            if not self._heap or len(self._looks) >= most:
-                await self._pause(None)
-            elif self._heap[0][0] > self.world.monotonic():
-                await self._pause(self._heap[0][0])
+            opens = self._opens() if self._heap and len(self._looks) < most else None
+            if opens is None or opens > self.world.monotonic():
+                await self._pause(opens)
             else:
                 scope = CancelScope()
                 self._looks.add(scope)
                 self.group.start_soon(self._look, self._due_batch(), scope)
+
+    def _opens(self) -> float:
+        """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
+        due = self._heap[0][0]
+        return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
 
     async def _look(self, batch: list[Watch], scope: CancelScope) -> None:
         try:
@@ -176,18 +138,38 @@ class Hub:
             heapq.heappop(self._heap)
 
     def _due_batch(self) -> list[Watch]:
-        """The task that is due, and, where one request can name many, those that are due soon after it."""
+        """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
         now = self.world.monotonic()
-        horizon = now + (self.cadence.tolerance() if self.at_most > 1 else 0.0)
+        if self.at_most == 1:
+            watch = heapq.heappop(self._heap)[2]
+            self.cadence.lagged(now - watch.due)
+            watch.asked = now
+            return [watch]
+        if self._heap[0][0] > self._round:
+            self._round = now
         batch: list[Watch] = []
-        while self._heap and len(batch) < self.at_most and self._heap[0][0] <= horizon:
-            entry = self._heap[0]
-            if entry[0] > now and not entry[2].looks:
-                break
-            heapq.heappop(self._heap)
-            if not _stale(entry):
+        put_off: list[tuple[float, int, Watch]] = []
+        while self._heap and len(batch) < self.at_most and len(put_off) < self.at_most:
+            entry = heapq.heappop(self._heap)
+            if _stale(entry):
+                continue
+            if entry[0] <= now or self._may_join(entry[2], entry[0] - now):
+                entry[2].asked = now
                 batch.append(entry[2])
+            else:
+                put_off.append(entry)
+        for entry in put_off:
+            heapq.heappush(self._heap, entry)
         return batch
+
+    def _may_join(self, watch: Watch, early: float) -> bool:
+        """Whether a task is looked at together with others so long before it is due, since that costs no request."""
+        beat = self.cadence.beat()
+        if not watch.looks:
+            return not watch.firm and early <= beat
+        if early <= self.cadence.tolerance() and not watch.failures:
+            return True
+        return not watch.firm and 2 * (self.world.monotonic() - watch.asked) >= beat
 
 
 def _stale(entry: tuple[float, int, Watch]) -> bool:

@@ -11,7 +11,8 @@ from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, UnknownTask
 from viseme.engine.lifecycle.signals import Observed, Parks
 from viseme.engine.polling.cadence import Cadence
-from viseme.engine.polling.hub import Hub, Watch
+from viseme.engine.polling.hub import Hub
+from viseme.engine.polling.watches import Watch
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
 from viseme.providers.base import Observation, Refused, Seen, Verdict
@@ -22,6 +23,8 @@ __all__ = ["Looker"]
 _YOUNG = 60.0
 """A job that the vendor does not know counts as gone only so long after its create, and after the first of two looks or
 more that missed it, seconds."""
+_HELD = 1.0
+"""A look that the vendor held for so many seconds was answered when the job ended, not before."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
 
 
@@ -53,13 +56,16 @@ class Looker:
 
     async def _one(self, watch: Watch) -> None:
         sent = self.world.now()
-        hold = self.cadence.hold(sent - watch.began)
+        hold = self.cadence.hold(watch, sent - watch.began)
         flow = self.desk.provider.poll(watch.handle, hold, sent)
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
             await self._note(watch, self._failed(watch, refusal.verdict))
         else:
+            now = self.world.now()
+            if hold and now - sent > _HELD:
+                watch.seen, watch.heard = True, now  # it was at work until the vendor answered
             await self._note(watch, self._saw(watch, evolve(seen, at=sent)))
 
     async def _many(self, batch: list[Watch], *, halves: bool = True) -> None:
@@ -123,17 +129,18 @@ class Looker:
     async def _saw(self, watch: Watch, seen: Observation) -> None:
         if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
             return
+        now = self.world.now()
+        alive = watch.heard if watch.seen else None
         watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
         # One look at a task follows the other, also where the clock was set back in between.
         watch.observed = max(seen.at, nextafter(watch.observed, inf))
         seen = evolve(seen, at=watch.observed)
-        watch.heard = now = self.world.now()
+        watch.heard = now
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
             watch.running_since = now
         if seen.seen.terminal:
             self.hub.forget(watch.task)
-            self.cadence.learn(now - watch.began)
-            await self._ended(watch, seen)
+            await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
             return
         if seen.park is not None and not watch.background:
             self.hub.forget(watch.task)
@@ -147,12 +154,14 @@ class Looker:
         self._show(watch, seen)
         await self._later(watch, seen)
 
-    async def _ended(self, watch: Watch, seen: Observation) -> None:
+    async def _ended(self, watch: Watch, seen: Observation, lasted: float | None = None) -> None:
         if seen.verdict is not None:
             seen = evolve(seen, verdict=self.desk.courier.clean(seen.verdict))
         async with self.book.hold(watch.task) as hold:
             if hold.row.timings.started is None and watch.running_since is not None:
                 hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
+            if lasted is not None:
+                hold.row = evolve(hold.row, lasted={**hold.row.lasted, watch.stage: round(lasted, 3)})
             await hold.take(Observed(seen, watch.stage))
 
     def _show(self, watch: Watch, seen: Observation) -> None:
@@ -171,7 +180,7 @@ class Looker:
                 if hold.row.state is State.WAITING:
                     await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
         age = now - watch.began
-        wait = self.cadence.next(age, seen, background=watch.background, chance=self.world.random())
+        wait = self.cadence.next(watch, age, seen, self.world.random())
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
         if not watch.background:

@@ -83,6 +83,13 @@ class Inspector:
                 self._known.move_to_end(name, last=True)
                 return entry.facts
 
+    async def known(self, source: str, *, private: bool) -> Facts | None:
+        """What a source is, if that was found out already; None else, and nothing is asked for it."""
+        if not self._known:
+            return None
+        entry = self._known.get(await self._name(source, private))
+        return None if entry is None else entry.facts
+
     async def _name(self, source: str, private: bool) -> Name:
         """What is the same for the same source: a local file that was changed is another."""
         if is_url(source):
