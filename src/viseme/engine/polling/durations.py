@@ -102,7 +102,7 @@ class Durations:
             by: when its end was seen.
         """
         self._ends += 1
-        forecast = self.forecast(media)
+        forecast = self._concluded(media)
         before = 0.8 if forecast is None else forecast.before(by, media)
         if forecast is not None:
             chance = forecast.chance(by, media)
@@ -120,6 +120,11 @@ class Durations:
 
     def forecast(self, media: float | None) -> Forecast | None:
         """What to expect of a job; None as long as too little was seen."""
+        if len(self._seen) >= _ENOUGH and self._unused * 8 >= len(self._seen):
+            self._conclude()
+        return self._concluded(media)
+
+    def _concluded(self, media: float | None) -> Forecast | None:
         return self._fitted if media is not None and self._fitted is not None else self._plain
 
     def doubted(self, forecast: Forecast, first: float, media: float | None, chance: float) -> bool:
@@ -141,8 +146,6 @@ class Durations:
     def _take(self, seconds: float, media: float | None) -> None:
         self._seen.append((max(_LEAST, seconds), media))
         self._unused += 1
-        if len(self._seen) >= _ENOUGH and self._unused * 8 >= min(len(self._seen), 128):
-            self._conclude()
 
     def _conclude(self) -> None:
         self._unused = 0
@@ -170,7 +173,7 @@ def _fit(measured: Sequence[tuple[float, float]], delay: float) -> Forecast | No
     bare = Forecast(Curve.through([1.0]), base, pace, 0.0, floor)
     ratios = sorted(seconds / bare.scale(media) for media, seconds in measured)
     count = len(measured)
-    scales = [bare.scale(measured[count * part // 10][0]) for part in (1, 3, 5, 7, 9)]
+    scales = [bare.scale(measured[count * part // 6][0]) for part in (1, 3, 5)]
     return _forecast(ratios, base, pace, floor, scales, delay)
 
 
