@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import define, evolve, field
+from attrs import define, field
 
 from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
@@ -22,6 +22,7 @@ from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import Failure, JobInvalid, Kind
+from viseme.evolving import evolve
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Flow, Refused, Request, Verdict
 from viseme.results import ENDED, Reason, State

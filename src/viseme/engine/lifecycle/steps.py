@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from viseme.attempts import Intent, Seat, TaskRow
 from viseme.errors import Failure, Kind
 from viseme.events import EventType
+from viseme.evolving import evolve
 from viseme.money import Charge
 from viseme.providers.base import Verdict
 from viseme.results import Reason, State, Timings

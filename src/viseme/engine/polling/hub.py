@@ -111,6 +111,10 @@ class Hub:
                 self._looks.add(scope)
                 self.group.start_soon(self._look, self._due_batch(), scope)
 
+    def _is_due(self) -> bool:
+        self._drop_stale()
+        return bool(self._heap) and not self._stopping and self._opens() <= self.world.monotonic()
+
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
         due = self._heap[0][0]
@@ -120,6 +124,8 @@ class Hub:
         try:
             with scope:
                 await self.look(batch)
+                while self.at_most == 1 and self._is_due():  # while there is enough to look at, none is begun anew
+                    await self.look(self._due_batch())
         finally:
             self._looks.discard(scope)
             self._wake.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf, nextafter
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, UnknownTask
@@ -15,6 +15,7 @@ from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.watches import Watch
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
+from viseme.evolving import evolve
 from viseme.providers.base import Observation, Refused, Seen, Verdict
 from viseme.results import Reason, State
 
