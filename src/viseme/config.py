@@ -56,8 +56,9 @@ class Polling:
     """How an account's tasks are looked at; durations are seconds, or text like ``"10s"``.
 
     Attributes:
-        first: from the create to the first look; default: the vendor's advice.
-        every: between looks; default: the vendor's advice.
+        first: from the create to the first look; default: what was learnt of how long jobs take, the vendor's advice
+            until then.
+        every: between looks; default: likewise. Whoever gives it gets the vendor's advice for a ``first`` left out.
         deadline: how long a task may take in all before it is parked; default: the provider's.
         queue_deadline: how long it may be queued at the vendor; default: no bound of its own.
         run_deadline: how long it may run at the vendor; default: no bound of its own.

@@ -16,7 +16,11 @@ from viseme.config import Polling
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.watches import Watch
 from viseme.jobs import Job
+from viseme.providers.aimlapi import AimlApi
 from viseme.providers.base import Model, Observation, Seen, Sheet
+from viseme.providers.jogg import JoggAI
+from viseme.providers.rask import Rask
+from viseme.providers.sync import Sync
 
 SHEET = Sheet(
     base_url="https://h.example", models={"m": Model(name="m"), "n": Model(name="n")}, rates={}, concurrency=1,
@@ -197,6 +201,21 @@ def test_the_history_of_another_model_or_stage_is_not_used() -> None:
     for job in (watch(model="m"), watch(model=None), watch(model="n", stage="other"), watch(model="n", batch=True)):
         assert looks(one, 90, job) == looks(cadence(), 90)
     assert looks(one, 90, watch(model="n")) != looks(cadence(), 90)
+
+
+def test_where_each_step_of_a_job_has_to_be_seen_nothing_is_left_out() -> None:
+    one = cadence(evolve(SHEET, sparing=False))
+    remember(one, *AROUND_A_MINUTE)
+    assert looks(settled(one), 90) == looks(cadence(), 90)
+    spared = {vendor.name for vendor in (Sync, JoggAI, AimlApi, Rask) if vendor.sheet.sparing}
+    assert spared == {"sync", "jogg", "aimlapi"}
+
+
+def test_no_job_is_left_alone_for_so_long_that_its_seat_would_be_given_up() -> None:
+    one = Cadence(SHEET, Polling(deadline="9h"), silence=100.0)
+    remember(one, *range(3000, 3020))
+    ages = looks(settled(one, 3010), 2900)
+    assert 90 <= max(b - a for a, b in pairwise([0.0, *ages])) <= 100
 
 
 def test_a_job_that_names_no_model_is_one_of_the_vendors_first() -> None:

@@ -113,7 +113,7 @@ def open_office(
 ) -> Office:
     """Put an account's workers together and set them to work in ``group``."""
     world, sheet, polling = desk.world, desk.provider.sheet, desk.account.polling
-    cadence = Cadence(sheet, polling)
+    cadence = Cadence(sheet, polling, silence=desk.seat_ttl / 2)
     looker = Looker(world, book, desk, cadence, notice, keep_waiting)
     looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
     uploads = Uploads(world, ledger, desk.provider, desk.courier, digests, group)

@@ -103,6 +103,8 @@ class Sheet:
         hold: the longest long-poll in seconds; 0 for none.
         first: seconds from create to the first look.
         every: seconds between looks.
+        sparing: whether looks may be left out while a job's end is not likely; not where the flows have to see each
+            step that a job takes.
         cancel: whether a job under way can be called off.
         result_lifetime: seconds that a result's link lives, as far as known.
         local_files: whether the adapter hands local files over to the vendor; without it, only URLs are taken.
@@ -125,6 +127,7 @@ class Sheet:
     hold: float = 0.0
     first: float = 10.0
     every: float = 10.0
+    sparing: bool = True
     cancel: bool = False
     result_lifetime: float | None = None
     local_files: bool = False

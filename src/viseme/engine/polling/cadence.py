@@ -31,10 +31,14 @@ class Cadence:
 
     Where the user says nothing, ends are found no later on average than by looking every ``sheet.every`` seconds, with
     as few looks as that takes: the first when some jobs will have ended, most around the median, ever fewer beyond.
+
+    Attributes:
+        silence: for so many seconds at most a job is left alone, however sure its end is to come later.
     """
 
     sheet: Sheet
     polling: Polling
+    silence: float = inf
     _learnt: dict[ModelStage, Durations] = field(factory=dict[ModelStage, Durations])
     _lateness: float = 0.0
     """By how much looks came late of late, seconds: the rate has no room for all of them."""
@@ -73,7 +77,7 @@ class Cadence:
         return known
 
     def _forecast(self, watch: Watch) -> Forecast | None:
-        known = None if watch.batch else self._learnt.get((watch.model, watch.stage))
+        known = self._learnt.get((watch.model, watch.stage)) if self.sheet.sparing and not watch.batch else None
         return None if known is None else known.forecast(watch.media)
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
@@ -132,14 +136,14 @@ class Cadence:
         return self.sheet.every / 2
 
     def _patience(self, watch: Watch, age: float) -> float:
-        """Seconds until a deadline would pass unnoticed."""
+        """Seconds for which a job may be left alone, without a deadline that passes unnoticed or a seat given up."""
         queue, run, now = self.polling.queue_deadline, self.polling.run_deadline, watch.began + age
         last = watch.since + self.deadline(batch=watch.batch)
         if watch.running_since is None:
             last = min(last, watch.since + min(inf if queue is None else queue, inf if run is None else run))
         elif run is not None:
             last = min(last, max(watch.running_since, watch.since) + run)
-        return max(0.0, last - now)
+        return min(self.silence, max(0.0, last - now))
 
     def _strain(self) -> float:
         """How much dearer looks are than they would be if the rate had room for all of them."""

@@ -28,6 +28,8 @@ _SLOWER = 3.0
 """Ends of jobs that take longer than ``_LONG`` seconds may lie unseen for longer, up to so many times."""
 _SURPRISED = 0.25
 """What was learnt no longer holds where the chances at which ends come are so far from even ones on average."""
+_UNHEARD_OF = 0.02
+"""An end whose chance to have come by then is less than this is enough to doubt everything."""
 _ANEW = 24
 """Durations that are remembered while that is so."""
 _SETTLED = 8
@@ -105,11 +107,9 @@ class Durations:
         forecast = self._concluded(media)
         before = 0.8 if forecast is None else forecast.before(by, media)
         if forecast is not None:
-            chance = forecast.chance(by, media)
-            if after is not None:
-                chance += forecast.chance(after, media)
-            if after is not None or chance < 0.5:  # else it may have come whenever
-                self._drift += (chance / 2 - 0.5 - self._drift) / 8
+            most, least = forecast.chance(by, media), 0.0 if after is None else forecast.chance(after, media)
+            weight = 0.9 if most < _UNHEARD_OF else 1 / 8
+            self._drift += weight * ((least + most) / 2 - 0.5 - self._drift)
         if self._drift < -_SURPRISED:
             before = min(before, 0.75)
         seconds = by * before if after is None else (after + by) / 2

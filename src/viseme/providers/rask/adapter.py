@@ -78,6 +78,7 @@ class Rask(Provider):
         complete=True,
         first=10.0,
         every=10.0,
+        sparing=False,  # that an order was begun is the proof that what is in sight later is new (section 4, trap 3)
         local_files=True,
         # Link sources (section 2), whose pages Rask itself reads; S3 and direct links lead to the file.
         page_hosts=frozenset({"youtube.com", "youtu.be", "drive.google.com", "docs.google.com", "vimeo.com"}),
