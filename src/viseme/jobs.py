@@ -170,7 +170,7 @@ class Job:
     @property
     def sources(self) -> tuple[str, ...]:
         """The media that the job names, in the order picture, audio."""
-        return tuple(source for source in (self.video, self.image, self.audio) if source)
+        return tuple(filter(None, (self.video, self.image, self.audio)))
 
 
 FIELDS = tuple(attribute.name for attribute in attrs.fields(Job))

@@ -56,7 +56,7 @@ class Tally:
 
     def count(self, state: State, by: int = 1) -> None:
         """Count a task that ended or parked."""
-        setattr(self, state.value, getattr(self, state.value) + by)
+        setattr(self, str(state), getattr(self, str(state)) + by)
 
 
 @frozen(kw_only=True)

@@ -126,11 +126,11 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     body = _given(row, _PLAIN_DEFAULTS)
     body["run"] = row.run
     body["account"] = row.account
-    body["state"] = row.state.value
+    body["state"] = str(row.state)
     if seq is not None:
         body["seq"] = seq
     if row.parked is not None:
-        body["parked"] = row.parked.value
+        body["parked"] = str(row.parked)
     _build(row, body)
     return text(body)
 
@@ -161,7 +161,7 @@ def _build(row: TaskRow, body: dict[str, Any]) -> None:
 
 
 def _failure_body(failure: Failure) -> list[str | None]:
-    return [failure.kind.value, failure.message, failure.code]
+    return [str(failure.kind), failure.message, failure.code]
 
 
 def _cost_body(cost: Cost) -> dict[str, Any]:
@@ -171,9 +171,11 @@ def _cost_body(cost: Cost) -> dict[str, Any]:
 _CHARGE = tuple(attrs.fields_dict(Charge))
 
 
+_charged = attrgetter(*_CHARGE)
+
+
 def _charge_body(charge: Charge) -> list[str | None]:
-    values = (getattr(charge, name) for name in _CHARGE)
-    return [str(value) if isinstance(value, Decimal) else value for value in values]
+    return [str(value) if isinstance(value, Decimal) else value for value in _charged(charge)]
 
 
 def _charge(body: list[str | None]) -> Charge:
@@ -248,10 +250,11 @@ def searchable(text: str) -> str:
 # -- intents, seats, uploads, events -------------------------------------------------------------------------------
 
 _INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key", "at")
+_intended = attrgetter(*_INTENT_NEEDS)
 
 
 def _intent_body(value: Intent) -> dict[str, Any]:
-    body = {name: getattr(value, name) for name in _INTENT_NEEDS}
+    body: dict[str, Any] = dict(zip(_INTENT_NEEDS, _intended(value), strict=True))
     if value.ended is not None:
         body["ended"] = value.ended
     if value.digest:
@@ -299,7 +302,7 @@ def upload(body: list[Any]) -> Upload:
 
 def event_text(seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> str:
     """What an event says, without its place in the ledger and the task's names."""
-    return text([seq, kind.value, at, data])
+    return text([seq, str(kind), at, data])
 
 
 def event(order: int, run: int, task_id: str, key: str, body: list[Any]) -> Event:

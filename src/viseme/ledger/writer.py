@@ -271,9 +271,9 @@ class Writer:
 
 def _columns(order: int, new: Newcomer, held: bool) -> tuple[Any, ...]:
     row = new.row
-    parked = None if row.parked is None else row.parked.value
+    parked = None if row.parked is None else str(row.parked)
     rank = rows.rank(row.job.priority)
-    return order, row.id, row.key, int(held), row.run, row.account, rank, row.state.value, parked, new.standing
+    return order, row.id, row.key, int(held), row.run, row.account, rank, str(row.state), parked, new.standing
 
 
 _ACTIONS: Final[dict[type[Work], Callable[[Writer, Any], list[Outcome]]]] = {

@@ -123,6 +123,10 @@ class Provider(ABC):
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.settings: Any = self._settings(account)
         self._need_key(account)
+        self._first: dict[str, Model] = {}
+        """The model of a job that names none, by its kind of picture."""
+        self._typed: tuple[Job, Any] | None = None
+        """The job whose options were read last, and what they came to."""
 
     def _settings(self, account: Account) -> Any:
         known = known_names(self.Settings)
@@ -156,8 +160,10 @@ class Provider(ABC):
         """
         if job.model is None:
             picture = "image" if job.image else "video"
-            models = tuple(self.sheet.models.values())
-            return next((model for model in models if picture in model.pictures), models[0])
+            if picture not in self._first:
+                models = tuple(self.sheet.models.values())
+                self._first[picture] = next((model for model in models if picture in model.pictures), models[0])
+            return self._first[picture]
         known = self.sheet.models.get(job.model)
         if known is not None:
             return known
@@ -179,15 +185,19 @@ class Provider(ABC):
         Raises:
             JobInvalid: an option is unknown or has a wrong value.
         """
+        if self._typed is not None and self._typed[0] is job:
+            return self._typed[1]
         try:
             given = snake_names(job.options)
             if len(job.route) > 1:
                 given = in_words_of(self.name, given, known_names(self.Options))
-            return structure(given, self.Options)
+            typed = structure(given, self.Options)
         except ValueError as error:
             raise JobInvalid(f"options: {error}", field="options") from None
         except RecursionError:
             raise JobInvalid("options: nested too deeply", field="options") from None
+        self._typed = job, typed
+        return typed
 
     def check(self, job: Job) -> None:
         """Refuse, locally and for free, what the vendor would refuse.
@@ -262,6 +272,8 @@ class Provider(ABC):
         By default the local files.
         """
         if not self.sheet.local_files:
+            return ()
+        if all(map(is_url, job.sources)):
             return ()
         named = ((name, getattr(job, name)) for name in ("video", "image", "audio"))
         return tuple(name for name, source in named if source and not is_url(source))

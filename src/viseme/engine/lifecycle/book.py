@@ -271,4 +271,4 @@ def _event(row: TaskRow, seq: int, kind: EventType, at: float, data: Mapping[str
 
 def ends(step: Step) -> bool:
     """Whether a step ends its task's stream in this run."""
-    return any(kind in LAST for kind, _ in step.events)
+    return bool(step.events) and any(kind in LAST for kind, _ in step.events)
