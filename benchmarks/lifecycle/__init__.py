@@ -12,7 +12,7 @@ from benchmarks.reports import Bound, Options, Report
 from benchmarks.samples import by_turns, ratio
 from benchmarks.vendor import vendor
 
-__all__ = ["run"]
+__all__ = ["compared", "run"]
 
 _EVERY = 0.01
 _WIDTHS = (10, 20, 50, 200)
@@ -66,6 +66,15 @@ def run(options: Options) -> Report:
             f"syncsdk: {few} jobs at the best of {', '.join(map(str, _WIDTHS))} in flight",
         ],
     )
+
+
+def compared(*, jobs: int, rounds: int) -> float:
+    """CPU per job of viseme, without its speed-ups, beside the fair script's: the least of some rounds of each."""
+    with vendor(65536) as address:
+        works = {name: partial(_take, _WORKS[name][0], address, jobs, min(jobs, 200)) for name in ("fair", "viseme")}
+        taken = by_turns(rounds, works)
+    least = {name: min(one.cpu for one in samples) for name, samples in taken.items()}
+    return least["viseme"] / least["fair"]
 
 
 def _take(work: str, address: str, jobs: int, in_flight: int, *, speed: bool = False, **more: Any) -> Taken:
