@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from attrs import evolve
 from tests.support.virtual import simulated_world, virtually
 from tests.support.workshop import job, opened, run_all
+from tests.unit.ledgers import intent, row
 
+from viseme.engine.lifecycle.steps import anew
+from viseme.ledger import Change
 from viseme.ledger.memory import MemoryLedger
 
 
@@ -42,3 +46,21 @@ async def test_each_stage_of_a_job_is_remembered_by_itself(monkeypatch: pytest.M
         await run_all(scheduler, map(job, range(2)))
         for row in await ledger.all_tasks(0, 9):
             assert row.lasted == pytest.approx({"media": 10, "dub": 10, "check": 5, "lipsync": 10}, abs=1.2)
+
+
+@virtually
+async def test_what_a_task_took_at_another_account_or_in_an_earlier_attempt_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = row("a", account="house", lasted={"work": 10.0}, seconds=4.0)
+    moved = row("b", account="elsewhere", lasted={"work": 500.0})
+    ledger = MemoryLedger()
+    async with ledger:
+        for task in await ledger.add([here, moved]):
+            ended = evolve(intent(task, ended=1002.0), account="house", model="m")
+            await ledger.commit(Change(row=evolve(task, intent=ended), intent=ended))
+    async with opened(monkeypatch, ledger=MemoryLedger(ledger.disk)) as (scheduler, _):
+        assert scheduler._open is not None
+        cadence = scheduler._open.core.offices["house"].hub.cadence
+        assert [list(known._seen) for known in cadence._learnt.values()] == [[(10.0, 4.0)]]
+    assert anew(here).lasted == {}
