@@ -233,19 +233,6 @@ def test_a_look_that_failed_is_repeated_at_the_vendors_usual_pace() -> None:
     assert one.next(watch(), 15, None, 0.0) == 8
 
 
-def test_a_look_that_is_late_makes_the_next_ones_rarer_until_there_is_room_again() -> None:
-    one = settled(knowing(*AROUND_A_MINUTE))
-    before = looks(one, 200)
-    for _ in range(50):
-        one.lagged(20.0)
-    crowded = looks(one, 200)
-    assert len(crowded) < len(before) / 1.5
-    assert crowded[0] > before[0]
-    for _ in range(200):
-        one.lagged(0.0)
-    assert looks(one, 200) == pytest.approx(before, rel=0.01)
-
-
 def learn(one: Cadence, lasts: float, jobs: int, after: float = 0.0) -> list[int]:
     """Jobs that last so long are looked at until their end; how many looks each needed."""
     needed: list[int] = []
@@ -351,7 +338,6 @@ def test_looks_are_always_finite_and_never_too_soon(
             assert isfinite(first)
             assert first >= min(4.0, 0.5 * SHEET.first)
             one.learn(job, data.draw(st.none() | st.just(BEGAN + seconds / 2)), BEGAN + seconds)
-    one.lagged(data.draw(st.floats(0, 1e6)))
     job = watch(media=media, wary=data.draw(st.booleans()))
     age, chance = data.draw(ages), data.draw(chances)
     wait = one.next(job, age, running(), chance)
@@ -365,7 +351,6 @@ def test_the_users_word_wins_whatever_was_seen(
     seen: list[float], first: float, every: float, age: float, chance: float
 ) -> None:
     one = knowing(*seen, first=first, every=every)
-    one.lagged(1000.0)
     job = watch()
     assert one.first(job, half) == first
     assert one.next(job, age, running(), chance) == every

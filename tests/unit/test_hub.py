@@ -273,21 +273,6 @@ async def test_one_by_one_nobody_is_looked_at_early() -> None:
 
 
 @virtually
-async def test_the_cadence_hears_how_late_looks_are_taken_up_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    late: list[float] = []
-
-    async def slow(_: list[Watch]) -> None:
-        await anyio.sleep(3)
-
-    monkeypatch.setattr(Cadence, "lagged", lambda _, seconds: late.append(seconds))
-    async with desk() as one:
-        one.then = slow
-        waiting(one, *((10, f"t{number:02}", 1) for number in range(40)))
-        await anyio.sleep(30)
-        assert late == pytest.approx([0.0] * 16 + [3.0] * 16 + [6.0] * 8)
-
-
-@virtually
 async def test_stopping_breaks_looks_off_and_begins_none() -> None:
     broken: list[str] = []
 

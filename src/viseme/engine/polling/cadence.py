@@ -21,6 +21,9 @@ _SOON = 0.5
 """The shortest time between two looks that a vendor's hint can bring about, seconds."""
 _SLOW = 300.0
 """How often a job is looked at that nobody waits for, seconds."""
+_AIM = 0.47
+"""For how long an end may lie unseen on average, in times between two looks: a little less than looking at the vendor's
+usual pace comes to."""
 _NEAR = (0.1, 0.98)
 """The end of a job is near while the chance that it has come is between these."""
 
@@ -40,8 +43,6 @@ class Cadence:
     polling: Polling
     silence: float = inf
     _learnt: dict[ModelStage, Durations] = field(factory=dict[ModelStage, Durations])
-    _lateness: float = 0.0
-    """By how much looks came late of late, seconds: the rate has no room for all of them."""
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -66,14 +67,10 @@ class Cadence:
         after = None if alive is None else max(0.0, min(alive - watch.began, by))
         return self._of(watch.model, watch.stage).learn(after, by, watch.media)
 
-    def lagged(self, seconds: float) -> None:
-        """A look was taken up so long after it was due. Looks grow dearer with it, until the rate has room again."""
-        self._lateness += (seconds - self._lateness) / 16
-
     def _of(self, model: str | None, stage: str) -> Durations:
         known = self._learnt.get((model, stage))
         if known is None:
-            known = self._learnt[model, stage] = Durations(0.47 * self.sheet.every)
+            known = self._learnt[model, stage] = Durations(_AIM * self.sheet.every)
         return known
 
     def _forecast(self, watch: Watch) -> Forecast | None:
@@ -101,7 +98,7 @@ class Cadence:
         forecast = None if self.polling.every is not None else self._forecast(watch)
         if forecast is None:
             return self.sheet.first
-        first = forecast.wait(0.0, watch.media, self._strain())
+        first = forecast.wait(0.0, watch.media)
         watch.firm = False
         watch.wary = self._of(watch.model, watch.stage).doubted(forecast, first, watch.media, chance())
         if watch.wary:
@@ -128,7 +125,7 @@ class Cadence:
             slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
             return self.sheet.every * slower * (1 + chance / 10)
         watch.firm = False
-        learnt = forecast.wait(age, watch.media, self._strain()) * (0.95 + chance / 10)
+        learnt = forecast.wait(age, watch.media) * (0.95 + chance / 10)
         return max(self._least(), min(learnt, age if watch.wary else inf, self._patience(watch, age)))
 
     def _least(self) -> float:
@@ -144,10 +141,6 @@ class Cadence:
         elif run is not None:
             last = min(last, max(watch.running_since, watch.since) + run)
         return min(self.silence, max(0.0, last - now))
-
-    def _strain(self) -> float:
-        """How much dearer looks are than they would be if the rate had room for all of them."""
-        return (1 + min(3.0, self._lateness / self.sheet.every)) ** 2
 
     def hold(self, watch: Watch, age: float) -> float:
         """How long the vendor may hold a single look back: only when the end is likely to be near."""

@@ -54,10 +54,10 @@ class Forecast:
         """What to expect for so many seconds of media, seconds."""
         return max(self.floor, self.base + self.pace * (media or 0.0))
 
-    def wait(self, age: float, media: float | None, strain: float = 1.0) -> float:
-        """Seconds from an age to the next look; ``strain`` times as dear as otherwise."""
+    def wait(self, age: float, media: float | None) -> float:
+        """Seconds from an age to the next look."""
         scale = self.scale(media)
-        return scale * self.curve.wait(age / scale, self.price * strain / scale)
+        return scale * self.curve.wait(age / scale, self.price / scale)
 
     def chance(self, age: float, media: float | None) -> float:
         """The chance that a job has ended by an age."""

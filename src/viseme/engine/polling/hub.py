@@ -145,12 +145,9 @@ class Hub:
 
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
-        now = self.world.monotonic()
         if self.at_most == 1:
-            watch = heapq.heappop(self._heap)[2]
-            self.cadence.lagged(now - watch.due)
-            watch.asked = now
-            return [watch]
+            return [heapq.heappop(self._heap)[2]]
+        now = self.world.monotonic()
         if self._heap[0][0] > self._round:
             self._round = now
         batch: list[Watch] = []

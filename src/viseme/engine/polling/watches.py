@@ -35,7 +35,7 @@ class Watch:
         wary: it is looked at more often, since what was learnt may no longer hold.
         firm: its next look is not to come early, by the user's word or the vendor's.
         late: its first look came later than it should have, so that its end may be long past.
-        asked: when the newest look was taken up, monotonic seconds.
+        asked: when it was last part of a list request, monotonic seconds.
     """
 
     task: str
