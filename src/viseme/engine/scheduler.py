@@ -4,63 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
-from attrs import define
 
 from viseme.attempts import TaskRow
 from viseme.config import Account, Downloads, Mode
-from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
-from viseme.engine.downloads.fetching import Fetcher
-from viseme.engine.housekeeping import Housekeeping
-from viseme.engine.intake import Intake
-from viseme.engine.journal import Journal
-from viseme.engine.lifecycle.adopting import Adopter
-from viseme.engine.money.cashier import Cashier
-from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.pricing import priced
-from viseme.engine.money.till import Till, day_of, parsed
-from viseme.engine.office import Office, open_office
-from viseme.engine.preflight.inspector import Inspector
+from viseme.engine.money.till import parsed
+from viseme.engine.opening import Engine, Opening
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
 from viseme.engine.preflight.sieve import Sieve
-from viseme.engine.results_file import ResultsFile
 from viseme.engine.run import Jobs, Run, other_inputs
 from viseme.engine.task import Task
-from viseme.engine.transport import Transport
 from viseme.engine.uncut import uncut
-from viseme.engine.uploads.files import Digests
-from viseme.engine.world import World, real_world
+from viseme.engine.world import World
 from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError, quote
 from viseme.jobs import Job
 from viseme.ledger.base import Ledger, Order
-from viseme.ledger.sqlite import SqliteLedger
 from viseme.money import Budget, Quote
 from viseme.providers import adapter
 from viseme.providers.base import Provider
 
 __all__ = ["Scheduler"]
-
-_REMEMBERED = 1000
-"""Creates of earlier runs from which an account learns how long jobs take."""
-
-
-@define(eq=False)
-class _Open:
-    """What exists while the scheduler is open."""
-
-    world: World
-    core: Core
-    intake: Intake
-    group: TaskGroup
-    run: int
-    inspector: Inspector
 
 
 class Scheduler:
@@ -105,18 +74,22 @@ class Scheduler:
         if default_account is not None and default_account not in self._providers:
             known = ", ".join(self._providers)
             raise ConfigError(f"default_account {default_account!r} is not configured; configured are {known}")
-        self._output: str = os.fspath(output)
-        self._ledger = ledger
-        self._default = default_account
-        self._downloads = downloads or Downloads()
-        self._grace = grace
-        self._wait = wait
         self._notice: Callable[[str], None] = notice or _ignore
+        self._opening = Opening(
+            providers=self._providers,
+            output=os.fspath(output),
+            ledger=ledger,
+            default_account=default_account,
+            downloads=downloads or Downloads(),
+            grace=grace,
+            keep_waiting=wait,
+            budget=parsed(budget),
+            notice=self._notice,
+            world=world,
+        )
         self._preflight = preflight
         self._told_of_pyav = False
-        self._budget = parsed(budget)
-        self._world = world
-        self._open: _Open | None = None
+        self._open: Engine | None = None
         self._root: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._error: BaseException | None = None
@@ -170,8 +143,9 @@ class Scheduler:
     async def _main(self, ready: asyncio.Future[None]) -> None:
         """The root task: everything that the scheduler does runs below it."""
         try:
-            async with AsyncExitStack() as stack:
-                await self._run(stack, ready)
+            async with self._opening.opened() as self._open:
+                ready.set_result(None)
+                await self._stop.wait()
         except BaseExceptionGroup as group:
             self._error = _first(group)
             raise self._error from None
@@ -187,116 +161,7 @@ class Scheduler:
         if opened is not None:
             opened.core.journal.close(self._error or SchedulerClosed("the scheduler was closed"))
 
-    async def _run(self, stack: AsyncExitStack, ready: asyncio.Future[None]) -> None:
-        world = self._world or real_world()
-        stack.callback(world.close)
-        self._output = await world.blocking(lambda: os.path.abspath(self._output))
-        await world.blocking(lambda: world.disk.make_folder(self._output))
-        ledger: Ledger = await world.blocking(lambda: self._ledger_for(world))
-        below: str = await world.blocking(self._ledger_below)
-        transport = await stack.enter_async_context(world.connect())
-        await stack.enter_async_context(ledger)
-        results = ResultsFile(world, os.path.join(self._output, "results.jsonl"))
-        await results.open()
-        stack.push_async_callback(results.close)
-        journal = Journal(ledger, floor=ledger.last_order)
-        ledger.listener = journal.publish
-        inspector = Inspector(world, transport)
-        cashier = self._cashier(world, inspector)
-        present = {name: provider.account.pool for name, provider in self._providers.items()}
-        for sentence in cashier.till.load(await ledger.spending(), present, day_of(world.now())):
-            self._notice(sentence)
-        core = Core(world, ledger, journal, results, cashier=cashier)
-        async with anyio.create_task_group() as group:
-            writer = anyio.CancelScope()
-            group.start_soon(_within, writer, ledger.serve)
-            number = await ledger.next_run()
-            core.fetcher = Fetcher(
-                world, core.book, transport, self._downloads, self._output, group, self._private, self._notice
-            )
-            self._open_offices(core, transport, group, number)
-            await _recall_rates(core)
-            await _recall_durations(core)
-            await core.restore_seats()
-            house = Housekeeping(core, self._notice)
-            errands = anyio.CancelScope()
-            group.start_soon(_within, errands, lambda: _errands(house))
-            intake = Intake(world, self._providers, self._default, _finder(ledger), below)
-            self._open = _Open(world, core, intake, group, number, inspector)
-            core.open_run(_Session(number))
-            ready.set_result(None)
-            await self._stop.wait()
-            with anyio.CancelScope(shield=True):
-                await self._close(core, house, number)
-            self._shut()
-            writer.cancel()
-            group.cancel_scope.cancel()
-
-    def _open_offices(self, core: Core, transport: Transport, group: TaskGroup, number: int) -> None:
-        pools = pools_of(core.world, list(self._providers.values()))
-        offices: dict[str, Office] = {}
-        digests = Digests(core.world)
-        adopters = self._adopters(core)
-        for name, provider in self._providers.items():
-            desk = Desk(core.world, provider.account, provider, pools[provider.account.pool], transport)
-            offices[name] = open_office(
-                desk,
-                ledger=core.ledger,
-                book=core.book,
-                digests=digests,
-                group=group,
-                first_run=number,
-                called_off=core.called_off,
-                cashier=core.cashier,
-                grace=self._grace,
-                adopter=adopters[provider.name],
-                keep_waiting=self._wait,
-                notice=self._notice,
-            )
-        core.offices = offices
-        core.cashier.estimator.desks = {name: office.desk for name, office in offices.items()}
-
-    def _adopters(self, core: Core) -> dict[str, Adopter]:
-        """One per provider: accounts of one provider may be one at the vendor."""
-        kinds = {provider.name for provider in self._providers.values()}
-        accounts = {kind: [name for name, one in self._providers.items() if one.name == kind] for kind in kinds}
-        return {kind: Adopter(core.ledger, core.book, accounts[kind]) for kind in kinds}
-
-    def _cashier(self, world: World, inspector: Inspector) -> Cashier:
-        accounts = [provider.account for provider in self._providers.values()]
-        pools = {account.name: account.pool for account in accounts}
-        return Cashier(world, Till.of(accounts, self._budget), Estimator({}, inspector), pools)
-
-    async def _close(self, core: Core, house: Housekeeping, number: int) -> None:
-        """Create nothing more, wait for what may have left, park what is open."""
-        for office in core.offices.values():
-            office.stop()
-        core.fetcher.stop()
-        for office in core.offices.values():
-            await office.drained()
-        for run in core.live_runs():
-            await core.park_run(run)
-        await house.show_gates()
-
-    def _ledger_for(self, world: World) -> Ledger:
-        if isinstance(self._ledger, Ledger):
-            return self._ledger
-        return SqliteLedger(self._ledger_path(), blocking=world.blocking)
-
-    def _ledger_path(self) -> str:
-        return os.fspath(self._ledger) if self._ledger is not None else os.path.join(self._output, "viseme.db")  # type: ignore[arg-type]
-
-    def _ledger_below(self) -> str:
-        """The ledger's path below the output folder, empty if it lies elsewhere."""
-        if isinstance(self._ledger, Ledger):
-            return ""
-        below = os.path.relpath(os.path.abspath(self._ledger_path()), self._output)
-        return "" if below.startswith(os.pardir) else below.replace(os.sep, "/")
-
-    def _private(self, account: str) -> bool:
-        return self._providers[account].account.allow_private_hosts
-
-    def _engine(self) -> _Open:
+    def _engine(self) -> Engine:
         if self._open is None or self._stop.is_set():
             if self._error is not None:
                 raise self._error
@@ -339,7 +204,7 @@ class Scheduler:
         row = await engine.intake.row(job, engine.run)
         return await engine.core.cashier.estimator.quote(job, row.account)
 
-    async def _inspect(self, engine: _Open, row: TaskRow) -> None:
+    async def _inspect(self, engine: Engine, row: TaskRow) -> None:
         """Refuse a new task whose media are certainly no good, and tell what may be wrong with them."""
         sieve = self._sieve(engine)
         wrong = refusal((await sieve.certain([(row, None)])).get(row.id, ()))
@@ -348,7 +213,7 @@ class Scheduler:
         for problem in sieve.warnings:
             self._notice(problem.message)
 
-    def _sieve(self, engine: _Open) -> Sieve:
+    def _sieve(self, engine: Engine) -> Sieve:
         if not engine.inspector.measuring and not self._told_of_pyav:
             self._told_of_pyav = True
             self._notice(NO_PYAV)
@@ -436,39 +301,12 @@ class Scheduler:
         return Run(engine.core, engine.intake, None, engine.group.start_soon)
 
 
-def _finder(ledger: Ledger) -> Callable[[str], Awaitable[TaskRow | None]]:
-    async def find(key: str) -> TaskRow | None:
-        rows = await ledger.by_keys([key])
-        return rows[0] if rows else None
-
-    return find
-
-
 async def _add(core: Core, row: TaskRow) -> TaskRow:
     """Add a task that the ledger does not know, and let it be worked on; returns what the ledger holds."""
     (kept,) = await core.ledger.add([row])
     if kept.id == row.id:
         core.queued([kept])
     return kept
-
-
-@define
-class _Session:
-    """The tasks that are submitted singly."""
-
-    number: int
-
-    def ended(self, row: object) -> None:
-        """Nobody counts them."""
-
-    def shared(self, row: object) -> None:
-        """Nobody counts them."""
-
-    def reopened(self, row: object) -> None:
-        """Nobody counts them."""
-
-    def moved(self, row: object, left: str) -> None:
-        """Nobody counts them."""
 
 
 def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
@@ -480,41 +318,6 @@ def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
     if not providers:
         raise ConfigError("no account is given; pass at least one")
     return providers
-
-
-async def _within(scope: anyio.CancelScope, function: Callable[[], Awaitable[None]]) -> None:
-    with scope:
-        await function()
-
-
-async def _errands(house: Housekeeping) -> None:
-    async with anyio.create_task_group() as group:
-        house.start(group)
-
-
-async def _recall_rates(core: Core) -> None:
-    """After a restart, creates of the last window count on, and reads start at half their rate."""
-    now, clock = core.world.now(), core.world.monotonic()
-    for name, office in core.offices.items():
-        rates = office.desk.pool.rates
-        windows = rates.windows(("create", "post", "all"))
-        longest = max((window.length for window in windows), default=0.0)
-        if not longest:
-            continue
-        intents = await core.ledger.intents(name, now - longest)
-        if intents:
-            ends = [clock - max(0.0, now - (intent.ended or now)) for intent in intents]
-            rates.remember(("create", "post", "all"), ends)
-            read = rates.windows(("read",))
-            rates.halve(("read",), max((window.length for window in read), default=0.0))
-
-
-async def _recall_durations(core: Core) -> None:
-    """What earlier runs saw of how long jobs take tells when to look at those of this one."""
-    for name, office in core.offices.items():
-        for row in await core.ledger.recent(name, _REMEMBERED):
-            if row.account == name:
-                office.hub.cadence.remember(row)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
