@@ -37,7 +37,7 @@ class Hub:
     group: TaskGroup
     look: Callable[[list[Watch]], Awaitable[None]]
     at_most: int = 1
-    _heap: list[tuple[float, int, Watch]] = field(factory=list[tuple[float, int, Watch]])
+    _heap: list[Watch] = field(factory=list[Watch])
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
     _tickets: Iterator[int] = field(factory=count)
     _wake: asyncio.Event = field(factory=asyncio.Event)
@@ -64,7 +64,7 @@ class Hub:
             return
         clock = self.world.now()
         since = row.since or clock
-        began = row.began or since
+        began = since if row.began in (None, since) else row.began
         batch = bool(row.intent and row.intent.batch)
         watch = self._watches[row.id] = Watch(
             row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background
@@ -79,11 +79,24 @@ class Hub:
         """Look at a task in so many seconds; at once means at once, where others wait for the next round of lists."""
         if watch.gone:
             return
+        if watch.placed:  # nobody has looked meanwhile
+            self._heap.remove(watch)
+            heapq.heapify(self._heap)
         now = self.world.monotonic()
         watch.due, watch.ticket = now + wait, next(self._tickets)
-        heapq.heappush(self._heap, (min(now, self._round) if wait <= 0 else watch.due, watch.ticket, watch))
-        if self._heap[0][2] is watch:
+        watch.turn = min(now, self._round) if wait <= 0 else watch.due
+        self._place(watch)
+        if self._heap[0] is watch:
             self._wake.set()
+
+    def _place(self, watch: Watch) -> None:
+        watch.placed = True
+        heapq.heappush(self._heap, watch)
+
+    def _first(self) -> Watch:
+        watch = heapq.heappop(self._heap)
+        watch.placed = False
+        return watch
 
     def forget(self, task: str) -> None:
         """Look at a task no more."""
@@ -117,7 +130,7 @@ class Hub:
 
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
-        due = self._heap[0][0]
+        due = self._heap[0].turn
         return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
 
     async def _look(self, batch: list[Watch], scope: CancelScope) -> None:
@@ -140,29 +153,29 @@ class Hub:
                 timer.cancel()
 
     def _drop_stale(self) -> None:
-        while self._heap and _stale(self._heap[0]):
-            heapq.heappop(self._heap)
+        while self._heap and self._heap[0].gone:
+            self._first()
 
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
         if self.at_most == 1:
-            return [heapq.heappop(self._heap)[2]]
+            return [self._first()]
         now = self.world.monotonic()
-        if self._heap[0][0] > self._round:
+        if self._heap[0].turn > self._round:
             self._round = now
         batch: list[Watch] = []
-        put_off: list[tuple[float, int, Watch]] = []
+        put_off: list[Watch] = []
         while self._heap and len(batch) < self.at_most and len(put_off) < self.at_most:
-            entry = heapq.heappop(self._heap)
-            if _stale(entry):
+            watch = self._first()
+            if watch.gone:
                 continue
-            if entry[0] <= now or self._may_join(entry[2], entry[0] - now):
-                entry[2].asked = now
-                batch.append(entry[2])
+            if watch.turn <= now or self._may_join(watch, watch.turn - now):
+                watch.asked = now
+                batch.append(watch)
             else:
-                put_off.append(entry)
-        for entry in put_off:
-            heapq.heappush(self._heap, entry)
+                put_off.append(watch)
+        for watch in put_off:
+            self._place(watch)
         return batch
 
     def _may_join(self, watch: Watch, early: float) -> bool:
@@ -173,8 +186,3 @@ class Hub:
         if early <= self.cadence.tolerance() and not watch.failures:
             return True
         return not watch.firm and 2 * (self.world.monotonic() - watch.asked) >= beat
-
-
-def _stale(entry: tuple[float, int, Watch]) -> bool:
-    _, ticket, watch = entry
-    return watch.gone or watch.ticket != ticket

@@ -1,10 +1,16 @@
-"""A waiting task, as small as it can be kept."""
+"""A waiting task, as small as it can be kept.
+
+A hundred thousand of them may wait at once. So what most have in common is one object for all of them, and a handle
+that is an id and nothing else is kept as that.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from attrs import define
+from attrs import define, field
+from attrs.converters import optional
 
 from viseme.attempts import Handle
 
@@ -14,7 +20,17 @@ ModelStage = tuple[str | None, str]
 """A model and a stage: whose jobs take about equally long."""
 
 
-@define(eq=False)
+def _small(handle: Handle) -> Handle | str:
+    name = handle.get("id")
+    return name if len(handle) == 1 and isinstance(name, str) else handle
+
+
+def _shared(text: str) -> str:
+    """The same text, which all that have it share."""
+    return sys.intern(text) if type(text) is str else text
+
+
+@define(eq=False, weakref_slot=False)
 class Watch:
     """What the hub keeps of a waiting task.
 
@@ -23,7 +39,8 @@ class Watch:
         stage: that the handle belongs to; ``model`` that does it.
         batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
-        ticket: names its entry in the heap; older ones are stale.
+        due: when the next look is due, monotonic seconds; ``turn`` its place among those of others, which is earlier
+            where it shall be looked at at once, and ``ticket`` decides between equals; ``placed``: it stands there.
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
@@ -42,14 +59,16 @@ class Watch:
     key: str
     run: int
     seq: int
-    handle: Handle
+    _handle: Handle | str = field(converter=_small, alias="handle")
     since: float
     began: float
-    stage: str = ""
+    stage: str = field(default="", converter=_shared)
     batch: bool = False
     background: bool = False
     due: float = 0.0
+    turn: float = 0.0
     ticket: int = -1
+    placed: bool = False
     shown: tuple[Any, ...] = ()
     running_since: float | None = None
     looks: int = 0
@@ -60,12 +79,24 @@ class Watch:
     heard: float = 0.0
     observed: float = 0.0
     gone: bool = False
-    model: str | None = None
+    model: str | None = field(default=None, converter=optional(_shared))
     media: float | None = None
     wary: bool = False
     firm: bool = True
     late: bool = False
     asked: float = 0.0
+
+    @property
+    def handle(self) -> Handle:
+        """What the vendor gave back for the stage."""
+        return {"id": self._handle} if isinstance(self._handle, str) else self._handle
+
+    @handle.setter
+    def handle(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def __lt__(self, other: Watch) -> bool:
+        return self.ticket < other.ticket if self.turn == other.turn else self.turn < other.turn
 
     @property
     def vendor_id(self) -> str:
