@@ -110,6 +110,9 @@ class Sync(Vendor):
 
 
 def _inputs(body: dict[str, Any]) -> str:
-    """What tells jobs apart: the video by its link, or by the asset that it was put into."""
+    """What tells jobs apart: the video by its link, or by the asset that it was put into.
+
+    One whose registration came to nothing legible is named by its place in the store instead, which is as good.
+    """
     video = next(item for item in body["input"] if item["type"] == "video")
-    return video.get("url") or video["assetId"]
+    return (video.get("url") or video["assetId"]).replace(f"https://{STORE}/sync/", "asset-of-")
