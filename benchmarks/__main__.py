@@ -15,7 +15,7 @@ from benchmarks.reports import Options, Report, shown
 
 __all__ = ["main"]
 
-NAMES = ("lifecycle", "scale", "idle", "limits", "polling", "downloads", "restart", "events", "startup")
+NAMES = ("floor", "lifecycle", "scale", "idle", "limits", "polling", "downloads", "restart", "events", "startup")
 """Each is a module of this package with ``run(options) -> Report``."""
 
 

@@ -308,7 +308,7 @@ class Download:
             disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
             if data:
                 self._write([data], at, self._hash)
-            read = partial(disk.peek, self.part) if at else lambda offset, count: data[offset : offset + count]
+            read = partial(disk.peek, self.part) if at else partial(_part_of, data)
             torn = torn_mp4(size, read) if self.video else None
             if torn is not None:
                 disk.remove(self.part)
@@ -321,6 +321,10 @@ class Download:
 
         digest = await self.world.blocking(land)
         return Landed(size, digest)
+
+
+def _part_of(data: bytes, offset: int, count: int) -> bytes:
+    return data[offset : offset + count]
 
 
 def describe(error: BaseException) -> str:
