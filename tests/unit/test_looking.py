@@ -56,6 +56,8 @@ class Pages:
     rows: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
     taken: list[tuple[str, Signal]] = field(factory=list[tuple[str, Signal]])
     told: list[tuple[str, dict[str, Any]]] = field(factory=list[tuple[str, dict[str, Any]]])
+    sync: float = 0.0
+    """How long a task is held, seconds."""
 
     def known(self, task: str) -> TaskRow:
         if task not in self.rows:
@@ -64,7 +66,9 @@ class Pages:
 
     @asynccontextmanager
     async def hold(self, task: str) -> AsyncIterator[Held]:
-        yield Held(self, self.known(task))
+        known = self.known(task)
+        await anyio.sleep(self.sync)
+        yield Held(self, known)
 
     def progress(self, task: str, key: str, run: int, seq: int, data: dict[str, Any]) -> None:
         self.told.append((task, data))
@@ -470,6 +474,15 @@ async def test_many_jobs_are_looked_at_in_one_request_of_at_most_so_many_ids() -
         assert one.state("t007") == (State.FETCHING, None)
         await anyio.sleep(30)
         assert sum(one.sizes) == 250 + 249
+
+
+@virtually
+async def test_the_ends_that_one_list_shows_are_written_together_and_no_seat_waits_for_another() -> None:
+    async with post(bulk=100, first=0, every=30) as one:
+        one.pages.sync = 1.0
+        one.watch(*names(50), jobs=DONE)
+        await anyio.sleep(2)
+        assert len(one.pages.taken) == 50
 
 
 @virtually

@@ -30,6 +30,8 @@ class Housekeeping:
     notice: Callable[[str], None] = field(default=lambda _: None)
     _results: asyncio.Event = field(factory=asyncio.Event)
     _shown: dict[str, Any] = field(factory=dict[str, Any])
+    _seats_due: float = 0.0
+    """Before this time, UTC seconds, no seat can have grown old: they are many, and are not all read in vain."""
 
     def start(self, group: TaskGroup) -> None:
         """Set the errands to run in ``group``."""
@@ -84,9 +86,14 @@ class Housekeeping:
     async def give_up_seats(self) -> None:
         """Give up the seats of jobs that nothing was heard of for a seat's whole life; a look that shows one counts."""
         now = self.core.world.now()
-        for seat in await self.core.ledger.seats():
-            office = self.core.offices.get(seat.account)
-            if seat.until > now or office is None:
+        if now < self._seats_due:
+            return
+        seats = [seat for seat in await self.core.ledger.seats() if seat.account in self.core.offices]
+        youngest = min((office.desk.seat_ttl for office in self.core.offices.values()), default=0.0)
+        self._seats_due = min([now + youngest, *(seat.until for seat in seats)])
+        for seat in seats:
+            office = self.core.offices[seat.account]
+            if seat.until > now:
                 continue
             if self.core.book.busy(seat.task):
                 continue  # something is heard of it just now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf, nextafter
 
+from anyio import create_task_group
 from attrs import define, field
 
 from viseme.engine.admission.desk import Desk
@@ -80,15 +81,22 @@ class Looker:
         await self._listed(batch, seen, sent)
 
     async def _listed(self, batch: list[Watch], seen: Mapping[str, Observation], sent: float) -> None:
+        """Ends are written together, so that no seat waits until those before it are on disk."""
         left_out: list[Watch] = []
-        for watch in batch:
-            observation = seen.get(watch.vendor_id)
-            if observation is None:
-                left_out.append(watch)
-            else:
-                await self._note(watch, self._saw(watch, evolve(observation, at=sent)))
+        async with create_task_group() as group:
+            for watch in batch:
+                observation = seen.get(watch.vendor_id)
+                if observation is None:
+                    left_out.append(watch)
+                elif observation.seen.terminal:
+                    group.start_soon(self._shown, watch, evolve(observation, at=sent))
+                else:
+                    await self._shown(watch, evolve(observation, at=sent))
         for watch in left_out:
             await self._one(watch)
+
+    async def _shown(self, watch: Watch, seen: Observation) -> None:
+        await self._note(watch, self._saw(watch, seen))
 
     async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool) -> None:
         if verdict.kind not in _NO_LIST:
