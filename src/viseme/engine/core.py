@@ -225,6 +225,29 @@ class Core:
                 await hold.take(Unsettled("a person ordered it to be paid for anew", "resubmit"))
             return None
 
+    async def take_up_all(self, tasks: Sequence[str], run: int, again: Again) -> list[TaskRow]:
+        """The same for many tasks; those that are open and that nobody has go on with one commit.
+
+        Returns:
+            the rows of those with which there is nothing to do.
+        """
+        gone_on: set[str] = set()
+
+        def goes_on(row: TaskRow) -> bool:
+            if row.state in ENDED or row.key in again.redo or self._driven(row):
+                return False
+            gone_on.add(row.id)
+            return True
+
+        await self.book.write_idle(tasks, Resumed(run), where=goes_on, patient=True)
+        done: list[TaskRow] = []
+        for task in tasks:
+            if task in gone_on:
+                gone_on.remove(task)  # who names it a second time shares it
+            elif (row := await self.take_up(task, run, again)) is not None:
+                done.append(row)
+        return done
+
     async def _share(self, task: str, run: int) -> bool:
         """Let a run hear the end of a task that another run drives; False if nobody drives it."""
         self._shared.setdefault(task, []).append(run)
@@ -254,14 +277,15 @@ class Core:
 
     async def restore_seats(self) -> None:
         """Take up the seats that the ledger holds open, and look at the jobs in them now and then."""
-        for seat in await self.ledger.seats():
-            office = self.offices.get(seat.account)
-            if office is None:
-                continue
-            office.desk.pool.seats.restore(seat)
-            for row in await self.ledger.tasks([seat.task]):
-                if row.handle is not None and row.seat == seat.id:
-                    office.hub.watch(row, background=True)
+        seats = {seat.id: seat for seat in await self.ledger.seats() if seat.account in self.offices}
+        for seat in seats.values():
+            self.offices[seat.account].desk.pool.seats.restore(seat)
+        tasks = [seat.task for seat in seats.values()]
+        for start in range(0, len(tasks), _PAGE):
+            for row in await self.ledger.tasks(tasks[start : start + _PAGE]):
+                seat = seats.get(row.seat)
+                if row.handle is not None and seat is not None:
+                    self.offices[seat.account].hub.watch(row, background=True)
 
     # -- letting go ------------------------------------------------------------------------------------------------
 

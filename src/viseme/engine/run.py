@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -250,10 +250,7 @@ class Run:
         after = 0
         while rows := await self.core.ledger.open_tasks(after, _BATCH):
             after = rows[-1].order
-            for row in rows:
-                if row.account in self.core.offices:
-                    self._expect(row.account)
-                    self._done(await self.core.take_up(row.id, self.number, self._again))
+            await self._take_up([(row.account, row.id) for row in rows if row.account in self.core.offices])
 
     async def _feed_jobs(self, jobs: Jobs) -> None:
         eager = not self._whole and isinstance(jobs, AsyncIterable)
@@ -365,24 +362,26 @@ class Run:
         await self._take_up(self._known)
         self._known = []
 
-    async def _take_up(self, known: list[tuple[str, str]]) -> None:
-        for account, task in known:
-            self._expect(account)
-            self._done(await self.core.take_up(task, self.number, self._again))
+    async def _take_up(self, known: Sequence[tuple[str, str]]) -> None:
+        for start in range(0, len(known), _BATCH):
+            lot = known[start : start + _BATCH]
+            for account, _ in lot:
+                self._expect(account)
+            for row in await self.core.take_up_all([task for _, task in lot], self.number, self._again):
+                self._done(row)
 
     def _expect(self, account: str) -> None:
         self.tally.total += 1
         self._account(account).total += 1
 
-    def _done(self, row: TaskRow | None) -> None:
+    def _done(self, row: TaskRow) -> None:
         """A task that needs nothing more: tell its last event once more."""
-        if row is not None:
-            self._replays.append(row.id)
-            self.tally.replayed += 1
-            self._account(row.account).replayed += 1
-            self.core.results.add(row.result())
-            self.core.on_result()
-            self.ended(row)
+        self._replays.append(row.id)
+        self.tally.replayed += 1
+        self._account(row.account).replayed += 1
+        self.core.results.add(row.result())
+        self.core.on_result()
+        self.ended(row)
 
     async def _keep_back(self) -> None:
         while not self._whole and self.tally.total - self.tally.ended >= _AHEAD:

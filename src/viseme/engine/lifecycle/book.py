@@ -192,12 +192,13 @@ class Book:
             hold.row = step.row
 
     async def write_idle(
-        self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool]
+        self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool], patient: bool = False
     ) -> tuple[int, list[str]]:
         """The same signal for many tasks, in one commit, as far as nobody has them.
 
         Args:
             where: asked of each row as it stands once it is held; the others are left alone.
+            patient: whether a commit that the disk refuses is tried again for a while.
 
         Returns:
             how many rows changed, and the ids of the tasks that someone has.
@@ -209,9 +210,9 @@ class Book:
                 await self.take(task)
                 stack.callback(self.let_go, task)
             rows = [row for row in await self._load_many(free) if where(row)]
-            return await self._write_many(rows, signal), busy
+            return await self._write_many(rows, signal, patient=patient), busy
 
-    async def _write_many(self, rows: Sequence[TaskRow], signal: Signal) -> int:
+    async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         at = self.world.now()
         steps: list[Step] = []
         changes: list[Change] = []
@@ -222,10 +223,10 @@ class Book:
                 steps.append(step)
                 changes.append(change)
         if steps:
-            await uncut(self._carry_out_all(steps, changes))
+            await uncut(self._carry_out_all(steps, changes, patient=patient))
         return len(steps)
 
-    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool = False) -> None:
+    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> None:
         await self._commit(*changes, patient=patient)
         for step in steps:
             self._remember(step.row)

@@ -67,10 +67,11 @@ class Hub:
         began = since if row.began in (None, since) else row.began
         batch = bool(row.intent and row.intent.batch)
         watch = self._watches[row.id] = Watch(
-            row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background
+            *(row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background),
+            model=self.cadence.model(row),
+            media=row.seconds,
         )
         watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, clock
-        watch.model, watch.media = self.cadence.model(row), row.seconds
         wait = began + self.cadence.first(watch, self.world.random) - clock
         watch.late = now or wait < 0
         self.again(watch, 0.0 if watch.late else wait)

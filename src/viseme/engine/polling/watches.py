@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 from attrs.converters import optional
+from attrs.setters import NO_OP
 
 from viseme.attempts import Handle
 
@@ -30,7 +31,7 @@ def _shared(text: str) -> str:
     return sys.intern(text) if type(text) is str else text
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, weakref_slot=False, on_setattr=NO_OP)  # else every change of any field asks the converters
 class Watch:
     """What the hub keeps of a waiting task.
 
@@ -93,7 +94,7 @@ class Watch:
 
     @handle.setter
     def handle(self, handle: Handle) -> None:
-        self._handle = handle
+        self._handle = _small(handle)  # pyright: ignore[reportAttributeAccessIssue]
 
     def __lt__(self, other: Watch) -> bool:
         return self.ticket < other.ticket if self.turn == other.turn else self.turn < other.turn
