@@ -220,7 +220,7 @@ def mortal_world(world: World, fate: Fate) -> World:
 
 
 def main(told: dict[str, Any], arguments: list[str]) -> None:
-    import viseme.engine.scheduler
+    import viseme.engine.opening
     from viseme.cli import main
 
     fate = None if told["point"] is None else Fate(told["point"], told["number"], told["note"])
@@ -234,9 +234,10 @@ def main(told: dict[str, Any], arguments: list[str]) -> None:
         quick = quick_world(*told["clock"])
         return quick if fate is None else mortal_world(quick, fate)
 
-    scheduler: Any = viseme.engine.scheduler
+    opening: Any = viseme.engine.opening
     make: Callable[[], World] = world
-    scheduler.real_world = make
+    assert opening.real_world, "what it takes the place of is somewhere else"
+    opening.real_world = make
     sys.argv = ["viseme", *arguments]
     main()
 

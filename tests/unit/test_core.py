@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from anyio import create_task_group
 from attrs import define, evolve, field
 from tests.support.house import House, account
 from tests.support.virtual import settled, simulated_world, virtually
@@ -17,7 +18,9 @@ from viseme.attempts import Seat, TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
 from viseme.engine.journal import Journal
-from viseme.engine.lifecycle.signals import Parks
+from viseme.engine.leftovers import LeftSeats
+from viseme.engine.lifecycle import book as book_module
+from viseme.engine.lifecycle.signals import Parks, Resumed
 from viseme.engine.results_file import ResultsFile
 from viseme.jobs import Job
 from viseme.ledger import Change, MemoryLedger
@@ -51,11 +54,17 @@ def nothing(*_: Any, **__: Any) -> None:
 
 @define(eq=False)
 class Engine:
-    """A core whose workers do nothing; ``watched`` are the tasks that the hub was given, and how."""
+    """A core whose workers do nothing.
+
+    Attributes:
+        watched: the tasks that the hub was given, and whether in the background.
+        reads: the ids of the tasks that the ledger was asked for.
+    """
 
     core: Core
     ledger: MemoryLedger
     watched: list[tuple[str, bool]]
+    reads: list[list[str]]
 
 
 @asynccontextmanager
@@ -63,9 +72,10 @@ async def engine() -> AsyncIterator[Engine]:
     world = simulated_world()
     provider = House(account())
     desk = Desk(world.world, provider.account, provider, pools_of(world.world, [provider])["house"], world.network)
-    names = ("withdraw", "find", "forget", "arrived", "follow", "put")
+    names = ("withdraw", "forget", "arrived", "follow", "put")
     worker: Any = SimpleNamespace(**dict.fromkeys(names, nothing))
     watched: list[tuple[str, bool]] = []
+    worker.find = lambda task: next((task for name, _ in watched if name == task), None)
     worker.watch = lambda row, background=False, now=False: watched.append((row.id, background))
     async with MemoryLedger() as ledger:
         journal = Journal(ledger)
@@ -73,7 +83,15 @@ async def engine() -> AsyncIterator[Engine]:
         core = Core(world.world, ledger, journal, ResultsFile(world.world, "out/results.jsonl"))
         core.offices = {"house": cast("Any", SimpleNamespace(desk=desk, creator=worker, reconciler=worker, hub=worker))}
         core.fetcher = worker
-        yield Engine(core, ledger, watched)
+        reads: list[list[str]] = []
+        ask = ledger.tasks
+
+        async def tasks(ids: Sequence[str]) -> list[TaskRow]:
+            reads.append(list(ids))
+            return await ask(ids)
+
+        ledger.tasks = tasks
+        yield Engine(core, ledger, watched, reads)
 
 
 def waiting(name: str, attempt: int = 1) -> TaskRow:
@@ -146,24 +164,55 @@ async def test_of_many_tasks_each_is_taken_up_as_it_would_be_by_itself() -> None
 
 
 @virtually
-async def test_the_seats_that_were_left_are_read_many_at_a_time_and_their_jobs_looked_at() -> None:
+async def test_seats_that_were_left_count_and_their_jobs_are_looked_at() -> None:
     async with engine() as stage:
         names = [f"t{number}" for number in range(200)]
         rows = [waiting(name, attempt=2) for name in names]
         others = [waiting("moved on", attempt=2), evolve(waiting("idle"), handle=None)]
         older = [seat("t0", 1), seat("moved on", 1), seat("idle", 1)]
         await left(stage.ledger, *rows, *others, seats=[*(seat(name, 2) for name in names), *older])
-        reads = 0
-        ask = stage.ledger.tasks
-
-        async def tasks(ids: Sequence[str]) -> list[TaskRow]:
-            nonlocal reads
-            reads += 1
-            return await ask(ids)
-
-        stage.ledger.tasks = tasks
-        await stage.core.restore_seats()
+        seats = LeftSeats(stage.core)
+        await seats.restore()
+        taken = stage.core.offices["house"].desk.pool.seats
+        assert all(taken.holds(name) for name in (*(f"{name}:2" for name in names), *(one.id for one in older)))
+        stage.reads.clear()
+        await seats.watch()
         assert sorted(stage.watched) == sorted((name, True) for name in names)
-        assert reads == 1
-        seats = stage.core.offices["house"].desk.pool.seats
-        assert all(seats.holds(name) for name in (*(f"{name}:2" for name in names), *(one.id for one in older)))
+        assert len(stage.reads) == 1
+
+
+@virtually
+async def test_tasks_that_a_run_takes_up_meanwhile_are_not_looked_at_for_their_seats_sake() -> None:
+    async with engine() as stage:
+        stage.core.open_run(Counter(2))
+        rows = [waiting(f"t{number:03}") for number in range(600)]
+        fetching = evolve(waiting("u"), state=State.FETCHING)
+        await left(stage.ledger, *rows, fetching, seats=[seat(row.id, 1) for row in (*rows, fetching)])
+        seats = LeftSeats(stage.core)
+        await seats.restore()
+        async with create_task_group() as group:
+            group.start_soon(seats.watch)
+            await settled()
+            assert len(stage.watched) == 500
+            stage.watched.clear()
+            await stage.core.take_up_all([*(row.id for row in rows[500:599]), "u"], 2, Again())
+            stage.core.offices["house"].desk.pool.seats.give_back("t599:1")
+            stage.reads.clear()
+        assert {background for _, background in stage.watched} == {False}
+        assert [ids for ids in stage.reads if ids] == []
+
+
+@virtually
+async def test_a_page_of_tasks_that_was_read_is_not_read_again_unless_more_was_written_than_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with engine() as stage:
+        monkeypatch.setattr(book_module, "_CACHE", 2)
+        book = stage.core.book
+        await left(stage.ledger, waiting("a"), *map(waiting, "bcd"))
+        await book.open_tasks(0, 10)
+        for name, read in ("b", []), ("c", []), ("d", []), ("a", [["a"]]):
+            stage.reads.clear()
+            async with book.hold(name) as hold:
+                await hold.take(Resumed(7))
+            assert stage.reads == read, name

@@ -215,7 +215,7 @@ class Core:
             return None
         async with self.book.hold(task) as hold:
             row = hold.row
-            if self._driven(row):
+            if self.driven(row):
                 self._shared.setdefault(task, []).append(run)
                 return None
             signal = await self._how(row, run, again)
@@ -234,7 +234,7 @@ class Core:
         gone_on: set[str] = set()
 
         def goes_on(row: TaskRow) -> bool:
-            if row.state in ENDED or row.key in again.redo or self._driven(row):
+            if row.state in ENDED or row.key in again.redo or self.driven(row):
                 return False
             gone_on.add(row.id)
             return True
@@ -251,7 +251,7 @@ class Core:
     async def _share(self, task: str, run: int) -> bool:
         """Let a run hear the end of a task that another run drives; False if nobody drives it."""
         self._shared.setdefault(task, []).append(run)
-        driven = self._driven(await self.book.look(task))
+        driven = self.driven(await self.book.look(task))
         waiting = self._shared.get(task, [])
         if driven or run not in waiting:  # or its end came meanwhile, and the run was told
             return True
@@ -260,7 +260,8 @@ class Core:
             del self._shared[task]
         return False
 
-    def _driven(self, row: TaskRow) -> bool:
+    def driven(self, row: TaskRow) -> bool:
+        """Whether a live run sees to the task."""
         return row.run in self._runs and not row.parked and row.state not in ENDED
 
     async def _how(self, row: TaskRow, run: int, again: Again) -> Signal | None:
@@ -275,18 +276,6 @@ class Core:
                 return Reopened(run)
         return None
 
-    async def restore_seats(self) -> None:
-        """Take up the seats that the ledger holds open, and look at the jobs in them now and then."""
-        seats = {seat.id: seat for seat in await self.ledger.seats() if seat.account in self.offices}
-        for seat in seats.values():
-            self.offices[seat.account].desk.pool.seats.restore(seat)
-        tasks = [seat.task for seat in seats.values()]
-        for start in range(0, len(tasks), _PAGE):
-            for row in await self.ledger.tasks(tasks[start : start + _PAGE]):
-                seat = seats.get(row.seat)
-                if row.handle is not None and seat is not None:
-                    self.offices[seat.account].hub.watch(row, background=True)
-
     # -- letting go ------------------------------------------------------------------------------------------------
 
     async def park_run(self, number: int) -> None:
@@ -299,7 +288,7 @@ class Core:
             return row.run == number and not row.parked and row.state not in ENDED
 
         after, stop = 0, Parks(Reason.STOPPED)
-        while rows := await self.ledger.open_tasks(after, _PAGE, run=number):
+        while rows := await self.book.open_tasks(after, _PAGE, run=number):
             after = rows[-1].order
             accounts = {row.id: row.account for row in rows}
             _, busy = await self.book.write_idle(list(accounts), stop, where=open_still)

@@ -18,6 +18,7 @@ from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal
+from viseme.engine.leftovers import LeftSeats
 from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
@@ -115,9 +116,11 @@ class Opening:
             self._open_offices(core, transport, group, number)
             await _recall_rates(core)
             await _recall_durations(core)
-            await core.restore_seats()
+            seats = LeftSeats(core)
+            await seats.restore()
             house = Housekeeping(core, self.notice)
             group.start_soon(_errands, house)
+            group.start_soon(seats.watch)
             intake = Intake(world, self.providers, self.default_account, _finder(ledger), below)
             core.open_run(_Session(number))
             yield Engine(world, core, intake, group, number, inspector)

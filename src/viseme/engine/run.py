@@ -248,7 +248,7 @@ class Run:
 
     async def _feed_open_tasks(self) -> None:
         after = 0
-        while rows := await self.core.ledger.open_tasks(after, _BATCH):
+        while rows := await self.core.book.open_tasks(after, _BATCH):
             after = rows[-1].order
             await self._take_up([(row.account, row.id) for row in rows if row.account in self.core.offices])
 

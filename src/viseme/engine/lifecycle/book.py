@@ -95,6 +95,11 @@ class Book:
     on_step: Callable[[Step], None]
     _entries: dict[str, _Entry] = field(factory=dict[str, _Entry])
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
+    _written: int = 0
+    """How many rows were written."""
+    _page: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
+    """The last page of open tasks, and how much was written before it was read."""
+    _page_at: int = 0
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
@@ -138,17 +143,32 @@ class Book:
         row = self._recent.get(task)
         if row is not None:
             return row
-        rows = await self._load_many([task])
+        rows = await self.look_at([task])
         if not rows:
             raise UnknownTask(task)
         return rows[0]
 
-    async def _load_many(self, tasks: Sequence[str]) -> list[TaskRow]:
-        """What was written last wins over what the ledger reads, which may be of a moment ago."""
-        unknown = [task for task in tasks if task not in self._recent]
+    async def look_at(self, tasks: Sequence[str]) -> list[TaskRow]:
+        """The tasks as they stand, for whoever does not change them; unknown ids are left out.
+
+        What was written last wins over what the ledger reads, which may be of a moment ago.
+        """
+        page = self._page if self._written - self._page_at <= _CACHE else {}
+        unknown = [task for task in tasks if task not in self._recent and task not in page]
         read = {row.id: row for row in await self.ledger.tasks(unknown)} if unknown else {}
-        found = (self._recent.get(task) or read.get(task) for task in tasks)
+        found = (self._recent.get(task) or page.get(task) or read.get(task) for task in tasks)
         return [row for row in found if row is not None]
+
+    async def open_tasks(self, after: int, limit: int, *, run: int | None = None) -> list[TaskRow]:
+        """A page of the tasks that have not ended, as the ledger reads them.
+
+        It is kept until the next one: who then changes these tasks need not have them read again. That is safe as long
+        as whatever was written since is remembered too.
+        """
+        written = self._written
+        rows = await self.ledger.open_tasks(after, limit, run=run)
+        self._page, self._page_at = {row.id: row for row in rows}, written
+        return rows
 
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
@@ -209,7 +229,7 @@ class Book:
             for task in free:  # nobody has or awaits them, so no lock makes us wait
                 await self.take(task)
                 stack.callback(self.let_go, task)
-            rows = [row for row in await self._load_many(free) if where(row)]
+            rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
@@ -260,6 +280,7 @@ class Book:
         self.journal.publish((event,))
 
     def _remember(self, row: TaskRow) -> None:
+        self._written += 1
         self._recent[row.id] = row
         self._recent.move_to_end(row.id)
         if len(self._recent) > _CACHE:
