@@ -31,7 +31,7 @@ async def test_status_and_cancel_work_beside_a_run(tmp_path: Path) -> None:
             states = jogg["states"]
         while jogg["gates"]["seats"]["taken"] != 4:
             jogg = json.loads((await at.viseme("status", "--json")).out)["accounts"]["jogg"]
-        assert jogg["gates"]["seats"] == {"taken": 4, "limit": 4}
+        assert jogg["gates"]["seats"] == {"taken": 4, "limit": 4, "stated": 4}
         assert jogg["gates"]["create"]["gate"] == "seat"
         assert jogg["gates_age"] < 10
         shown = await at.viseme("status")

@@ -36,7 +36,7 @@ async def finish(stage: Stage, account: viseme.Account, count: int) -> None:
 @pytest.mark.parametrize("vendor", ["sync", "jogg", "aimlapi"])
 async def test_a_tight_window_and_few_seats_are_used_and_never_exceeded(vendor: str, tmp_path: Path) -> None:
     name = "post" if vendor == "jogg" else "create"
-    limits = {name: "10/min", "concurrency": 4, "queue_seconds": 3, "fixed_seconds": 0}
+    limits = {name: "10/min", "concurrency": 4, "queue_seconds": 15, "fixed_seconds": 0}
     async with staged(tmp_path, speed=100, settings={vendor: limits}) as stage:
         rates = {name: "10/min", "read": "100000/s"}
         polling = {"first": "1s", "every": "1s"}

@@ -520,3 +520,27 @@ def test_ten_times_the_waiters_cost_about_ten_times_the_work() -> None:
     few = min(seconds_for(400) for _ in range(3))
     many = min(seconds_for(4000) for _ in range(2))
     assert many < few * 40
+
+
+@pytest.mark.parametrize("reads", range(6))
+@virtually
+async def test_a_place_that_comes_free_while_the_next_waiters_are_looked_for_is_given_away(reads: int) -> None:
+    """Time passes at each look at the clock, and the place comes free after so many of them."""
+    world, tick, ahead = simulated_world().world, 0.01, 0.0
+
+    def clock() -> float:
+        nonlocal ahead
+        ahead += tick
+        return world.monotonic() + ahead
+
+    rates = Rates(clock, world.call_at)
+    rates.configure(parsed({"read": "1/s"}))
+    (await rates.acquire(("read",))).end()
+    waiting = asyncio.ensure_future(rates.acquire(("read",)))
+    await settled()
+    due = rates.wait_until(("read",))
+    assert due is not None
+    await anyio.sleep(due - ahead - world.monotonic() - (reads + 0.5) * tick)
+    rates.configure({})  # looks who may pass
+    await anyio.sleep(60)
+    assert waiting.done()

@@ -227,7 +227,9 @@ class Rates:
     def wait_until(self, classes: Iterable[str]) -> float | None:
         """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end
         can tell."""
-        now = self.clock()
+        return self._wait_until(classes, self.clock())
+
+    def _wait_until(self, classes: Iterable[str], now: float) -> float | None:
         full = [gate for gate in self._gates(classes, now) if gate.room(now) <= 0]
         times = [at for gate in full if (at := gate.next_room(now)) is not None]
         return max(times) if times else None
@@ -300,10 +302,11 @@ class Rates:
         return queue
 
     def _set_timer(self, now: float) -> None:
+        """Ring when the next may pass who could not at this time, be it over by now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = [at for classes in self._queues if (at := self.wait_until(classes)) is not None]
+        times = [at for classes in self._queues if (at := self._wait_until(classes, now)) is not None]
         if times:
             self._timer = self._call_at(max(min(times), now), self._ring)
 
