@@ -12,7 +12,7 @@ from tests.support.sandboxes import Stage, check_events, staged
 import viseme
 from viseme.results import ENDED, Reason, State
 
-JOBS = 40
+JOBS = 20
 ROUTES = ("token", "link", "media", "project", "list", "dub", "face", "create", "poll", "result")
 FAULTS = ("reset_before", "server_error", "lost_reply", "server_error_booked", "html", "truncated", "slow", "too_many")
 
