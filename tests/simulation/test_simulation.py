@@ -100,3 +100,10 @@ def test_the_command_counts_what_it_did(capsys: pytest.CaptureFixture[str]) -> N
     assert "3 seeds" in printed
     assert "0 seeds broke a law" in printed
     assert "troubles: " in printed
+
+
+def test_the_command_shares_the_seeds_out_among_processes() -> None:
+    words = [sys.executable, "-m", "tests.simulation", "--seeds", "41", "--processes", "2"]
+    ran = subprocess.run(words, cwd=_ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "\n41 seeds, " in ran.stdout

@@ -17,11 +17,14 @@ from tests.support.virtual import settled, simulated_world, virtually
 from viseme.attempts import Seat, TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Again, Core
+from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.journal import Journal
 from viseme.engine.leftovers import LeftSeats
 from viseme.engine.lifecycle import book as book_module
 from viseme.engine.lifecycle.signals import Parks, Resumed
 from viseme.engine.results_file import ResultsFile
+from viseme.engine.run import Run
+from viseme.errors import SchedulerClosed
 from viseme.jobs import Job
 from viseme.ledger import Change, MemoryLedger
 from viseme.results import Reason, State
@@ -216,3 +219,46 @@ async def test_a_page_of_tasks_that_was_read_is_not_read_again_unless_more_was_w
             async with book.hold(name) as hold:
                 await hold.take(Resumed(7))
             assert stage.reads == read, name
+
+
+# -- what the simulation found ---------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_seat_that_is_given_up_writes_no_old_row_back() -> None:
+    async with engine() as stage, create_task_group() as group:
+        core, read = stage.core, stage.ledger.tasks
+        await left(stage.ledger, evolve(waiting("a"), parked=None), seats=[evolve(seat("a", 1), until=-1.0)])
+
+        async def move() -> None:
+            async with core.book.hold("a") as hold:
+                await hold.take(Parks(Reason.DEADLINE))
+
+        async def tasks(ids: Sequence[str]) -> list[TaskRow]:
+            rows, stage.ledger.tasks = await read(ids), read
+            group.start_soon(move)
+            await settled()
+            return rows
+
+        stage.ledger.tasks = tasks
+        await Housekeeping(core).give_up_seats()
+        await settled()
+        (row,) = await read(["a"])
+        assert row.parked is Reason.DEADLINE
+        assert not await stage.ledger.seats()
+
+
+@virtually
+async def test_a_run_that_is_begun_while_the_scheduler_closes_is_refused() -> None:
+    async with engine() as stage:
+        number = stage.ledger.next_run
+
+        async def next_run() -> int:
+            stage.core.journal.close(SchedulerClosed("the scheduler was closed"))
+            return await number()
+
+        stage.ledger.next_run = next_run
+        with pytest.raises(SchedulerClosed):
+            async with Run(stage.core, cast("Any", None), [], nothing):
+                pytest.fail("the run was begun")
+        assert not stage.core.live_runs()
