@@ -70,5 +70,10 @@ SEEDS = {
     466: "a medium whose registration came to nothing legible is named by its link",
     949: "a request that left in time arrived after its process was dead",
     1872: "the same, where its intent had been closed by the next life",
+    3666: "a look at the job of an attempt that was over was taken for one at the next attempt's",
+    6157: "a job that failed before a run took it up was not yet failed when a person ordered it anew",
+    6411: "a copy from before the preview made the preview the whole",
+    8454: "a create that reached the vendor after its process had died was counted too early in the next",
+    8842: "the same in the life after that, as its intent had been closed meanwhile",
 }
 """What else broke a law once: these pass."""

@@ -223,6 +223,7 @@ async def _batch(machine: _Machine, scheduler: Scheduler, life: Life) -> None:
     for key in life.redo:
         machine.laws.grants[key] += 1
     if life.retry_failed:
+        machine.laws.retrying = True  # also of what fails before this run takes it up
         for entry in machine.disk.tasks.values():
             if entry.state == "failed":
                 machine.laws.grants[entry.key] += 1

@@ -22,9 +22,9 @@ class Seats:
     open: list[Seat] = field(factory=list[Seat])
     reads: int = 0
 
-    async def seats(self) -> list[Seat]:
-        self.reads += 1
-        return list(self.open)
+    async def seats(self, after: str = "", limit: int = 500) -> list[Seat]:
+        self.reads += not after
+        return [seat for seat in self.open if seat.id > after][:limit]
 
 
 def house_of(ledger: Seats, busy: list[str]) -> tuple[Any, Housekeeping]:

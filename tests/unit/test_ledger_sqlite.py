@@ -499,7 +499,7 @@ def test_a_disk_that_fills_for_real_loses_nothing_that_was_acknowledged(path: Pa
 async def test_a_disk_that_fails_while_it_is_asked_is_told_as_such(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with at(path) as ledger:
 
-        def broken(_: object) -> None:
+        def broken(*_: object) -> None:
             raise sqlite3.OperationalError("disk I/O error")
 
         monkeypatch.setattr(queries, "seats", broken)

@@ -30,6 +30,7 @@ from viseme.engine.lifecycle.signals import (
     Taken,
     Turned,
     Unfetched,
+    Unheard,
     Unsettled,
 )
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, Policy, Step
@@ -573,6 +574,23 @@ def test_nothing_is_told_of_an_ended_task_whatever_comes(state: State, signal: S
     assert found is None or (not found.events and found.opens is None)
     if found is not None and not isinstance(signal, Reopened):
         assert found.row == task(state)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.FETCHING, State.CANCELLED])
+@pytest.mark.parametrize("seen", [Seen.SUCCEEDED, Seen.FAILED, Seen.RUNNING])
+def test_a_look_at_an_earlier_attempts_job_frees_that_attempts_seat_and_nothing_else(state: State, seen: Seen) -> None:
+    row = task(state, attempt=3, observed=0.0)
+    look = evolve(looked(seen, outputs=(VIDEO,), cost=Cost(amount=1, unit="credits")), attempt=2)
+    if seen is Seen.RUNNING:
+        assert advance(row, look, POLICY, NOW) is None
+    else:
+        assert step(row, look) == Step(row=row, closes="t:2", next=Next.KEEP)
+
+
+@pytest.mark.parametrize(("parked", "then"), [(None, Next.KEEP), (Reason.DEADLINE, Next.NOTHING)])
+def test_a_seat_that_is_given_up_leaves_a_task_that_is_waited_for_watched(parked: Reason | None, then: Next) -> None:
+    row = task(State.WAITING, parked=parked)
+    assert step(row, Unheard("t:1")) == Step(row=row, closes="t:1", next=then)
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))

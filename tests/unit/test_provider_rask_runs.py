@@ -176,6 +176,18 @@ def test_what_was_in_sight_before_is_saved_before_the_order_leaves() -> None:
     assert played.result.handle == saved
 
 
+def test_a_copy_from_before_the_preview_does_not_make_the_preview_new() -> None:
+    ours = provider()
+    previewed = run_handle(mode="preview", stage="preview", result=RESULT)
+    of_stages = {"face": {"id": PROJECT, "stage": "face"}, "preview": previewed}
+    order = ours.create(of_project(preview="first"), intent(), of_stages)
+    taken = drive(ours, order, reply(project()), reply(info(None)), reply(TAKEN)).result
+    seen = drive(ours, ours.poll({**taken.handle, "at": NOW}, now=NOW + 1), reply(info("done"))).result
+    assert seen.seen is Seen.RUNNING
+    done = drive(ours, ours.poll(seen.handle, now=NOW + 2), reply(info("done", lipsync_result_path=SECOND))).result
+    assert done.seen is Seen.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     ("body", "ahead"),
     [

@@ -9,7 +9,9 @@ from typing import Any
 from anyio.abc import TaskGroup
 from attrs import define, field
 
+from viseme.attempts import Seat
 from viseme.engine.core import Core
+from viseme.engine.leftovers import seats_by_page
 from viseme.engine.lifecycle.signals import Unheard
 from viseme.errors import LedgerError
 from viseme.ledger.base import Order
@@ -88,17 +90,18 @@ class Housekeeping:
         now = self.core.world.now()
         if now < self._seats_due:
             return
-        seats = [seat for seat in await self.core.ledger.seats() if seat.account in self.core.offices]
-        youngest = min((office.desk.seat_ttl for office in self.core.offices.values()), default=0.0)
-        self._seats_due = min([now + youngest, *(seat.until for seat in seats)])
-        for seat in seats:
-            office = self.core.offices[seat.account]
-            if seat.until > now:
-                continue
-            if self.core.book.busy(seat.task):
-                continue  # something is heard of it just now
-            watch = office.hub.find(seat.task)
-            heard = watch is not None and now - watch.heard < office.desk.seat_ttl
-            async with self.core.book.hold(seat.task) as hold:
-                if not heard or hold.row.seat != seat.id or hold.row.handle is None:
-                    await hold.take(Unheard(seat.id))
+        due = now + min((office.desk.seat_ttl for office in self.core.offices.values()), default=0.0)
+        async for page in seats_by_page(self.core.ledger):
+            seats = [seat for seat in page if seat.account in self.core.offices]
+            due = min([due, *(seat.until for seat in seats)])
+            for seat in seats:
+                if seat.until <= now and not self.core.book.busy(seat.task):  # else something is heard of it just now
+                    await self._give_up(seat, now)
+        self._seats_due = due
+
+    async def _give_up(self, seat: Seat, now: float) -> None:
+        desk, watch = self.core.offices[seat.account].desk, self.core.offices[seat.account].hub.find(seat.task)
+        heard = watch is not None and now - watch.heard < desk.seat_ttl
+        async with self.core.book.hold(seat.task) as hold:
+            if not heard or hold.row.seat != seat.id or hold.row.handle is None:
+                await hold.take(Unheard(seat.id))

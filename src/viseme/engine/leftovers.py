@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from attrs import define, field
+from attrs import frozen
 
 from viseme.attempts import Seat
 from viseme.engine.core import Core
 from viseme.errors import LedgerError
+from viseme.ledger.base import Ledger
 
-__all__ = ["LeftSeats"]
+__all__ = ["LeftSeats", "seats_by_page"]
 
 _PAGE = 500
 _PACE = 1.0
 
 
-@define(eq=False)
+async def seats_by_page(ledger: Ledger) -> AsyncIterator[list[Seat]]:
+    """All open seats, of which there may be a great many, a page at a time."""
+    after = ""
+    while page := await ledger.seats(after, _PAGE):
+        after = page[-1].id
+        yield page
+
+
+@frozen
 class LeftSeats:
     """Takes up the seats that the ledger holds open."""
 
     core: Core
-    _unseen: list[Seat] = field(factory=list[Seat], init=False)
 
     async def restore(self) -> None:
         """Have them count from now on."""
-        for seat in await self.core.ledger.seats():
-            office = self.core.offices.get(seat.account)
-            if office is not None:
-                office.desk.pool.seats.restore(seat)
-                self._unseen.append(seat)
+        async for page in seats_by_page(self.core.ledger):
+            for seat in page:
+                office = self.core.offices.get(seat.account)
+                if office is not None:
+                    office.desk.pool.seats.restore(seat)
 
     async def watch(self) -> None:
         """Begin to look at their jobs now and then, a page of them a second.
 
         Most belong to tasks that a run soon takes up: these are not read in vain.
         """
-        while self._unseen:
-            page, self._unseen = self._unseen[:_PAGE], self._unseen[_PAGE:]
-            with suppress(LedgerError):
+        with suppress(LedgerError):
+            async for page in seats_by_page(self.core.ledger):
                 await self._watch([seat for seat in page if self._unwatched(seat)])
-            await self.core.world.sleep(_PACE)
+                await self.core.world.sleep(_PACE)
 
     async def _watch(self, seats: Sequence[Seat]) -> None:
         by_id = {seat.id: seat for seat in seats}
@@ -52,5 +59,5 @@ class LeftSeats:
 
     def _unwatched(self, seat: Seat) -> bool:
         """Whether a job may still run in a seat, and nobody looks."""
-        office = self.core.offices[seat.account]
-        return office.desk.pool.seats.holds(seat.id) and office.hub.find(seat.task) is None
+        office = self.core.offices.get(seat.account)
+        return office is not None and office.desk.pool.seats.holds(seat.id) and office.hub.find(seat.task) is None

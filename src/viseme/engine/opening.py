@@ -37,6 +37,8 @@ from viseme.providers.base import Provider
 
 __all__ = ["Engine", "Opening"]
 
+_ON_THE_WAY = 5.0
+"""A create of a process that was killed may reach the vendor so many seconds later."""
 _REMEMBERED = 1000
 """Creates of earlier runs from which an account learns how long jobs take."""
 
@@ -241,9 +243,9 @@ async def _recall_rates(core: Core) -> None:
         longest = max((window.length for window in windows), default=0.0)
         if not longest:
             continue
-        intents = await core.ledger.intents(name, now - longest)
+        intents = await core.ledger.intents(name, now - longest - _ON_THE_WAY)
         if intents:
-            ends = [clock - max(0.0, now - (intent.ended or now)) for intent in intents]
+            ends = [clock - max(0.0, now - (intent.ended or now)) + _ON_THE_WAY for intent in intents]
             rates.remember(("create", "post", "all"), ends)
             read = rates.windows(("read",))
             rates.halve(("read",), max((window.length for window in read), default=0.0))

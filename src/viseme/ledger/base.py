@@ -7,6 +7,7 @@ of it. A caller that is cancelled takes nothing back: what was handed over is wr
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -188,8 +189,8 @@ class Ledger(ABC):
         """Every task by ``order``, beyond ``after``."""
 
     @abstractmethod
-    async def seats(self) -> list[Seat]:
-        """The seats that are open."""
+    async def seats(self, after: str = "", limit: int = sys.maxsize) -> list[Seat]:
+        """The seats that are open, by id, beyond ``after``."""
 
     @abstractmethod
     async def intents(self, account: str, since: float) -> list[Intent]:

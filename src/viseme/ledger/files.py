@@ -102,7 +102,7 @@ def writer(path: str) -> sqlite3.Connection:
             raise LedgerError(f"the ledger {path} lies where SQLite has no write-ahead log; put it on a local disk")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute("PRAGMA journal_size_limit = 67108864")
-        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA cache_size = -8000")
         migrate.upgrade(connection, path, migrate.SCRIPTS)
     except BaseException:
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -128,8 +129,9 @@ class MemoryLedger(GroupLedger):
         chosen = (entry for order, entry in self._look().tasks.items() if order > after and entry.held is None)
         return self._rows(islice(chosen, limit))
 
-    async def seats(self) -> list[Seat]:
-        return [rows.seat(rows.parse(text)) for _, text in sorted(self._look().seats.items())]
+    async def seats(self, after: str = "", limit: int = sys.maxsize) -> list[Seat]:
+        seats = self._look().seats
+        return [rows.seat(rows.parse(seats[name])) for name in sorted(name for name in seats if name > after)[:limit]]
 
     async def intents(self, account: str, since: float) -> list[Intent]:
         found = self._look().intents.values()

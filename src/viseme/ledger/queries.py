@@ -86,6 +86,8 @@ _INTENTS: Final = """
     )
 """
 
+_SEATS: Final = "SELECT group_concat(body) FROM (SELECT body FROM seats WHERE id > ? ORDER BY id LIMIT ?)"
+
 _RECENT: Final = """
     SELECT group_concat(body) FROM (
         SELECT body FROM intents WHERE account = ? AND ended IS NOT NULL ORDER BY ended DESC, id DESC LIMIT ?
@@ -110,6 +112,10 @@ def _tasks(connection: sqlite3.Connection, chosen: str, values: Sequence[Any]) -
 
 def _order(row: TaskRow) -> int:
     return row.order
+
+
+def _id(seat: Seat) -> str:
+    return seat.id
 
 
 def _rank(row: TaskRow) -> Rank:
@@ -151,9 +157,9 @@ def all_tasks(connection: sqlite3.Connection, after: int, limit: int) -> list[Ta
     return sorted(_tasks(connection, _ALL, (after, limit)), key=_order)
 
 
-def seats(connection: sqlite3.Connection) -> list[Seat]:
-    """The open seats, by id."""
-    return [rows.seat(body) for body in _page(connection, "SELECT group_concat(body) FROM seats", ())]
+def seats(connection: sqlite3.Connection, after: str, limit: int) -> list[Seat]:
+    """A page of the open seats."""
+    return sorted((rows.seat(body) for body in _page(connection, _SEATS, (after, limit))), key=_id)
 
 
 def intents(connection: sqlite3.Connection, account: str, since: float) -> list[Intent]:

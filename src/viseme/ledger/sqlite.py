@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Any
@@ -107,8 +108,8 @@ class SqliteLedger(GroupLedger):
     async def all_tasks(self, after: int, limit: int) -> list[TaskRow]:
         return self._known(await self._reading.ask(lambda reader: queries.all_tasks(reader, after, limit)))
 
-    async def seats(self) -> list[Seat]:
-        return await self._reading.ask(queries.seats)
+    async def seats(self, after: str = "", limit: int = sys.maxsize) -> list[Seat]:
+        return await self._reading.ask(lambda reader: queries.seats(reader, after, limit))
 
     async def intents(self, account: str, since: float) -> list[Intent]:
         return await self._reading.ask(lambda reader: queries.intents(reader, account, since))

@@ -82,6 +82,8 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     Args:
         now: UTC seconds.
     """
+    if isinstance(signal, Observed) and signal.attempt not in (None, row.attempt):
+        return _of_an_earlier_attempt(row, signal)
     step = _follows(row, signal, policy, now)
     if step is None:
         return None
@@ -124,9 +126,9 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Unsettled():
             closed = closed_intent(row, now)
             return evolve(unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
-        case Observed(_, stage) if stage not in (None, row.stage):
+        case Observed(_, stage, _) if stage not in (None, row.stage):
             return None
-        case Observed(observation):
+        case Observed(observation, _, _):
             return observed(row, observation, policy, now)
         case Fetched():
             return fetched(row, signal, policy, now)
@@ -143,11 +145,18 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Reopened():
             return None
         case Unheard(seat):
-            return Step(row=row, closes=seat)
+            return Step(row=row, closes=seat, next=Next.NOTHING if row.parked else Next.KEEP)
         case Singly():
             closed = closed_intent(row, now)
             alone = evolve(row, mode="", state=State.QUEUED, attempt=before_this_create(row))
             return Step(row=evolve(alone, intent=closed or row.intent), intent=closed, next=Next.CREATE)
+
+
+def _of_an_earlier_attempt(row: TaskRow, signal: Observed) -> Step | None:
+    """A task that was reopened has another job by now; of the one before, only the seat is still of interest."""
+    if not signal.observation.seen.terminal:
+        return None
+    return Step(row=row, closes=evolve(row, attempt=signal.attempt).seat, next=Next.KEEP)
 
 
 def _called(row: TaskRow, answer: Answer | None, now: float) -> Step:
@@ -184,7 +193,7 @@ def _resumed(row: TaskRow, run: int, now: float) -> Step:
 def _after_the_end(row: TaskRow, signal: Signal, now: float) -> Step | None:
     """An ended task whose job goes on at the vendor keeps its seat until the vendor's end is seen."""
     match signal:
-        case Observed(observation) if observation.seen.terminal:
+        case Observed(observation, _, _) if observation.seen.terminal:
             return Step(row=row, closes=row.seat)
         case Unheard(seat):
             return Step(row=row, closes=seat)

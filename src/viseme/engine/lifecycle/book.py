@@ -24,7 +24,7 @@ from viseme.ledger.base import Change, Ledger
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
-_CACHE = 2048
+_CACHE = 1024
 _PATIENCE = 30.0
 """How long a change that tells of the vendor's doing is tried to be written, seconds."""
 

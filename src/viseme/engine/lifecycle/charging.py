@@ -111,7 +111,7 @@ def _failed(held: Charge, seen: Observation, *, paid_before: bool) -> Charged:
 def _seen(signal: Signal) -> Observation | None:
     """The look at the vendor that a signal brings."""
     match signal:
-        case Observed(observation):
+        case Observed(observation, _, _):
             return observation
         case Taken(accepted):
             return accepted.observation

@@ -133,10 +133,11 @@ class Unsettled:
 
 @frozen
 class Observed:
-    """The vendor was looked at; ``stage`` is the one that was, None for the present one."""
+    """The vendor was looked at; ``stage`` and ``attempt`` are those whose job was, None for the present ones."""
 
     observation: Observation
     stage: str | None = None
+    attempt: int | None = None
 
 
 @frozen

@@ -70,6 +70,7 @@ class Hub:
             *(row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background),
             model=self.cadence.model(row),
             media=row.seconds,
+            attempt=row.attempt,
         )
         watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, clock
         wait = began + self.cadence.first(watch, self.world.random) - clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from math import inf, nextafter
 
 from anyio import create_task_group
@@ -28,6 +29,12 @@ more that missed it, seconds."""
 _HELD = 1.0
 """A look that the vendor held for so many seconds was answered when the job ended, not before."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
+
+
+@lru_cache(maxsize=1024)
+def _told(*shown: object) -> tuple[object, ...]:
+    """What is told of a task's progress, which most waiting tasks have in common, as one object."""
+    return shown
 
 
 @define(eq=False)
@@ -158,7 +165,7 @@ class Looker:
         if seen.handle is not None and seen.handle != watch.handle:
             watch.handle = seen.handle
             async with self.book.hold(watch.task) as hold:
-                await hold.take(Observed(seen, watch.stage))
+                await hold.take(Observed(seen, watch.stage, watch.attempt))
                 watch.seq = hold.row.seq
         self._show(watch, seen)
         await self._later(watch, seen)
@@ -171,10 +178,10 @@ class Looker:
                 hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
             if lasted is not None:
                 hold.row = evolve(hold.row, lasted={**hold.row.lasted, watch.stage: round(lasted, 3)})
-            await hold.take(Observed(seen, watch.stage))
+            await hold.take(Observed(seen, watch.stage, watch.attempt))
 
     def _show(self, watch: Watch, seen: Observation) -> None:
-        shown = (seen.status, seen.progress, seen.queue_position)
+        shown = _told(seen.status, seen.progress, seen.queue_position)
         if shown != watch.shown and not watch.background:
             watch.shown = shown
             data = {"status": seen.status, "progress": seen.progress, "queue_position": seen.queue_position}

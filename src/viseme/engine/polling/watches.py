@@ -37,7 +37,7 @@ class Watch:
 
     Attributes:
         since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
-        stage: that the handle belongs to; ``model`` that does it.
+        stage: that the handle belongs to, of this ``attempt``; ``model`` that does it.
         batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
         due: when the next look is due, monotonic seconds; ``turn`` its place among those of others, which is earlier
@@ -82,6 +82,7 @@ class Watch:
     gone: bool = False
     model: str | None = field(default=None, converter=optional(_shared))
     media: float | None = None
+    attempt: int | None = None
     wary: bool = False
     firm: bool = True
     late: bool = False

@@ -178,6 +178,8 @@ class Rask(Provider):
         handle: Handle = {**_project(handles), "stage": stage, "mode": mode}
         if self.options(job).preview == "first" and mode == "preview":
             handle["keep"] = True
+        if (had := entry(handles, "preview", "result")) is not None:
+            handle["had"] = had
         seconds = number(entry(handles, "media", "seconds"))
         price = self.price(job)
         if seconds is not None and price is not None:

@@ -37,14 +37,15 @@ def create(calls: Calls, handle: Handle, *, several: bool) -> Flow[Accepted]:
     """Order a lip-sync of a project's present dub.
 
     Args:
-        handle: with ``id``, ``stage`` and ``mode``, and what the stages before know of edits.
+        handle: with ``id``, ``stage`` and ``mode``, and what the stages before know of edits; ``had`` is the result
+            that this job has seen of the project before.
         several: whether several faces are on screen at once.
     """
     name, mode = str(handle["id"]), str(handle["mode"])
     project = yield from _dubbed(calls, handle)
     info = yield from infos.look(calls, name)
     _check(name, info)
-    handle = {**handle, "version": project.version, "before": _noted(info)}
+    handle = {**handle, "version": project.version, "before": _noted(info, handle)}
     yield Save(handle)
     claim = f"{name}@{project.version}#{mode}"
     try:
@@ -97,8 +98,13 @@ def _check(name: str, info: Info) -> None:
         raise Refused(Verdict(kind=Kind.INVALID, message=message, blame="job"))
 
 
-def _noted(info: Info) -> dict[str, Any]:
-    """What is in sight before the order, to be told from what comes of it."""
+def _noted(info: Info, handle: Handle) -> dict[str, Any]:
+    """What is in sight before the order, to be told from what comes of it.
+
+    An old copy may show nothing where this job has seen its preview already (``had``), which another look may show.
+    """
+    if info.status is None and "had" in handle:
+        return {"status": "done", "path": handle["had"], "progress": None}
     return {"status": info.status, "path": info.path, "progress": info.progress}
 
 
