@@ -120,7 +120,7 @@ def live(universe: Universe, main: Callable[[], Coroutine[Any, Any, T]], *, kill
             for task in asyncio.all_tasks(loop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coro: Any = task.get_coro()
-                if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+                if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
                     coro.close()  # it never began
             loop._ready = deque()  # type: ignore[attr-defined]
             asyncio.set_event_loop(None)

@@ -11,7 +11,6 @@ from attrs import define, field
 
 from viseme.attempts import Seat
 from viseme.engine.core import Core
-from viseme.engine.leftovers import seats_by_page
 from viseme.engine.lifecycle.signals import Unheard
 from viseme.errors import LedgerError
 from viseme.ledger.base import Order
@@ -21,6 +20,7 @@ __all__ = ["Housekeeping"]
 _ORDERS = 0.5
 _GATES = 1.0
 _SEATS = 30.0
+_PAGE = 500
 _AGAIN = 5.0
 
 
@@ -91,7 +91,9 @@ class Housekeeping:
         if now < self._seats_due:
             return
         due = now + min((office.desk.seat_ttl for office in self.core.offices.values()), default=0.0)
-        async for page in seats_by_page(self.core.ledger):
+        after = ""
+        while page := await self.core.ledger.seats(after, _PAGE):
+            after = page[-1].id
             seats = [seat for seat in page if seat.account in self.core.offices]
             due = min([due, *(seat.until for seat in seats)])
             for seat in seats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from attrs import frozen
@@ -10,20 +10,11 @@ from attrs import frozen
 from viseme.attempts import Seat
 from viseme.engine.core import Core
 from viseme.errors import LedgerError
-from viseme.ledger.base import Ledger
 
-__all__ = ["LeftSeats", "seats_by_page"]
+__all__ = ["LeftSeats"]
 
 _PAGE = 500
 _PACE = 1.0
-
-
-async def seats_by_page(ledger: Ledger) -> AsyncIterator[list[Seat]]:
-    """All open seats, of which there may be a great many, a page at a time."""
-    after = ""
-    while page := await ledger.seats(after, _PAGE):
-        after = page[-1].id
-        yield page
 
 
 @frozen
@@ -34,7 +25,9 @@ class LeftSeats:
 
     async def restore(self) -> None:
         """Have them count from now on."""
-        async for page in seats_by_page(self.core.ledger):
+        after = ""
+        while page := await self.core.ledger.seats(after, _PAGE):
+            after = page[-1].id
             for seat in page:
                 office = self.core.offices.get(seat.account)
                 if office is not None:
@@ -45,8 +38,10 @@ class LeftSeats:
 
         Most belong to tasks that a run soon takes up: these are not read in vain.
         """
+        after = ""
         with suppress(LedgerError):
-            async for page in seats_by_page(self.core.ledger):
+            while page := await self.core.ledger.seats(after, _PAGE):
+                after = page[-1].id
                 await self._watch([seat for seat in page if self._unwatched(seat)])
                 await self.core.world.sleep(_PACE)
 

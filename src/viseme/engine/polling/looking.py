@@ -151,7 +151,7 @@ class Looker:
         # One look at a task follows the other, also where the clock was set back in between.
         watch.observed = max(seen.at, nextafter(watch.observed, inf))
         seen = evolve(seen, at=watch.observed)
-        watch.heard = now
+        watch.heard = watch.observed
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
             watch.running_since = now
         if seen.seen.terminal:
