@@ -203,6 +203,7 @@ async def test_a_connection_that_is_not_taken_in_time_was_never_sent(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    monkeypatch.setattr(transport_module, "_timeout", transport_module._timeout.__wrapped__)  # which remembers
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
