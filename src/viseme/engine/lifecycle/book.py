@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -13,11 +14,10 @@ from attrs import define, field
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.advance import advance
+from viseme.engine.lifecycle.carrying import Carrying
 from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.lifecycle.steps import Policy, Step
-from viseme.engine.uncut import uncut
 from viseme.engine.world import World
-from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
 from viseme.evolving import evolve
 from viseme.ledger.base import Change, Ledger
@@ -25,8 +25,6 @@ from viseme.ledger.base import Change, Ledger
 __all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 1024
-_PATIENCE = 30.0
-"""How long a change that tells of the vendor's doing is tried to be written, seconds."""
 
 
 class UnknownTask(KeyError):
@@ -177,25 +175,17 @@ class Book:
         if step is None:
             return None
         step, change = self._number(step, at)
-        await uncut(self._carry_out(step, change, patient=not isinstance(signal, Intended)))
+        await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
         return step
 
-    async def _carry_out(self, step: Step, change: Change, *, patient: bool) -> None:
-        await self._commit(change, patient=patient)
-        self._remember(step.row)
-        self.on_step(step)
+    async def _carry_out(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> None:
+        """Write changes and act on them. What already happened at the vendor is tried again before it is given up."""
+        await Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
 
-    async def _commit(self, *changes: Change, patient: bool) -> None:
-        """Write changes. What already happened at the vendor is tried again for a while before it is given up."""
-        until = self.world.monotonic() + _PATIENCE
-        while True:
-            try:
-                await self.ledger.commit(*changes)
-                return
-            except LedgerError:
-                if not patient or self.world.monotonic() >= until:
-                    raise
-                await self.world.sleep(1.0)
+    def _act(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._remember(step.row)
+            self.on_step(step)
 
     async def write_all(self, changes: Sequence[tuple[Hold, Signal]], *, patient: bool = True) -> None:
         """Decide a step for each of many tasks that the caller holds, and commit them in one.
@@ -207,7 +197,7 @@ class Book:
         decided = [(hold, advance(hold.row, signal, hold.policy, at)) for hold, signal in changes]
         steps = [(hold, *self._number(step, at)) for hold, step in decided if step is not None]
         if steps:
-            await uncut(self._carry_out_all([step for _, step, _ in steps], [c for *_, c in steps], patient=patient))
+            await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
         for hold, step, _ in steps:
             hold.row = step.row
 
@@ -243,14 +233,8 @@ class Book:
                 steps.append(step)
                 changes.append(change)
         if steps:
-            await uncut(self._carry_out_all(steps, changes, patient=patient))
+            await self._carry_out(steps, changes, patient=patient)
         return len(steps)
-
-    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> None:
-        await self._commit(*changes, patient=patient)
-        for step in steps:
-            self._remember(step.row)
-            self.on_step(step)
 
     def _number(self, step: Step, at: float) -> tuple[Step, Change]:
         row = step.row
