@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
@@ -20,7 +20,7 @@ from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.world import World
 from viseme.events import LAST, Event, EventType
 from viseme.evolving import evolve
-from viseme.ledger.base import Change, Ledger
+from viseme.ledger.base import Change, Ledger, Rank
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
@@ -54,6 +54,14 @@ class Hold:
 class _Entry:
     lock: asyncio.Lock = field(factory=asyncio.Lock)
     users: int = 0
+
+
+@frozen
+class _Page:
+    """Tasks as they were read, and how much was written before that."""
+
+    rows: Mapping[str, TaskRow]
+    written: int
 
 
 @define(eq=False)
@@ -95,9 +103,8 @@ class Book:
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _written: int = 0
     """How many rows were written."""
-    _page: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
-    """The last page of open tasks, and how much was written before it was read."""
-    _page_at: int = 0
+    _pages: dict[str, _Page] = field(factory=dict[str, _Page])
+    """The last page of open tasks that was read, and the last two of each account's line."""
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
@@ -138,7 +145,7 @@ class Book:
 
         Raises UnknownTask where the ledger has none of that id.
         """
-        row = self._recent.get(task)
+        row = self._known(task)
         if row is not None:
             return row
         rows = await self.look_at([task])
@@ -151,11 +158,21 @@ class Book:
 
         What was written last wins over what the ledger reads, which may be of a moment ago.
         """
-        page = self._page if self._written - self._page_at <= _CACHE else {}
-        unknown = [task for task in tasks if task not in self._recent and task not in page]
-        read = {row.id: row for row in await self.ledger.tasks(unknown)} if unknown else {}
-        found = (self._recent.get(task) or page.get(task) or read.get(task) for task in tasks)
-        return [row for row in found if row is not None]
+        found = {task: self._known(task) for task in tasks}
+        unknown = [task for task, row in found.items() if row is None]
+        if unknown:
+            found.update({row.id: row for row in await self.ledger.tasks(unknown)})
+        rows = (self._recent.get(task) or found[task] for task in tasks)
+        return [row for row in rows if row is not None]
+
+    def _known(self, task: str) -> TaskRow | None:
+        """The task as it stands, if that is remembered, or was read and cannot have changed since."""
+        row = self._recent.get(task)
+        if row is None:
+            for page in self._pages.values():
+                if task in page.rows and self._written - page.written <= _CACHE:
+                    return page.rows[task]
+        return row
 
     async def open_tasks(self, after: int, limit: int, *, run: int | None = None) -> list[TaskRow]:
         """A page of the tasks that have not ended, as the ledger reads them.
@@ -165,7 +182,19 @@ class Book:
         """
         written = self._written
         rows = await self.ledger.open_tasks(after, limit, run=run)
-        self._page, self._page_at = {row.id: row for row in rows}, written
+        self._pages["open"] = _Page({row.id: row for row in rows}, written)
+        return rows
+
+    async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
+        """A page of an account's line, as the ledger reads it.
+
+        It is kept as well, and the one before it too: the last of that may be about to begin.
+        """
+        written, name = self._written, f"line {account}"
+        rows = await self.ledger.queued(account, run, after, limit)
+        if name in self._pages:
+            self._pages[f"{name}, before"] = self._pages[name]
+        self._pages[name] = _Page({row.id: row for row in rows}, written)
         return rows
 
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:

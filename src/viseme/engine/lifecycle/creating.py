@@ -118,7 +118,7 @@ class Creator:
             self.grace,
             self.keep_waiting,
         )
-        self.line = Line(self.ledger, self.desk, self.first_run, self.has, self._wake.set)
+        self.line = Line(self.book, self.desk, self.first_run, self.has, self._wake.set)
         self.preparer = Preparer(
             self.world,
             self.ledger,
