@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
@@ -50,12 +50,6 @@ class Hold:
         return step
 
 
-@define(eq=False)
-class _Entry:
-    lock: asyncio.Lock = field(factory=asyncio.Lock)
-    users: int = 0
-
-
 @frozen
 class _Page:
     """Tasks as they were read, and how much was written before that."""
@@ -73,7 +67,8 @@ class _Holding:
 
     async def __aenter__(self) -> Hold:
         book = self.book
-        await book.take(self.task)
+        if not book.take_now(self.task):
+            await book.take(self.task)
         try:
             row = await book.look(self.task)
             return Hold(book, row, book.policy_of(row))
@@ -99,7 +94,8 @@ class Book:
     journal: Journal
     policy_of: Callable[[TaskRow], Policy]
     on_step: Callable[[Step], None]
-    _entries: dict[str, _Entry] = field(factory=dict[str, _Entry])
+    _held: dict[str, deque[asyncio.Future[None]]] = field(factory=dict[str, "deque[asyncio.Future[None]]"])
+    """The tasks that someone has, and who waits for each, in order."""
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _written: int = 0
     """How many rows were written."""
@@ -114,31 +110,38 @@ class Book:
 
     async def take(self, task: str) -> None:
         """Wait until nobody has a task, and have it; ``let_go`` of it then."""
-        entry = self._entries.get(task)
-        if entry is None:
-            entry = self._entries[task] = _Entry()
-        entry.users += 1
+        if self.take_now(task):
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._held[task].append(turn)
         try:
-            await entry.lock.acquire()
+            await turn
         except BaseException:
-            self._leave(task, entry)
+            if turn.done() and not turn.cancelled():  # it had become ours already
+                self.let_go(task)
+            turn.cancel()
             raise
+
+    def take_now(self, task: str) -> bool:
+        """Have a task, if nobody has it."""
+        if task in self._held:
+            return False
+        self._held[task] = deque()
+        return True
 
     def let_go(self, task: str) -> None:
         """The next one may have the task."""
-        entry = self._entries[task]
-        entry.lock.release()
-        self._leave(task, entry)
-
-    def _leave(self, task: str, entry: _Entry) -> None:
-        entry.users -= 1
-        if not entry.users:
-            del self._entries[task]
+        waiting = self._held[task]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._held[task]
 
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""
-        entry = self._entries.get(task)
-        return entry is not None and entry.lock.locked()
+        return task in self._held
 
     async def look(self, task: str) -> TaskRow:
         """The task as it stands, for whoever does not change it.
@@ -200,10 +203,10 @@ class Book:
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
         at = self.world.now()
-        step = advance(row, signal, policy, at)
-        if step is None:
+        decided = self._decide(row, signal, policy, at)
+        if decided is None:
             return None
-        step, change = self._number(step, at)
+        step, change = decided
         await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
         return step
 
@@ -223,8 +226,8 @@ class Book:
             patient: whether a commit that the disk refuses is tried again for a while.
         """
         at = self.world.now()
-        decided = [(hold, advance(hold.row, signal, hold.policy, at)) for hold, signal in changes]
-        steps = [(hold, *self._number(step, at)) for hold, step in decided if step is not None]
+        decided = [(hold, self._decide(hold.row, signal, hold.policy, at)) for hold, signal in changes]
+        steps = [(hold, *both) for hold, both in decided if both is not None]
         if steps:
             await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
         for hold, step, _ in steps:
@@ -242,47 +245,32 @@ class Book:
         Returns:
             how many rows changed, and the ids of the tasks that someone has.
         """
-        busy = [task for task in tasks if task in self._entries]
+        busy = [task for task in tasks if task in self._held]
         with ExitStack() as stack:
-            free = [task for task in dict.fromkeys(tasks) if task not in self._entries]
-            for task in free:  # nobody has or awaits them, so no lock makes us wait
-                await self.take(task)
+            free = [task for task in dict.fromkeys(tasks) if self.take_now(task)]
+            for task in free:
                 stack.callback(self.let_go, task)
             rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         at = self.world.now()
-        steps: list[Step] = []
-        changes: list[Change] = []
-        for row in rows:
-            step = advance(row, signal, self.policy_of(row), at)
-            if step is not None:
-                step, change = self._number(step, at)
-                steps.append(step)
-                changes.append(change)
+        decided = [self._decide(row, signal, self.policy_of(row), at) for row in rows]
+        steps = [both for both in decided if both is not None]
         if steps:
-            await self._carry_out(steps, changes, patient=patient)
+            await self._carry_out([step for step, _ in steps], [change for _, change in steps], patient=patient)
         return len(steps)
 
-    def _number(self, step: Step, at: float) -> tuple[Step, Change]:
-        row = step.row
-        seq = max(row.seq, self._progress.pop(row.id, 0))
-        events: list[Event] = []
-        for kind, data in step.events:
-            seq += 1
-            events.append(_event(row, seq, kind, at, data))
-        row = evolve(row, seq=seq)
-        change = Change(
-            row=row,
-            events=tuple(events),
-            intent=step.intent,
-            opens=step.opens,
-            closes=step.closes,
-            charge=step.charge,
-            refunds=step.ends.id if step.ends is not None and step.charge is None else None,
-        )
-        return evolve(step, row=row), change
+    def _decide(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> tuple[Step, Change] | None:
+        """What follows, and what is written of it; None where the signal changes nothing."""
+        told = self._progress.get(row.id, 0)
+        if told > row.seq:
+            row = evolve(row, seq=told)
+        step = advance(row, signal, policy, at)
+        if step is None:
+            return None
+        self._progress.pop(row.id, None)
+        return step, _change(step, at)
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
         """Tell of progress, which is not persisted."""
@@ -300,10 +288,24 @@ class Book:
             self._recent.popitem(last=False)
 
 
-def _event(row: TaskRow, seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> Event:
-    return Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
+def _change(step: Step, at: float) -> Change:
+    row = step.row
+    first = row.seq - len(step.events) + 1
+    events = [
+        Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
+        for seq, (kind, data) in enumerate(step.events, start=first)
+    ]
+    return Change(
+        row=row,
+        events=tuple(events),
+        intent=step.intent,
+        opens=step.opens,
+        closes=step.closes,
+        charge=step.charge,
+        refunds=step.ends.id if step.ends is not None and step.charge is None else None,
+    )
 
 
 def ends(step: Step) -> bool:
     """Whether a step ends its task's stream in this run."""
-    return bool(step.events) and any(kind in LAST for kind, _ in step.events)
+    return bool(step.events) and not LAST.isdisjoint([kind for kind, _ in step.events])

@@ -50,7 +50,7 @@ class _Claimed(Exception):
 
 @define(eq=False)
 class _Out:
-    """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on.
+    """One create under way: ``scope`` ends it while nothing has left, and is a shield around it from then on.
 
     ``seat`` is the one to give back if nothing leaves; ``back`` tells that the task stands in line again.
     """
@@ -58,12 +58,13 @@ class _Out:
     seat: str | None
     back: bool = False
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
-    shield: anyio.CancelScope = field(factory=anyio.CancelScope)
 
     def withdraw(self, deadline: float) -> None:
         """End it now, or, where its request may have left, at the deadline."""
-        self.shield.deadline = min(self.shield.deadline, deadline)
-        self.scope.cancel()
+        if self.scope.shield:
+            self.scope.deadline = min(self.scope.deadline, deadline)
+        else:
+            self.scope.cancel()
 
 
 @define(eq=False)
@@ -323,15 +324,16 @@ class Creator:
                 raise _Withdrawn
             if request.claim:
                 await self._heed_claim(row, intent.stage, request.claim)
-            out.shield.shield = True
+            if out.scope.cancel_called:
+                raise _Withdrawn
+            out.scope.shield = True
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
             await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(row.id)))
             out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
-        with out.shield:
-            await self._send(hold, intent.stage, flow, leave, saved)
+        await self._send(hold, intent.stage, flow, leave, saved)
 
     async def _measured(self, row: TaskRow) -> TaskRow:
         """The row with the length of its result, if that is known by now: it tells when to look."""
