@@ -238,9 +238,13 @@ class GroupLedger(Ledger):
 
     def hand_over(self, changes: Sequence[Change], done: Done) -> None:
         known = self._jobs
-        steps = tuple([works.step(change, known.get(change.row.order)) for change in changes])
-        both = zip(steps, changes, strict=True)
-        fresh = [(step.order, change.row.job) for step, change in both if step.fixed is not None]
+        steps: list[works.Step] = []
+        fresh: list[tuple[int, Job]] = []
+        for change in changes:
+            step = works.step(change, known.get(change.row.order))
+            steps.append(step)
+            if step.fixed is not None:
+                fresh.append((step.order, change.row.job))
 
         def told(outcome: Given | BaseException) -> None:
             if not isinstance(outcome, Given):
@@ -250,7 +254,7 @@ class GroupLedger(Ledger):
                 known[order] = job
             done(None)
 
-        self._give(works.Commit(steps=steps), told)
+        self._give(works.Commit(steps=tuple(steps)), told)
         for order, _ in fresh:
             known.pop(order, None)
 

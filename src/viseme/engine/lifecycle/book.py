@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 from typing import Any
@@ -210,9 +210,11 @@ class Book:
         await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
         return step
 
-    async def _carry_out(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> None:
+    def _carry_out(
+        self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool
+    ) -> Coroutine[Any, Any, None]:
         """Write changes and act on them. What already happened at the vendor is tried again before it is given up."""
-        await Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
+        return Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
 
     def _act(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -307,5 +309,5 @@ def _change(step: Step, at: float) -> Change:
 
 
 def ends(step: Step) -> bool:
-    """Whether a step ends its task's stream in this run."""
-    return bool(step.events) and not LAST.isdisjoint([kind for kind, _ in step.events])
+    """Whether a step ends its task's stream in this run, as its last event then tells."""
+    return bool(step.events) and step.events[-1][0] in LAST

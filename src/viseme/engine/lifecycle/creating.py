@@ -290,7 +290,9 @@ class Creator:
         async with self.book.hold(row.id) as hold:
             try:
                 if self._still(row, hold.row) and not self._stopping and await self._has_media(hold):
-                    await self._attempt(hold, out)
+                    await self._go(hold, out)
+            except JobInvalid as error:  # it was taken under a configuration that allowed it
+                await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
             finally:
                 self.line.tried(hold.row)
                 out.back = stands_in_line(hold.row) and not hold.row.handles
@@ -307,12 +309,6 @@ class Creator:
         if inputs != hold.row.inputs:
             await hold.take(Prepared(inputs))
         return True
-
-    async def _attempt(self, hold: Hold, out: _Out) -> None:
-        try:
-            await self._go(hold, out)
-        except JobInvalid as error:  # it was taken under a configuration that allowed it
-            await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
 
     async def _go(self, hold: Hold, out: _Out) -> None:
         row = hold.row = await self._measured(hold.row)
