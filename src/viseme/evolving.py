@@ -1,7 +1,8 @@
-"""``attrs.evolve`` for values that change often, at less than half of its price (a task's row: 3.6 against 8.6 µs).
+"""``attrs.evolve`` for values that change often, at a fraction of its price (a task's row: 1.6 against 8.6 µs).
 
-A job's life takes some forty of them. As attrs makes its methods, a function is made for each class, which copies its
-fields without looking any of them up, and without the converters and validators that they have passed before.
+A job's life takes some thirty of them. As attrs makes its methods, a function is made for each class, which copies its
+fields without looking any of them up, and without the converters and validators that they have passed before. Where a
+class has no slots, all fields are copied with their dictionary.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class _Copier:
 
 
 _COPIERS: dict[type, _Copier] = {}
+_new = object.__new__
+_put = object.__setattr__
 
 
 def evolve(value: T, **changes: Any) -> T:
@@ -46,9 +49,17 @@ def _copier(cls: type[Any]) -> _Copier:
         for one in fields
         if not hooked and one.init and one.alias == one.name and one.converter is None and one.validator is None
     )
+    if not hasattr(cls, "__slots__"):
+        return _Copier(_copy_of_dict, plain)
     lines = [f" put(copy, {one.name!r}, value.{one.name})" for one in fields]
     source = ["def copied(value, changes):", " copy = new(cls)", *lines]
     source += [" for name in changes:", "  put(copy, name, changes[name])", " return copy"]
-    names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__}
+    names: dict[str, Any] = {"cls": cls, "new": _new, "put": _put}
     exec("\n".join(source), names)
     return _Copier(names["copied"], plain)
+
+
+def _copy_of_dict(value: Any, changes: dict[str, Any]) -> Any:
+    copy = _new(value.__class__)
+    _put(copy, "__dict__", {**value.__dict__, **changes})
+    return copy

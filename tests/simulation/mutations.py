@@ -13,7 +13,6 @@ from tests.simulation.network import Transport
 from viseme.attempts import TaskRow
 from viseme.engine.admission.limits import Rates
 from viseme.engine.core import Core
-from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Intended, Signal, Taken
 from viseme.engine.lifecycle.steps import Policy, Step
@@ -29,13 +28,11 @@ def _uncommitted(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
         written = Book.write
 
         async def write(self: Book, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
-            step = advance(row, signal, policy, self.world.now()) if isinstance(signal, kind) else None
-            if step is None:
+            decided = self._decide(row, signal, policy, self.world.now()) if isinstance(signal, kind) else None
+            if decided is None:
                 return await written(self, row, signal, policy)
-            step, _ = self._number(step, self.world.now())
-            self._remember(step.row)
-            self.on_step(step)
-            return step
+            self._act(decided[:1])
+            return decided[0]
 
         patch.setattr(Book, "write", write)
 

@@ -13,6 +13,7 @@ from anyio import create_task_group
 from attrs import define, evolve, field
 from tests.support.house import House, account
 from tests.support.virtual import settled, simulated_world, virtually
+from tests.unit.ledgers import row
 
 from viseme.attempts import Seat, TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
@@ -26,7 +27,7 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.run import Run
 from viseme.errors import SchedulerClosed
 from viseme.jobs import Job
-from viseme.ledger import Change, MemoryLedger
+from viseme.ledger import Change, MemoryLedger, Rank
 from viseme.results import Reason, State
 
 JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
@@ -219,6 +220,41 @@ async def test_a_page_of_tasks_that_was_read_is_not_read_again_unless_more_was_w
             async with book.hold(name) as hold:
                 await hold.take(Resumed(7))
             assert stage.reads == read, name
+
+
+@virtually
+async def test_tasks_that_were_read_in_line_are_not_read_again_when_they_begin() -> None:
+    async with engine() as stage:
+        book = stage.core.book
+        rows = await stage.ledger.add([row(name, account="house") for name in "abcdef"])
+        stage.reads.clear()
+        first = await book.queued("house", 0, None, 2)
+        second = await book.queued("house", 0, (0, first[-1].order), 2)
+        assert [await book.look(one.id) for one in rows[:4]] == [*first, *second] == rows[:4]
+        assert stage.reads == []
+        await book.queued("house", 0, (0, second[-1].order), 2)
+        assert [(await book.look(name)).id for name in "cdef"] == list("cdef")
+        assert stage.reads == []
+        await book.look("a")  # two pages are behind it
+        assert stage.reads == [["a"]]
+
+
+@virtually
+async def test_a_task_that_changed_while_its_line_was_read_is_not_taken_as_it_was() -> None:
+    async with engine() as stage:
+        book, read = stage.core.book, stage.ledger.queued
+        await stage.ledger.add([row("a", account="house")])
+
+        async def queued(account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
+            rows = await read(account, run, after, limit)
+            async with book.hold("a") as hold:
+                await hold.take(Parks(Reason.DEADLINE))
+            return rows
+
+        stage.ledger.queued = queued
+        (stale,) = await book.queued("house", 0, None, 9)
+        assert stale.parked is None
+        assert (await book.look("a")).parked is Reason.DEADLINE
 
 
 # -- what the simulation found ---------------------------------------------------------------------------------------

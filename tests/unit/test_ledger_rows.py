@@ -50,6 +50,29 @@ def test_what_json_can_say_and_a_codec_cannot_is_kept_all_the_same(codec: str, v
         assert back(0, rows.task_text(task), rows.standing_text(task)) == task
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("where", ["body", "intent", "both"])
+def test_it_is_kept_in_whichever_part_of_a_task_it_stands(codec: str, where: str) -> None:
+    strange = {"said": "\ud800 and \t"}
+    task = row("t", handle={"id": "v"} if where == "intent" else strange)
+    task = evolve(task, intent=evolve(ledgers.intent(task), saved=None if where == "body" else strange))
+    with speaking(codec):
+        text = rows.standing_text(task)
+        assert text.count("\t") == 1
+        assert back(0, rows.task_text(task), text) == task
+
+
+def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_KEPT", 3)
+    made: list[Any] = []
+    kept = rows._Kept(lambda value: made.append(value) or str(value))
+    assert [kept([number]) for number in range(20)] == [f"[{number}]" for number in range(20)]
+    assert len(kept._texts) <= 3
+    value, made[:] = [1], []
+    assert [kept(value), kept(value), kept([1])] == ["[1]"] * 3
+    assert made == [[1], [1]]
+
+
 @given(texts=st.lists(st.text()))
 @example(texts=["\t"])
 def test_a_tab_in_someones_words_is_no_mark(texts: list[str]) -> None:

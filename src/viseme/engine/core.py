@@ -101,14 +101,14 @@ class Core:
         office = self.offices.get(row.account)
         if office is None:
             return Policy()
-        account, provider = office.desk.account, office.desk.provider
+        account, provider, rest = office.desk.account, office.desk.provider, row.job.route[row.leg + 1 :]
         return Policy(
             attempts=account.attempts,
             pay_again=account.pay_again,
             on_unknown_fate=account.on_unknown_fate,
             stages=provider.stages(row.job),
             free=provider.sheet.free_stages,
-            others=tuple(name for name in row.job.route[row.leg + 1 :] if name in self.offices),
+            others=tuple(name for name in rest if name in self.offices) if rest else (),
         )
 
     # -- after each step -------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The contract of a ledger: the durable record of tasks, intents, handles, seats, charges and events.
 
 One process owns a ledger and writes it; any number may read it, and leave orders for the owner. What ``add`` and
-``commit`` were given is durable when they return: a crash after that forgets none of it, a crash before it forgets all
-of it. A caller that is cancelled takes nothing back: what was handed over is written all the same.
+``commit`` were given is durable when they return, and ``hand_over`` calls back then: a crash after that forgets none of
+it, a crash before it forgets all of it. A caller that is cancelled takes nothing back: what was handed over is written
+all the same.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from viseme.events import Event
 from viseme.money import Charge, Spending
 from viseme.results import Reason, State
 
-__all__ = ["Change", "Count", "Ledger", "Listener", "Order", "Rank"]
+__all__ = ["Change", "Count", "Done", "Ledger", "Listener", "Order", "Rank"]
 
 Listener = Callable[[Sequence[Event]], None]
 """Called with events in their order, once they are durable."""
+
+Done = Callable[[BaseException | None], None]
+"""Called with None once what was handed over is durable, else with why it is not."""
 
 Rank = tuple[int, int]
 """A queued task's place: ``(-priority, order)``; lower goes first."""
@@ -142,14 +146,25 @@ class Ledger(ABC):
         """Remove the held tasks of a run (None: of all runs) and their events, as if they had never been added."""
 
     @abstractmethod
-    async def commit(self, *changes: Change) -> None:
-        """Write changes, all or nothing; calls that overlap share one sync to disk.
+    def hand_over(self, changes: Sequence[Change], done: Done) -> None:
+        """Write changes, all or nothing; what is handed over while another group is being written shares one sync.
 
-        The listener gets the events before this returns. A row's names (``id``, ``key``, ``order``) never change; its
-        ``digest`` changes only together with its ``job``.
+        A row's names (``id``, ``key``, ``order``) never change; its ``digest`` changes only together with its ``job``.
+
+        Args:
+            done: called once, and raises nothing: the changes are durable and the listener has their events, or a task
+                of theirs was never added or is still held, or the disk refuses.
 
         Raises:
-            LedgerError: a task was never added, or is still held; or the disk refuses.
+            LedgerError: the ledger is not open, or cannot write such values; ``done`` is not called then.
+        """
+
+    @abstractmethod
+    async def commit(self, *changes: Change) -> None:
+        """The same for whoever waits for it.
+
+        Raises:
+            LedgerError: what ``hand_over`` raises, or ``done`` is called with.
         """
 
     # -- reading ---------------------------------------------------------------------------------------------------

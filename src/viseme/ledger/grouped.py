@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,7 @@ from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.jobs import Job
 from viseme.ledger import works
-from viseme.ledger.base import Change, Ledger, Order
+from viseme.ledger.base import Change, Done, Ledger, Order
 from viseme.ledger.ending import to_the_end
 from viseme.ledger.rows import text
 from viseme.ledger.works import Given, Outcome, Work
@@ -23,6 +24,9 @@ from viseme.ledger.works import Given, Outcome, Work
 __all__ = ["GroupLedger", "Statistics"]
 
 T = TypeVar("T")
+
+_Handed = tuple[Work, Callable[[Given | BaseException], None]]
+"""A work, and who is told what became of it."""
 
 _CHUNK: Final = 1000
 """Events read at once where a release tells of many."""
@@ -54,7 +58,7 @@ class GroupLedger(Ledger):
 
     def __init__(self) -> None:
         self._accepting = False
-        self._pending: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._pending: list[_Handed] = []
         self._pump: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -132,32 +136,36 @@ class GroupLedger(Ledger):
 
     # -- the pump ----------------------------------------------------------------------------------------------------
 
-    def _hand_over(self, work: Work) -> asyncio.Future[Any]:
-        """Give a work to the pump, at once; the future tells when it is durable."""
+    def _give(self, work: Work, told: Callable[[Given | BaseException], None]) -> None:
+        """Give a work to the pump, at once."""
         if not self._accepting:
             if self._read_only:
                 raise LedgerError(f"the ledger {self._name} was opened for reading; only its owner writes it")
             raise LedgerError(f"the ledger {self._name} is not open; nothing more can be written, open it again")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._pending.append((work, future))
+        self._pending.append((work, told))
         if self._pump is None:
-            self._pump = loop.create_task(self._drain(), name="viseme ledger: write")
+            self._pump = asyncio.get_running_loop().create_task(self._drain(), name="viseme ledger: write")
+
+    def _write_soon(self, work: Work) -> asyncio.Future[Any]:
+        """Give a work to the pump; the future tells when it is durable."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._give(work, partial(_settle, future))
         return future
 
     async def _drain(self) -> None:
-        group: list[tuple[Work, asyncio.Future[Any]]] = []
+        group: list[_Handed] = []
         try:
             while self._pending:
                 group, self._pending = self._pending, []
                 outcomes = await self._attempt([work for work, _ in group])
                 await self._tell(outcomes)
                 self._resolve(group, outcomes)
+                group = []
         finally:
             self._pump = None
-            for _, future in (*group, *self._pending):
-                future.cancel()  # only where the event loop itself is being torn down: the rest is resolved
-            self._pending = []
+            left, self._pending = [*group, *self._pending], []
+            for _, told in left:
+                told(asyncio.CancelledError())  # only where the event loop itself is being torn down
 
     async def _attempt(self, group: Sequence[Work]) -> Sequence[Outcome]:
         try:
@@ -199,17 +207,14 @@ class GroupLedger(Ledger):
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
 
-    def _resolve(self, group: Sequence[tuple[Work, asyncio.Future[Any]]], outcomes: Sequence[Outcome]) -> None:
+    def _resolve(self, group: Sequence[_Handed], outcomes: Sequence[Outcome]) -> None:
         self._groups += 1
-        for (_, future), outcome in zip(group, outcomes, strict=True):
+        for (_, told), outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Given):
                 self._written += 1
-                if not future.done():
-                    future.set_result(outcome.value)
             else:
                 self._failed += 1
-                if not future.done():
-                    future.set_exception(outcome)
+            told(outcome)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -217,47 +222,61 @@ class GroupLedger(Ledger):
         if not rows:
             return []
         newcomers = tuple([works.newcomer(row) for row in rows])
-        return self._known(await self._hand_over(works.Add(newcomers=newcomers, held=held)))
+        return self._known(await self._write_soon(works.Add(newcomers=newcomers, held=held)))
 
     async def release(self, run: int) -> None:
-        await self._hand_over(works.Release(run))
+        await self._write_soon(works.Release(run))
 
     async def discard(self, run: int | None = None) -> None:
-        await self._hand_over(works.Discard(run))
+        await self._write_soon(works.Discard(run))
 
     async def commit(self, *changes: Change) -> None:
-        if not changes:
-            return
+        if changes:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.hand_over(changes, lambda error: _settle(future, error or Given()))
+            await future
+
+    def hand_over(self, changes: Sequence[Change], done: Done) -> None:
         known = self._jobs
-        steps = tuple([works.step(change, known.get(change.row.order)) for change in changes])
-        future = self._hand_over(works.Commit(steps=steps))
-        for step in steps:
+        steps: list[works.Step] = []
+        fresh: list[tuple[int, Job]] = []
+        for change in changes:
+            step = works.step(change, known.get(change.row.order))
+            steps.append(step)
             if step.fixed is not None:
-                self._jobs.pop(step.order, None)
-        await future
-        for change, step in zip(changes, steps, strict=True):
-            if step.fixed is not None:
-                self._jobs[step.order] = change.row.job
+                fresh.append((step.order, change.row.job))
+
+        def told(outcome: Given | BaseException) -> None:
+            if not isinstance(outcome, Given):
+                done(outcome)
+                return
+            for order, job in fresh:
+                known[order] = job
+            done(None)
+
+        self._give(works.Commit(steps=tuple(steps)), told)
+        for order, _ in fresh:
+            known.pop(order, None)
 
     async def keep_upload(self, upload: Upload) -> None:
-        await self._hand_over(works.keep_upload(upload))
+        await self._write_soon(works.keep_upload(upload))
 
     async def forget_upload(self, account: str, digest: str) -> None:
-        await self._hand_over(works.ForgetUpload(account, digest))
+        await self._write_soon(works.ForgetUpload(account, digest))
 
     async def next_run(self) -> int:
-        return await self._hand_over(works.NextRun())
+        return await self._write_soon(works.NextRun())
 
     async def take_orders(self) -> list[Order]:
         if not await self._has_orders():
             return []
-        return await self._hand_over(works.TakeOrders())
+        return await self._write_soon(works.TakeOrders())
 
     @abstractmethod
     async def _has_orders(self) -> bool: ...
 
     async def write_gates(self, gates: Mapping[str, Any]) -> None:
-        await self._hand_over(works.WriteGates(text(dict(gates))))
+        await self._write_soon(works.WriteGates(text(dict(gates))))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -270,6 +289,17 @@ class GroupLedger(Ledger):
         for row in found:
             self._jobs[row.order] = row.job
         return found
+
+
+def _settle(future: asyncio.Future[Any], outcome: Given | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Given):
+        future.set_result(outcome.value)
+    elif isinstance(outcome, asyncio.CancelledError):
+        future.cancel()
+    else:
+        future.set_exception(outcome)
 
 
 async def _result(task: asyncio.Task[T]) -> T:

@@ -8,17 +8,19 @@ tab otherwise, so it marks, in a whole page of rows, that the standard library m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
 
 import attrs
+from attrs import define, field
 
 from viseme import codec
 from viseme.attempts import Handle, Intent, Seat, TaskRow, Upload
 from viseme.errors import Failure, Kind, LedgerError, quote
 from viseme.events import Event, EventType
+from viseme.evolving import evolve
 from viseme.jobs import FIELDS, Job
 from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, State, Timings
@@ -46,6 +48,8 @@ __all__ = [
 
 _SPECIAL: Final = "\t"
 _RANKS: Final = 1 << 62
+_KEPT: Final = 512
+"""Texts of a kind that are remembered."""
 
 _STATES = {state.value: state for state in State}
 _REASONS = {reason.value: reason for reason in Reason}
@@ -89,6 +93,23 @@ def _given(value: object, defaults: Iterable[tuple[str, Any]]) -> dict[str, Any]
     return body
 
 
+@define(eq=False)
+class _Kept:
+    """Texts of values that stay the same over several steps of their task: half of what a step writes."""
+
+    make: Callable[[Any], str]
+    _texts: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
+    """By the value's ``id``, which is no other's as long as the value is kept here."""
+
+    def __call__(self, value: object) -> str:
+        kept = self._texts.get(id(value))
+        if kept is None:
+            if len(self._texts) >= _KEPT:
+                self._texts.clear()
+            kept = self._texts[id(value)] = value, self.make(value)
+        return kept[1]
+
+
 # -- tasks ---------------------------------------------------------------------------------------------------------
 
 _JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
@@ -103,8 +124,6 @@ _PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
 _TIMES = _defaults(Timings, attrs.fields_dict(Timings))
 _ARTIFACT = _defaults(Artifact, ("role", "expires_at"))
 _COST = _defaults(Cost, ("usd", "estimated"))
-_TASK_FIELDS = tuple(attrs.fields_dict(TaskRow))
-_all_fields = attrgetter(*_TASK_FIELDS)
 
 
 def task_text(row: TaskRow) -> str:
@@ -132,32 +151,39 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     if row.parked is not None:
         body["parked"] = str(row.parked)
     _build(row, body)
-    return text(body)
+    whole = f"{text(body)[:-1]}{_written_before(row)}}}"
+    return _SPECIAL + whole.replace(_SPECIAL, "") if _SPECIAL in whole else whole
 
 
 def _build(row: TaskRow, body: dict[str, Any]) -> None:
     """Add the fields that are values of their own."""
-    if row.intent is not None:
-        body["intent"] = _intent_body(row.intent)
     if row.handles:
         body["handles"] = row.handles
     if row.inputs:
         body["inputs"] = row.inputs
-    if row.outputs:
-        body["outputs"] = [{"url": output.url, **_given(output, _ARTIFACT)} for output in row.outputs]
     if row.failure is not None:
         body["failure"] = _failure_body(row.failure)
     if row.cost is not None:
         body["cost"] = _cost_body(row.cost)
     if row.price is not None:
         body["price"] = _cost_body(row.price)
-    if row.charge is not None:
-        body["charge"] = _charge_body(row.charge)
     if row.lasted:
         body["lasted"] = row.lasted
     timings = _given(row.timings, _TIMES)
     if timings:
         body["timings"] = timings
+
+
+def _written_before(row: TaskRow) -> str:
+    """The fields whose text an earlier step may have made."""
+    found = ""
+    if row.intent is not None:
+        found += f',"intent":{intent_text(row.intent)}'
+    if row.charge is not None:
+        found += f',"charge":{_charge_text(row.charge)}'
+    if row.outputs:
+        found += f',"outputs":{_outputs_text(row.outputs)}'
+    return found
 
 
 def _failure_body(failure: Failure) -> list[str | None]:
@@ -176,6 +202,10 @@ _charged = attrgetter(*_CHARGE)
 
 def _charge_body(charge: Charge) -> list[str | None]:
     return [str(value) if isinstance(value, Decimal) else value for value in _charged(charge)]
+
+
+_charge_text = _Kept(lambda charge: text(_charge_body(charge)))
+_outputs_text = _Kept(lambda outputs: text([{"url": output.url, **_given(output, _ARTIFACT)} for output in outputs]))
 
 
 def _charge(body: list[str | None]) -> Charge:
@@ -225,10 +255,7 @@ def task(order: int, fixed: dict[str, Any], standing: dict[str, Any]) -> TaskRow
 
 def placed(row: TaskRow, order: int) -> TaskRow:
     """The row as it stands once it is added: with its ``order``, and its ``queued`` event as its last."""
-    fields = dict(zip(_TASK_FIELDS, _all_fields(row), strict=True))  # half the time of attrs.evolve
-    fields["order"] = order
-    fields["seq"] = 1
-    return TaskRow(**fields)
+    return evolve(row, order=order, seq=1)
 
 
 def rank(priority: int) -> int:
@@ -268,9 +295,8 @@ def _intent_body(value: Intent) -> dict[str, Any]:
     return body
 
 
-def intent_text(value: Intent) -> str:
-    """An intent as text."""
-    return text(_intent_body(value))
+intent_text = _Kept(lambda value: text(_intent_body(value)))
+"""An intent as text."""
 
 
 def intent(body: dict[str, Any]) -> Intent:

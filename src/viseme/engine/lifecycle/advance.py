@@ -81,16 +81,22 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
 
     Args:
         now: UTC seconds.
+
+    Returns:
+        the step; its row's ``seq`` counts the events of it.
     """
     if isinstance(signal, Observed) and signal.attempt not in (None, row.attempt):
         return _of_an_earlier_attempt(row, signal)
     step = _follows(row, signal, policy, now)
     if step is None:
         return None
-    money = charged(row, signal, step.row, stages=policy.stages, free=policy.free)
-    if money.row is step.row.charge and money.writes is None and money.ends is None:
+    after = step.row
+    money = charged(row, signal, after, stages=policy.stages, free=policy.free)
+    if step.events or money.row is not after.charge:
+        after = evolve(after, seq=after.seq + len(step.events), charge=money.row)
+    if after is step.row and money.writes is None and money.ends is None:
         return step
-    return evolve(step, row=evolve(step.row, charge=money.row), charge=money.writes, ends=money.ends)
+    return evolve(step, row=after, charge=money.writes, ends=money.ends)
 
 
 def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.advance import advance
+from viseme.engine.lifecycle.carrying import Carrying
 from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.lifecycle.steps import Policy, Step
-from viseme.engine.uncut import uncut
 from viseme.engine.world import World
-from viseme.errors import LedgerError
 from viseme.events import LAST, Event, EventType
 from viseme.evolving import evolve
-from viseme.ledger.base import Change, Ledger
+from viseme.ledger.base import Change, Ledger, Rank
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 1024
-_PATIENCE = 30.0
-"""How long a change that tells of the vendor's doing is tried to be written, seconds."""
 
 
 class UnknownTask(KeyError):
@@ -52,10 +50,12 @@ class Hold:
         return step
 
 
-@define(eq=False)
-class _Entry:
-    lock: asyncio.Lock = field(factory=asyncio.Lock)
-    users: int = 0
+@frozen
+class _Page:
+    """Tasks as they were read, and how much was written before that."""
+
+    rows: Mapping[str, TaskRow]
+    written: int
 
 
 @define(eq=False)
@@ -67,7 +67,8 @@ class _Holding:
 
     async def __aenter__(self) -> Hold:
         book = self.book
-        await book.take(self.task)
+        if not book.take_now(self.task):
+            await book.take(self.task)
         try:
             row = await book.look(self.task)
             return Hold(book, row, book.policy_of(row))
@@ -93,13 +94,13 @@ class Book:
     journal: Journal
     policy_of: Callable[[TaskRow], Policy]
     on_step: Callable[[Step], None]
-    _entries: dict[str, _Entry] = field(factory=dict[str, _Entry])
+    _held: dict[str, deque[asyncio.Future[None]]] = field(factory=dict[str, "deque[asyncio.Future[None]]"])
+    """The tasks that someone has, and who waits for each, in order."""
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _written: int = 0
     """How many rows were written."""
-    _page: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
-    """The last page of open tasks, and how much was written before it was read."""
-    _page_at: int = 0
+    _pages: dict[str, _Page] = field(factory=dict[str, _Page])
+    """The last page of open tasks that was read, and the last two of each account's line."""
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
@@ -109,38 +110,45 @@ class Book:
 
     async def take(self, task: str) -> None:
         """Wait until nobody has a task, and have it; ``let_go`` of it then."""
-        entry = self._entries.get(task)
-        if entry is None:
-            entry = self._entries[task] = _Entry()
-        entry.users += 1
+        if self.take_now(task):
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._held[task].append(turn)
         try:
-            await entry.lock.acquire()
+            await turn
         except BaseException:
-            self._leave(task, entry)
+            if turn.done() and not turn.cancelled():  # it had become ours already
+                self.let_go(task)
+            turn.cancel()
             raise
+
+    def take_now(self, task: str) -> bool:
+        """Have a task, if nobody has it."""
+        if task in self._held:
+            return False
+        self._held[task] = deque()
+        return True
 
     def let_go(self, task: str) -> None:
         """The next one may have the task."""
-        entry = self._entries[task]
-        entry.lock.release()
-        self._leave(task, entry)
-
-    def _leave(self, task: str, entry: _Entry) -> None:
-        entry.users -= 1
-        if not entry.users:
-            del self._entries[task]
+        waiting = self._held[task]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._held[task]
 
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""
-        entry = self._entries.get(task)
-        return entry is not None and entry.lock.locked()
+        return task in self._held
 
     async def look(self, task: str) -> TaskRow:
         """The task as it stands, for whoever does not change it.
 
         Raises UnknownTask where the ledger has none of that id.
         """
-        row = self._recent.get(task)
+        row = self._known(task)
         if row is not None:
             return row
         rows = await self.look_at([task])
@@ -153,11 +161,21 @@ class Book:
 
         What was written last wins over what the ledger reads, which may be of a moment ago.
         """
-        page = self._page if self._written - self._page_at <= _CACHE else {}
-        unknown = [task for task in tasks if task not in self._recent and task not in page]
-        read = {row.id: row for row in await self.ledger.tasks(unknown)} if unknown else {}
-        found = (self._recent.get(task) or page.get(task) or read.get(task) for task in tasks)
-        return [row for row in found if row is not None]
+        found = {task: self._known(task) for task in tasks}
+        unknown = [task for task, row in found.items() if row is None]
+        if unknown:
+            found.update({row.id: row for row in await self.ledger.tasks(unknown)})
+        rows = (self._recent.get(task) or found[task] for task in tasks)
+        return [row for row in rows if row is not None]
+
+    def _known(self, task: str) -> TaskRow | None:
+        """The task as it stands, if that is remembered, or was read and cannot have changed since."""
+        row = self._recent.get(task)
+        if row is None:
+            for page in self._pages.values():
+                if task in page.rows and self._written - page.written <= _CACHE:
+                    return page.rows[task]
+        return row
 
     async def open_tasks(self, after: int, limit: int, *, run: int | None = None) -> list[TaskRow]:
         """A page of the tasks that have not ended, as the ledger reads them.
@@ -167,35 +185,41 @@ class Book:
         """
         written = self._written
         rows = await self.ledger.open_tasks(after, limit, run=run)
-        self._page, self._page_at = {row.id: row for row in rows}, written
+        self._pages["open"] = _Page({row.id: row for row in rows}, written)
+        return rows
+
+    async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
+        """A page of an account's line, as the ledger reads it.
+
+        It is kept as well, and the one before it too: the last of that may be about to begin.
+        """
+        written, name = self._written, f"line {account}"
+        rows = await self.ledger.queued(account, run, after, limit)
+        if name in self._pages:
+            self._pages[f"{name}, before"] = self._pages[name]
+        self._pages[name] = _Page({row.id: row for row in rows}, written)
         return rows
 
     async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
         at = self.world.now()
-        step = advance(row, signal, policy, at)
-        if step is None:
+        decided = self._decide(row, signal, policy, at)
+        if decided is None:
             return None
-        step, change = self._number(step, at)
-        await uncut(self._carry_out(step, change, patient=not isinstance(signal, Intended)))
+        step, change = decided
+        await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
         return step
 
-    async def _carry_out(self, step: Step, change: Change, *, patient: bool) -> None:
-        await self._commit(change, patient=patient)
-        self._remember(step.row)
-        self.on_step(step)
+    def _carry_out(
+        self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool
+    ) -> Coroutine[Any, Any, None]:
+        """Write changes and act on them. What already happened at the vendor is tried again before it is given up."""
+        return Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
 
-    async def _commit(self, *changes: Change, patient: bool) -> None:
-        """Write changes. What already happened at the vendor is tried again for a while before it is given up."""
-        until = self.world.monotonic() + _PATIENCE
-        while True:
-            try:
-                await self.ledger.commit(*changes)
-                return
-            except LedgerError:
-                if not patient or self.world.monotonic() >= until:
-                    raise
-                await self.world.sleep(1.0)
+    def _act(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._remember(step.row)
+            self.on_step(step)
 
     async def write_all(self, changes: Sequence[tuple[Hold, Signal]], *, patient: bool = True) -> None:
         """Decide a step for each of many tasks that the caller holds, and commit them in one.
@@ -204,10 +228,10 @@ class Book:
             patient: whether a commit that the disk refuses is tried again for a while.
         """
         at = self.world.now()
-        decided = [(hold, advance(hold.row, signal, hold.policy, at)) for hold, signal in changes]
-        steps = [(hold, *self._number(step, at)) for hold, step in decided if step is not None]
+        decided = [(hold, self._decide(hold.row, signal, hold.policy, at)) for hold, signal in changes]
+        steps = [(hold, *both) for hold, both in decided if both is not None]
         if steps:
-            await uncut(self._carry_out_all([step for _, step, _ in steps], [c for *_, c in steps], patient=patient))
+            await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
         for hold, step, _ in steps:
             hold.row = step.row
 
@@ -223,53 +247,32 @@ class Book:
         Returns:
             how many rows changed, and the ids of the tasks that someone has.
         """
-        busy = [task for task in tasks if task in self._entries]
+        busy = [task for task in tasks if task in self._held]
         with ExitStack() as stack:
-            free = [task for task in dict.fromkeys(tasks) if task not in self._entries]
-            for task in free:  # nobody has or awaits them, so no lock makes us wait
-                await self.take(task)
+            free = [task for task in dict.fromkeys(tasks) if self.take_now(task)]
+            for task in free:
                 stack.callback(self.let_go, task)
             rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         at = self.world.now()
-        steps: list[Step] = []
-        changes: list[Change] = []
-        for row in rows:
-            step = advance(row, signal, self.policy_of(row), at)
-            if step is not None:
-                step, change = self._number(step, at)
-                steps.append(step)
-                changes.append(change)
+        decided = [self._decide(row, signal, self.policy_of(row), at) for row in rows]
+        steps = [both for both in decided if both is not None]
         if steps:
-            await uncut(self._carry_out_all(steps, changes, patient=patient))
+            await self._carry_out([step for step, _ in steps], [change for _, change in steps], patient=patient)
         return len(steps)
 
-    async def _carry_out_all(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> None:
-        await self._commit(*changes, patient=patient)
-        for step in steps:
-            self._remember(step.row)
-            self.on_step(step)
-
-    def _number(self, step: Step, at: float) -> tuple[Step, Change]:
-        row = step.row
-        seq = max(row.seq, self._progress.pop(row.id, 0))
-        events: list[Event] = []
-        for kind, data in step.events:
-            seq += 1
-            events.append(_event(row, seq, kind, at, data))
-        row = evolve(row, seq=seq)
-        change = Change(
-            row=row,
-            events=tuple(events),
-            intent=step.intent,
-            opens=step.opens,
-            closes=step.closes,
-            charge=step.charge,
-            refunds=step.ends.id if step.ends is not None and step.charge is None else None,
-        )
-        return evolve(step, row=row), change
+    def _decide(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> tuple[Step, Change] | None:
+        """What follows, and what is written of it; None where the signal changes nothing."""
+        told = self._progress.get(row.id, 0)
+        if told > row.seq:
+            row = evolve(row, seq=told)
+        step = advance(row, signal, policy, at)
+        if step is None:
+            return None
+        self._progress.pop(row.id, None)
+        return step, _change(step, at)
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
         """Tell of progress, which is not persisted."""
@@ -287,10 +290,24 @@ class Book:
             self._recent.popitem(last=False)
 
 
-def _event(row: TaskRow, seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> Event:
-    return Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
+def _change(step: Step, at: float) -> Change:
+    row = step.row
+    first = row.seq - len(step.events) + 1
+    events = [
+        Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
+        for seq, (kind, data) in enumerate(step.events, start=first)
+    ]
+    return Change(
+        row=row,
+        events=tuple(events),
+        intent=step.intent,
+        opens=step.opens,
+        closes=step.closes,
+        charge=step.charge,
+        refunds=step.ends.id if step.ends is not None and step.charge is None else None,
+    )
 
 
 def ends(step: Step) -> bool:
-    """Whether a step ends its task's stream in this run."""
-    return bool(step.events) and any(kind in LAST for kind, _ in step.events)
+    """Whether a step ends its task's stream in this run, as its last event then tells."""
+    return bool(step.events) and step.events[-1][0] in LAST

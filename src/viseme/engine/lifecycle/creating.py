@@ -50,7 +50,7 @@ class _Claimed(Exception):
 
 @define(eq=False)
 class _Out:
-    """One create under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on.
+    """One create under way: ``scope`` ends it while nothing has left, and is a shield around it from then on.
 
     ``seat`` is the one to give back if nothing leaves; ``back`` tells that the task stands in line again.
     """
@@ -58,12 +58,13 @@ class _Out:
     seat: str | None
     back: bool = False
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
-    shield: anyio.CancelScope = field(factory=anyio.CancelScope)
 
     def withdraw(self, deadline: float) -> None:
         """End it now, or, where its request may have left, at the deadline."""
-        self.shield.deadline = min(self.shield.deadline, deadline)
-        self.scope.cancel()
+        if self.scope.shield:
+            self.scope.deadline = min(self.scope.deadline, deadline)
+        else:
+            self.scope.cancel()
 
 
 @define(eq=False)
@@ -118,7 +119,7 @@ class Creator:
             self.grace,
             self.keep_waiting,
         )
-        self.line = Line(self.ledger, self.desk, self.first_run, self.has, self._wake.set)
+        self.line = Line(self.book, self.desk, self.first_run, self.has, self._wake.set)
         self.preparer = Preparer(
             self.world,
             self.ledger,
@@ -289,7 +290,9 @@ class Creator:
         async with self.book.hold(row.id) as hold:
             try:
                 if self._still(row, hold.row) and not self._stopping and await self._has_media(hold):
-                    await self._attempt(hold, out)
+                    await self._go(hold, out)
+            except JobInvalid as error:  # it was taken under a configuration that allowed it
+                await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
             finally:
                 self.line.tried(hold.row)
                 out.back = stands_in_line(hold.row) and not hold.row.handles
@@ -307,12 +310,6 @@ class Creator:
             await hold.take(Prepared(inputs))
         return True
 
-    async def _attempt(self, hold: Hold, out: _Out) -> None:
-        try:
-            await self._go(hold, out)
-        except JobInvalid as error:  # it was taken under a configuration that allowed it
-            await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
-
     async def _go(self, hold: Hold, out: _Out) -> None:
         row = hold.row = await self._measured(hold.row)
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
@@ -323,15 +320,16 @@ class Creator:
                 raise _Withdrawn
             if request.claim:
                 await self._heed_claim(row, intent.stage, request.claim)
-            out.shield.shield = True
+            if out.scope.cancel_called:
+                raise _Withdrawn
+            out.scope.shield = True
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
             await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(row.id)))
             out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
-        with out.shield:
-            await self._send(hold, intent.stage, flow, leave, saved)
+        await self._send(hold, intent.stage, flow, leave, saved)
 
     async def _measured(self, row: TaskRow) -> TaskRow:
         """The row with the length of its result, if that is known by now: it tells when to look."""

@@ -12,7 +12,8 @@ from attrs import define, field
 from viseme.attempts import Intent, TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.admission.turns import Turns
-from viseme.ledger.base import Ledger, Rank
+from viseme.engine.lifecycle.book import Book
+from viseme.ledger.base import Rank
 from viseme.results import ENDED, State
 
 __all__ = ["BATCH", "Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
@@ -71,7 +72,7 @@ class Line:
         wanting: whether a task has to wait for its media; it is brought once the vendor has them.
     """
 
-    ledger: Ledger
+    book: Book
     desk: Desk
     first_run: int
     busy: Callable[[str], bool]
@@ -234,7 +235,7 @@ class Line:
 
     async def _read(self) -> None:
         self._more, self._unseen, after = False, None, self._after
-        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
+        rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
         if rows:
             after = rank_of(rows[-1])
         if self._unseen is not None and after is not None and self._unseen <= after:
@@ -257,5 +258,5 @@ class Line:
 
     async def queued(self) -> list[TaskRow]:
         """A page of all that stand in line, by rank."""
-        rows = await self.ledger.queued(self.desk.name, self.first_run, None, 500)
+        rows = await self.book.queued(self.desk.name, self.first_run, None, 500)
         return [row for row in rows if not self.busy(row.id)]

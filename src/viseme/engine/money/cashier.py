@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 
@@ -35,7 +35,7 @@ class Cashier:
     _aside: dict[str, Charge] = field(factory=dict[str, Charge])
     """Set aside for creates that have not left, by task."""
 
-    def budgets(self, account: str) -> list[Budget]:
+    def budgets(self, account: str) -> Sequence[Budget]:
         """What limits an account's spending."""
         return self.till.budgets(self.pools.get(account, account))
 

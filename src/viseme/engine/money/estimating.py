@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from typing import Protocol
 
 from attrs import define, field
@@ -169,7 +170,7 @@ class Estimator:
         look = look or (None if self.inspector is None else self.inspector.facts)
         picture, fps = await _length(job.video, look, private)
         speech = spoken(job.text) if job.text else (await _length(job.audio, look, private))[0]
-        return longest(job, picture, speech, modes="sync_mode" in known_names(provider.Options)), fps
+        return longest(job, picture, speech, modes=_has_modes(provider.Options)), fps
 
     async def _ask(self, job: Job, account: str, seconds: float, fps: float | None) -> Cost | None:
         """The vendor's estimate, asked once for each model, rate and length in whole seconds, begun ones counted."""
@@ -184,6 +185,12 @@ class Estimator:
                 self._vendors.popitem(last=False)
             self._vendors[name] = found
         return self._vendors[name]
+
+
+@cache
+def _has_modes(options: type) -> bool:
+    """Whether a vendor's options have Sync's modes."""
+    return "sync_mode" in known_names(options)
 
 
 async def _length(source: str | None, look: Look | None, private: bool) -> tuple[float | None, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from attrs import define, field
@@ -39,14 +39,24 @@ class Till:
 
     whole: Purse = field(factory=lambda: Purse((), "the run"))
     pools: Mapping[str, Purse] = field(factory=dict[str, Purse])
+    _by_pool: dict[str, tuple[tuple[Purse, ...], tuple[Budget, ...]]] = field(
+        factory=dict[str, "tuple[tuple[Purse, ...], tuple[Budget, ...]]"], init=False
+    )
 
-    def purses(self, pool: str) -> list[Purse]:
+    def purses(self, pool: str) -> Sequence[Purse]:
         """The purses that a pool's creates are paid from."""
-        return [purse for purse in (self.whole, self.pools.get(pool)) if purse]
+        return self._of(pool)[0]
 
-    def budgets(self, pool: str) -> list[Budget]:
+    def budgets(self, pool: str) -> Sequence[Budget]:
         """What limits a pool's spending."""
-        return [budget for purse in self.purses(pool) for budget in purse.budgets]
+        return self._of(pool)[1]
+
+    def _of(self, pool: str) -> tuple[tuple[Purse, ...], tuple[Budget, ...]]:
+        found = self._by_pool.get(pool)
+        if found is None:
+            purses = tuple(purse for purse in (self.whole, self.pools.get(pool)) if purse)
+            found = self._by_pool[pool] = purses, tuple(budget for purse in purses for budget in purse.budgets)
+        return found
 
     def load(self, spending: Iterable[Spending], present: Mapping[str, str], today: str) -> list[str]:
         """Count what earlier runs took.
@@ -112,9 +122,8 @@ class Till:
         held = row.charge
         if held is None or held.state != "reserved":
             return
-        over = row.parked is not None or row.state in ENDED
         for purse in self.purses(held.pool):
-            if over:
+            if row.parked is not None or row.state in ENDED:
                 purse.rest(held)
             else:
                 purse.wake(held)
