@@ -64,17 +64,10 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
 
 
 async def _json(world: World, value: Any) -> bytes:
-    if not _holds_file(value):
+    try:
         return dumps(value)
-    return await world.blocking(lambda: dumps(_filled(value, world.disk)))
-
-
-def _holds_file(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_holds_file, cast("Mapping[str, Any]", value).values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_file, cast("Sequence[Any]", value)))
-    return isinstance(value, Base64Of)
+    except TypeError:  # it holds a file
+        return await world.blocking(lambda: dumps(_filled(value, world.disk)))
 
 
 def _filled(value: Any, disk: Disk) -> Any:
