@@ -36,6 +36,9 @@ class Rendered:
     body: bytes | Content | None
 
 
+_BARE = Rendered(headers={}, body=None)
+
+
 async def render(world: World, request: Request, sent: Sent | None = None) -> Rendered:
     """Make the body of a request.
 
@@ -49,7 +52,7 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
         return Rendered(headers={"Content-Type": "application/json"}, body=await _json(world, request.json))
     match request.body:
         case None:
-            return Rendered(headers={}, body=None)
+            return _BARE
         case Form(fields):
             data = urlencode(fields).encode()
             return Rendered(headers={"Content-Type": "application/x-www-form-urlencoded"}, body=data)
