@@ -52,11 +52,11 @@ def plain_host(text: str) -> str | None:
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)  # type: ignore[arg-type]
     if not isinstance(value, str):
+        if isinstance(value, os.PathLike):
+            return os.fsdecode(value)  # type: ignore[arg-type]
         raise JobInvalid(f"{quote(value)} is not text; every field of a job but options, metadata and priority is")
-    if not _UNICODE.fullmatch(value):
+    if not value.isascii() and not _UNICODE.fullmatch(value):
         raise JobInvalid(f"{quote(value)!r} is not Unicode (it holds a lone surrogate)")
     return value or None
 
@@ -80,9 +80,9 @@ def _object(value: object, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, (dict, Mapping)):
         raise JobInvalid(f"{name} must be an object, not {quote(value)}", field=name)
+    if not value:
+        return {}
     copy: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore
-    if not copy:
-        return copy
     try:
         dumps(copy)
         _finite(copy)  # orjson would make null of a number without end

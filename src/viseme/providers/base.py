@@ -203,12 +203,10 @@ class Provider(ABC):
         if picture not in model.pictures:
             wanted = " or ".join(sorted(model.pictures))
             raise JobInvalid(f"{model.name} takes no {picture}; give {wanted}", field=picture)
-        speech = next((name for name in ("audio", "text", "language") if getattr(job, name)), None)
-        wanted = " or ".join(sorted(model.speech))
-        if speech is None:
-            raise JobInvalid(f"the job has no speech; give {wanted}", field="audio")
-        if speech not in model.speech:
-            raise JobInvalid(f"{model.name} takes no {speech}; give {wanted}", field=speech)
+        speech = "audio" if job.audio else "text" if job.text else "language" if job.language else None
+        if speech is None or speech not in model.speech:
+            lacks = "the job has no speech" if speech is None else f"{model.name} takes no {speech}"
+            raise JobInvalid(f"{lacks}; give {' or '.join(sorted(model.speech))}", field=speech or "audio")
         for name in ("video", "image", "audio"):
             self.check_source(name, getattr(job, name))
         self.options(job)
