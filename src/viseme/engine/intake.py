@@ -122,14 +122,17 @@ class Intake:
         """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
         only = tuple(self.providers) if len(self.providers) == 1 else ()
         names = job.route or ((self.default,) if self.default else only)
-        known = ", ".join(self.providers)
         if not names:
             raise JobInvalid(
-                f"the job names no account and there is no default; configured are {known}", field="account"
+                f"the job names no account and there is no default; configured are {', '.join(self.providers)}",
+                field="account",
             )
         for name in names:
             if name not in self.providers:
-                raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
+                raise JobInvalid(
+                    f"account {quote(name)!r} is not configured; configured are {', '.join(self.providers)}",
+                    field="account",
+                )
         return names
 
     def _check(self, account: str, job: Job, *, alone: bool) -> None:
