@@ -41,7 +41,7 @@ def is_url(source: str) -> bool:
 
 
 def plain_host(text: str) -> str | None:
-    """The host of an http(s) URL of the usual form, which needs no further look (0.6 against 10 µs).
+    """The host of an http(s) URL of the usual form, which needs no further look (0.6 against 4 µs).
 
     None where it is of another form: it may be good all the same.
     """

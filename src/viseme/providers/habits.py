@@ -1,4 +1,4 @@
-"""Jobs' options as a provider's typed options. What many jobs state alike is read once (1.5 against 45 µs)."""
+"""Jobs' options as a provider's typed options. What many jobs state alike is read once (0.5 against 10 µs)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _LISTS_AT_ONCE = 2
 
 Turn = tuple[float, int, Watch]
 """A watch's place among the others, by monotonic time: when it is due, or earlier where it shall be looked at at once.
-The number decides between equals. (A tuple is compared without Python's help, a dozen times for each look.)"""
+The number decides between equals. (A tuple is compared without Python's help, which each look does a dozen times.)"""
 
 
 @define(eq=False)
