@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from json import JSONEncoder
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,9 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "preview_name"]
+__all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "plain_host", "preview_name"]
 
+_PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]{1,4})?(?:[/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
@@ -29,21 +31,32 @@ _DEVICE = re.compile(
 _LONGEST, _LONGEST_PART = 800, 200
 _DEEPEST, _NESTING = 100, (dict, list, tuple)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_finite = JSONEncoder(allow_nan=False).encode
 
 
+@lru_cache(maxsize=1024)  # it is asked some fourteen times of a job's media
 def is_url(source: str) -> bool:
     """Whether a media source is a URL (of any scheme) and not a local path."""
     return _SCHEME.match(source) is not None
 
 
+def plain_host(text: str) -> str | None:
+    """The host of an http(s) URL of the usual form, which needs no further look (0.6 against 4 µs).
+
+    None where it is of another form: it may be good all the same.
+    """
+    match = _PLAIN_URL.fullmatch(text)
+    return None if match is None else match[1].lower()
+
+
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)  # type: ignore[arg-type]
     if not isinstance(value, str):
+        if isinstance(value, os.PathLike):
+            return os.fsdecode(value)  # type: ignore[arg-type]
         raise JobInvalid(f"{quote(value)} is not text; every field of a job but options, metadata and priority is")
-    if not _UNICODE.fullmatch(value):
+    if not value.isascii() and not _UNICODE.fullmatch(value):
         raise JobInvalid(f"{quote(value)!r} is not Unicode (it holds a lone surrogate)")
     return value or None
 
@@ -65,13 +78,14 @@ def _object(value: object, name: str) -> dict[str, Any]:
     """A copy of a JSON object, refused where the ledger could not write it down."""
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):
         raise JobInvalid(f"{name} must be an object, not {quote(value)}", field=name)
+    if not value:
+        return {}
     copy: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore
     try:
-        if copy:
-            dumps(copy)
-            json.dumps(copy, allow_nan=False)  # orjson would make null of a number without end
+        dumps(copy)
+        _finite(copy)  # orjson would make null of a number without end
     except (TypeError, ValueError, RecursionError) as error:
         raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
     if _deeper(copy, _DEEPEST):
@@ -94,7 +108,8 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def _options(value: object) -> dict[str, Any]:
-    if attrs.has(type(value)):
+    kind = type(value)
+    if kind is not dict and attrs.has(kind):
         value = attrs.asdict(value, filter=lambda attribute, given: given != attribute.default)  # type: ignore[arg-type]
     return _object(value, "options")
 
@@ -180,7 +195,7 @@ FIELDS = tuple(attribute.name for attribute in attrs.fields(Job))
 def _check_source(name: str, source: str | None) -> None:
     if source is not None and "\0" in source:
         raise JobInvalid(f"{name} {quote(source)!r} holds a NUL character, which no path has", field=name)
-    if source is None or not is_url(source):
+    if source is None or plain_host(source) is not None or not is_url(source):
         return
     try:
         parts = urlsplit(source)

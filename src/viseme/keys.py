@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 from attrs import frozen
@@ -71,15 +71,15 @@ def canonical(value: object) -> bytes:
 
 
 def _write(value: Any) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (int, float)):
         return _number(value)
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return _object(value)  # pyright: ignore[reportUnknownArgumentType]
     raise JobInvalid(f"{type(value).__name__} values have no JSON form; use text, numbers, lists and objects")
 
@@ -88,8 +88,9 @@ def _object(value: Mapping[Any, Any]) -> str:
     odd = [name for name in value if not isinstance(name, str)]
     if odd:
         raise JobInvalid(f"{quote(odd[0])} is no name for a value; the names in an object are text")
-    names = sorted(value, key=lambda name: name.encode("utf-16-be"))
-    return "{" + ",".join(f"{_write(name)}:{_write(value[name])}" for name in names) + "}"
+    plain = "".join(value).isascii()  # then the order of characters is that of code units
+    names = sorted(value) if plain else sorted(value, key=lambda name: name.encode("utf-16-be"))
+    return "{" + ",".join([f"{encode_basestring(name)}:{_write(value[name])}" for name in names]) + "}"
 
 
 def _number(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -136,6 +137,7 @@ def structure(value: object, kind: type[T]) -> T:
         raise ValueError("; ".join(_sentences(group, ""))) from None
 
 
+@lru_cache(maxsize=256)
 def known_names(kind: type) -> tuple[str, ...]:
     """The names that a table for this attrs class may hold."""
     return tuple(attribute.name for attribute in attrs.fields(kind))

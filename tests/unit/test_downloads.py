@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import itertools
@@ -23,6 +24,7 @@ from tests.support.virtual import (
     MemoryNetwork,
     Served,
     Simulation,
+    settled,
     simulated_world,
     virtual_run,
     virtually,
@@ -30,6 +32,7 @@ from tests.support.virtual import (
 
 from viseme.config import Downloads
 from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
+from viseme.engine.downloads.places import Places
 from viseme.engine.transport import Broken
 from viseme.engine.world import RealDisk
 
@@ -830,3 +833,45 @@ async def test_what_lies_where_nothing_can_be_is_overwritten_and_never_taken_up(
         assert files.files == {FINAL: film}
         assert made == ["folder"]
         assert all("Range" not in headers for _, headers in network.fetched)
+
+
+@virtually
+async def test_who_waits_for_a_file_has_it_before_anyone_who_comes_later() -> None:
+    places = Places(simulated_world().world, "out")
+    inside: list[str] = []
+
+    async def use(name: str) -> None:
+        async with places.room("talk.mp4"):
+            inside.append(name)
+            await anyio.sleep(1)
+            inside.remove(name)
+
+    async with anyio.create_task_group() as group:
+        async with places.room("Talk.mp4"):
+            group.start_soon(use, "waits")
+            await settled()
+        async with places.room("TALK.mp4"):  # at once, before the other has even begun
+            await settled()
+            assert inside == []
+    assert places._taken == {}
+
+
+@virtually
+async def test_a_file_goes_on_to_the_next_where_who_waited_for_it_gives_up() -> None:
+    places = Places(simulated_world().world, "out")
+
+    had: list[str] = []
+
+    async def use(name: str) -> None:
+        async with places.room("talk.mp4"):
+            had.append(name)
+
+    async with places.room("talk.mp4"):
+        early, late, third = (asyncio.ensure_future(use(name)) for name in ("early", "late", "third"))
+        await settled()
+        early.cancel()
+        await settled()
+    late.cancel()  # the file is its own by now, and it has not begun
+    await asyncio.wait([early, late, third])
+    assert had == ["third"]
+    assert places._taken == {}

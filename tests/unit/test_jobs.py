@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from viseme.errors import JobInvalid
-from viseme.jobs import FIELDS, Job, encode_key, is_url, output_name
+from viseme.jobs import FIELDS, Job, encode_key, is_url, output_name, plain_host
 from viseme.providers.jogg import JoggOptions
 from viseme.providers.sync import SyncOptions
 
@@ -175,3 +176,31 @@ def test_a_key_is_one_safe_file_name_and_two_keys_are_two(key: str, other: str) 
 )
 def test_a_url_has_a_scheme(source: str, url: bool) -> None:
     assert is_url(source) is url
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("https://Media.example/talk.mp4?a=b#c", "media.example"),
+        ("HTTP://10.0.0.1:8080", "10.0.0.1"),
+        ("https://user@media.example/", None),
+        ("https://[::1]/", None),
+        ("https://media.example:99999/", None),
+        ("https://media.example/a b", None),
+        ("http\u017f://media.example/", None),
+        ("https:///talk.mp4", None),
+        ("ftp://media.example/", None),
+        ("talk.mp4", None),
+    ],
+)
+def test_a_url_of_the_usual_form_names_its_host_at_once(text: str, host: str | None) -> None:
+    assert plain_host(text) == host
+
+
+@given(st.from_regex(r"(?i)https?://[a-z0-9.:@\[\]%/?# -]{0,12}(\Z|[ -~\u00e4\u017f\n]{0,5}\Z)"))
+def test_what_is_of_the_usual_form_stands_the_closer_look_too(text: str) -> None:
+    host = plain_host(text)
+    if host is not None:
+        parts = urlsplit(text)
+        assert (parts.hostname, parts.scheme in ("http", "https"), parts.username) == (host, True, None)
+        assert parts.port is None or parts.port < 65536

@@ -42,7 +42,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.jogg import JoggAI
 from viseme.providers.rask import Rask
-from viseme.providers.sync import Sync
+from viseme.providers.sync import Sync, SyncOptions
 from viseme.results import Cost
 
 BUILT_IN: list[type[Provider]] = [Sync, JoggAI, AimlApi]
@@ -378,3 +378,29 @@ def test_retry_after_is_read_in_its_number_form(header: str, seconds: float | No
 def test_a_reply_is_an_object_or_empty() -> None:
     assert reply({"a": 1}).object() == {"a": 1}
     assert reply([1]).object() == reply(b"x").object() == {}
+
+
+def test_options_that_many_jobs_state_alike_are_read_once_and_never_taken_for_others() -> None:
+    provider = Sync(Account("sync", api_key="a-key"))
+    first, second = (provider.options(job(options={"temperature": 1.0})) for _ in range(2))
+    assert second is first
+    assert provider.options(job(options={"temperature": 0.5})).temperature == 0.5
+    assert provider.options(job()) == SyncOptions()
+    assert provider.options(job(options={"occlusion_detection_enabled": True})).occlusion_detection_enabled is True
+    with pytest.raises(JobInvalid, match="occlusion_detection_enabled: must be true or false"):
+        provider.options(job(options={"occlusion_detection_enabled": 1}))
+
+
+def test_options_that_were_refused_once_are_refused_again() -> None:
+    provider = Sync(Account("sync", api_key="a-key"))
+    for _ in range(2):
+        with pytest.raises(JobInvalid, match="temperature must be between 0 and 1"):
+            provider.options(job(options={"temperature": 2.0}))
+
+
+def test_a_reply_is_read_as_json_once() -> None:
+    reply = Reply(status=200, body=b'{"id": [1]}')
+    assert reply.json() is reply.json()
+    assert reply.object() == {"id": [1]}
+    assert reply == Reply(status=200, body=b'{"id": [1]}')
+    assert Reply(status=200, body=b"<html>").json() is None

@@ -36,6 +36,9 @@ class Rendered:
     body: bytes | Content | None
 
 
+_BARE = Rendered(headers={}, body=None)
+
+
 async def render(world: World, request: Request, sent: Sent | None = None) -> Rendered:
     """Make the body of a request.
 
@@ -49,7 +52,7 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
         return Rendered(headers={"Content-Type": "application/json"}, body=await _json(world, request.json))
     match request.body:
         case None:
-            return Rendered(headers={}, body=None)
+            return _BARE
         case Form(fields):
             data = urlencode(fields).encode()
             return Rendered(headers={"Content-Type": "application/x-www-form-urlencoded"}, body=data)
@@ -64,17 +67,10 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
 
 
 async def _json(world: World, value: Any) -> bytes:
-    if not _holds_file(value):
+    try:
         return dumps(value)
-    return await world.blocking(lambda: dumps(_filled(value, world.disk)))
-
-
-def _holds_file(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_holds_file, cast("Mapping[str, Any]", value).values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_file, cast("Sequence[Any]", value)))
-    return isinstance(value, Base64Of)
+    except TypeError:  # it holds a file
+        return await world.blocking(lambda: dumps(_filled(value, world.disk)))
 
 
 def _filled(value: Any, disk: Disk) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -112,7 +112,12 @@ class Courier:
                     step = _send(flow, Reply(status=204), paid)
                     continue
                 try:
-                    reply = await self._exchange(step, before, tries, priority, sent)
+                    outcome = await self._once(step, before if step.role is Role.PAID else None, priority, sent)
+                    verdict = self._verdict(step, outcome)
+                    if verdict is None and isinstance(outcome, Reply):
+                        reply = outcome
+                    else:
+                        reply = await self._again(step, outcome, verdict, tries, priority, sent)
                 except Refused as refusal:
                     step = _throw(flow, refusal)
                 else:
@@ -128,54 +133,55 @@ class Courier:
         finally:
             flow.close()
 
-    async def _exchange(
-        self, request: Request, before: Before | None, tries: int, priority: int, sent: Sent | None
+    async def _again(
+        self,
+        request: Request,
+        outcome: Outcome,
+        verdict: Verdict | None,
+        tries: int,
+        priority: int,
+        sent: Sent | None,
     ) -> Reply:
-        if request.role is Role.PAID:
-            return self._judged(request, await self._proved(request, before, priority, sent))
+        """Send a safe request again while it fails in passing; a paid one is left at its first outcome."""
         for number in range(1, tries + 1):
-            outcome = await self._proved(request, None, priority, sent)
-            verdict = self._verdict(request, outcome)
             if verdict is None and isinstance(outcome, Reply):
                 return outcome
-            if verdict is None or verdict.kind not in _PASSING or number == tries:
+            last = request.role is Role.PAID or number == tries
+            if last or verdict is None or verdict.kind not in _PASSING:
                 raise Refused(verdict or _no_verdict(request, outcome))
             if verdict.kind is Kind.TRANSIENT:
                 wait = max(2.0 ** (number - 1), min(verdict.retry_after or 0.0, _CAP))
                 await self.world.sleep(wait * (1 + self.world.random() / 4))
+            outcome = await self._once(request, None, priority, sent)
+            verdict = self._verdict(request, outcome)
         raise AssertionError("tries is at least 1")
 
-    async def _proved(self, request: Request, before: Before | None, priority: int, sent: Sent | None) -> Outcome:
-        """Send a request, and, where a credential that can be had anew was refused (a 401), once more with another.
+    async def _once(
+        self, request: Request, before: Before | None, priority: int, sent: Sent | None, *, renew: bool = True
+    ) -> Outcome:
+        """Send a request once, in its place, which is held until its outcome is seen.
 
-        What was refused so was not carried out, so this repeats no paid request.
+        Where a credential that can be had anew was refused (a 401), it is sent once more with another: what was refused
+        so was not carried out, so this repeats no paid request.
         """
         signs = request.role is not Role.FOREIGN and self._is_vendors(request.url)
-        outcome, used = await self._once(request, before, priority, sent, signs=signs)
-        if not isinstance(outcome, Reply) or outcome.status != 401 or used is None or used.expires is None:
-            return outcome
-        if self._credential is used:
-            self._credential = None
-        outcome, _ = await self._once(request, None, priority, sent, signs=signs)
-        return outcome
-
-    async def _once(
-        self, request: Request, before: Before | None, priority: int, sent: Sent | None, *, signs: bool
-    ) -> tuple[Outcome, Credential | None]:
-        """Send a request once, in its place, which is held until its outcome is seen; with the credential it bore."""
-        place = await self._place(request.classes, priority, signs=signs)
+        place = self.rates.take(request.classes) if not signs or self._fresh() else None
+        if place is None:
+            place = await self._place(request.classes, priority, signs=signs)
         try:
             rendered = await render(self.world, request, sent)
             if before is not None:
                 await before(request)
             used = self._credential if signs else None
-            headers = {**request.headers, **rendered.headers, **self._proof(request, used)}
+            headers = {**request.headers, **rendered.headers}
+            if used is not None:
+                headers.update(self.provider.sign(request, used, self.world.now()))
             wire = Wire(method=request.method, url=request.url, headers=headers, body=rendered.body, hold=request.hold)
         except BaseException:
             place.cancel()
             raise
         try:
-            outcome = await self.transport.send(self._line(request), wire)
+            outcome = await self.transport.send(self._paid if request.role is Role.PAID else self._safe, wire)
         except BaseException:
             place.end()
             raise
@@ -183,7 +189,12 @@ class Courier:
             place.cancel()
         else:
             place.end()
-        return outcome, used
+        refused = isinstance(outcome, Reply) and outcome.status == 401
+        if not (refused and renew) or used is None or used.expires is None:
+            return outcome
+        if self._credential is used:
+            self._credential = None
+        return await self._once(request, None, priority, sent, renew=False)
 
     async def _place(self, classes: tuple[str, ...], priority: int, *, signs: bool) -> Place:
         """A place, and a credential that did not run out while it was waited for."""
@@ -194,12 +205,6 @@ class Courier:
             if not signs or self._fresh():
                 return place
             place.cancel()
-
-    def _judged(self, request: Request, outcome: Outcome) -> Reply:
-        verdict = self._verdict(request, outcome)
-        if verdict is not None or isinstance(outcome, Fault):
-            raise Refused(verdict or _no_verdict(request, outcome))
-        return outcome
 
     def _verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
         try:
@@ -232,12 +237,6 @@ class Courier:
     def _is_vendors(self, url: str) -> bool:
         """Whether a URL leads to the vendor's own host, which is all that ever sees a key."""
         return url.startswith(self._near) or _origin(url) == self.provider.origin
-
-    def _line(self, request: Request) -> Line:
-        return self._paid if request.role is Role.PAID else self._safe
-
-    def _proof(self, request: Request, credential: Credential | None) -> Mapping[str, str]:
-        return {} if credential is None else self.provider.sign(request, credential, self.world.now())
 
     async def _prove(self) -> None:
         """Have a credential: one request obtains it for all that wait, and what it is refused they all are."""

@@ -64,7 +64,7 @@ class Intake:
         together = self._together(account, mode)
         digest = await self._digest(job, route)
         key = job.key or digest[:32]
-        if len(key) > _KEY_LIMIT or not all(c.isprintable() for c in key):
+        if len(key) > _KEY_LIMIT or not key.isprintable():
             raise JobInvalid(
                 f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key"
             )
@@ -108,7 +108,7 @@ class Intake:
     async def _digest(self, job: Job, route: tuple[str, ...]) -> str:
         """What makes the job the same job; a file that is needed no more may be gone."""
         try:
-            stamps = await self._stamps(job) if any(not is_url(source) for source in job.sources) else {}
+            stamps = {} if all(map(is_url, job.sources)) else await self._stamps(job)
         except JobInvalid:
             kept = await self.known(job.key) if job.key else None
             if kept is None or (kept.state is State.QUEUED and not kept.attempt) or _inputs(kept.job) != _inputs(job):
@@ -122,14 +122,17 @@ class Intake:
         """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
         only = tuple(self.providers) if len(self.providers) == 1 else ()
         names = job.route or ((self.default,) if self.default else only)
-        known = ", ".join(self.providers)
         if not names:
             raise JobInvalid(
-                f"the job names no account and there is no default; configured are {known}", field="account"
+                f"the job names no account and there is no default; configured are {', '.join(self.providers)}",
+                field="account",
             )
         for name in names:
             if name not in self.providers:
-                raise JobInvalid(f"account {quote(name)!r} is not configured; configured are {known}", field="account")
+                raise JobInvalid(
+                    f"account {quote(name)!r} is not configured; configured are {', '.join(self.providers)}",
+                    field="account",
+                )
         return names
 
     def _check(self, account: str, job: Job, *, alone: bool) -> None:

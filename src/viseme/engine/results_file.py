@@ -16,14 +16,17 @@ from viseme.codec import dumps
 from viseme.engine.world import Appender, World
 from viseme.errors import VisemeError
 from viseme.events import timestamp
-from viseme.results import Result
+from viseme.results import Result, Timings
 
 __all__ = ["ResultsFile", "result_line"]
+
+_TIMES = tuple(attribute.name for attribute in attrs.fields(Timings))
 
 
 def result_line(result: Result) -> dict[str, Any]:
     """A result as ``results.jsonl`` has it; times in RFC 3339."""
-    timings = {name: None if at is None else timestamp(at) for name, at in attrs.asdict(result.timings).items()}
+    times = [getattr(result.timings, name) for name in _TIMES]
+    timings = {name: None if at is None else timestamp(at) for name, at in zip(_TIMES, times, strict=True)}
     error, cost = result.error, result.cost
     preview = {} if result.preview is None else {"preview": result.preview}
     return {

@@ -218,7 +218,10 @@ class Run:
         return await self.core.ledger.counts(self.number)
 
     def _account(self, name: str) -> Tally:
-        return self.by_account.setdefault(name, Tally())
+        tally = self.by_account.get(name)
+        if tally is None:
+            tally = self.by_account[name] = Tally()
+        return tally
 
     def _raise_failures(self) -> None:
         unknown = Failure(kind=Kind.JOB_FAILED, message="failed")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -182,17 +182,10 @@ class AioTransport:
         except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
             return Fault(sent=True, message=_say(error))
 
-    @asynccontextmanager
-    async def fetch(
+    def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
-    ) -> AsyncGenerator[Stream]:
-        timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
-        session = self._download(private)
-        response = await _follow(session, url, headers, timeout, private, method)
-        try:
-            yield _AioStream(response)
-        finally:
-            response.close() if not response.content.is_eof() else response.release()
+    ) -> AbstractAsyncContextManager[Stream]:
+        return _Fetching(self._download(private), url, headers, _patient(stall), private, method)
 
     def _line(self, line: Line) -> ClientSession:
         session = self._sessions.get(line)
@@ -212,6 +205,12 @@ class AioTransport:
 def _timeout(seconds: float) -> ClientTimeout:
     """For a request that leaves at once: so long in all, which is longer than any connection may take."""
     return ClientTimeout(total=seconds, connect=2 * _CONNECT, sock_connect=_CONNECT)
+
+
+@lru_cache(maxsize=16)
+def _patient(stall: float) -> ClientTimeout:
+    """For a download: it may take as long as it likes, as long as bytes come."""
+    return ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
 
 
 async def _exchange(
@@ -267,7 +266,7 @@ def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool
 async def _bounded(response: ClientResponse) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    async for piece in response.content.iter_any():
+    while piece := await response.content.readany():
         size += len(piece)
         if size > _MAX_REPLY:
             raise ValueError(f"the reply is larger than {_MAX_REPLY} bytes")
@@ -324,20 +323,37 @@ def _is_private(error: BaseException) -> bool:
 
 
 @define
+class _Fetching:
+    """A download that lasts as long as the block does."""
+
+    _session: ClientSession
+    _url: str
+    _headers: Mapping[str, str]
+    _timeout: ClientTimeout
+    _private: bool
+    _method: str
+    _response: ClientResponse | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> Stream:
+        response = await _follow(self._session, self._url, self._headers, self._timeout, self._private, self._method)
+        self._response = response
+        return _AioStream(response.status, _lower(response.headers), response)
+
+    async def __aexit__(self, *_: object) -> None:
+        response = self._response
+        if response is not None:
+            response.close() if not response.content.is_eof() else response.release()
+
+
+@frozen
 class _AioStream:
+    status: int
+    headers: Mapping[str, str]
     _response: ClientResponse
-
-    @property
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return _lower(self._response.headers)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._response.content.iter_any():
+            while piece := await self._response.content.readany():
                 yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Broken(_say(error)) from None

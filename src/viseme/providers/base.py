@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -16,9 +17,9 @@ import attrs
 from viseme.attempts import Handle, Intent
 from viseme.config import Account, private_host
 from viseme.errors import ConfigError, JobInvalid, Kind, quote
-from viseme.jobs import Job, is_url
+from viseme.jobs import Job, is_url, plain_host
 from viseme.keys import FileStamp
-from viseme.providers.meanings import in_words_of
+from viseme.providers.habits import Habits
 from viseme.providers.sheet import Batch, Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
 from viseme.providers.steps import (
     Base64Of,
@@ -55,7 +56,7 @@ from viseme.providers.verdicts import (
     Verdict,
 )
 from viseme.results import Cost
-from viseme.strict import known_names, snake_names, structure
+from viseme.strict import known_names, structure
 
 __all__ = [
     "Absent",
@@ -100,6 +101,9 @@ __all__ = [
 ]
 
 
+_private_host = lru_cache(maxsize=256)(private_host)
+
+
 class Provider(ABC):
     """The adapter for one vendor's API, bound to one account's settings. Translates, and nothing else.
 
@@ -125,8 +129,7 @@ class Provider(ABC):
         self._need_key(account)
         self._first: dict[str, Model] = {}
         """The model of a job that names none, by its kind of picture."""
-        self._typed: tuple[Job, Any] | None = None
-        """The job whose options were read last, and what they came to."""
+        self._habits = Habits(self.name, self.Options)
 
     def _settings(self, account: Account) -> Any:
         known = known_names(self.Settings)
@@ -185,19 +188,7 @@ class Provider(ABC):
         Raises:
             JobInvalid: an option is unknown or has a wrong value.
         """
-        if self._typed is not None and self._typed[0] is job:
-            return self._typed[1]
-        try:
-            given = snake_names(job.options)
-            if len(job.route) > 1:
-                given = in_words_of(self.name, given, known_names(self.Options))
-            typed = structure(given, self.Options)
-        except ValueError as error:
-            raise JobInvalid(f"options: {error}", field="options") from None
-        except RecursionError:
-            raise JobInvalid("options: nested too deeply", field="options") from None
-        self._typed = job, typed
-        return typed
+        return self._habits.read(job)
 
     def check(self, job: Job) -> None:
         """Refuse, locally and for free, what the vendor would refuse.
@@ -212,12 +203,10 @@ class Provider(ABC):
         if picture not in model.pictures:
             wanted = " or ".join(sorted(model.pictures))
             raise JobInvalid(f"{model.name} takes no {picture}; give {wanted}", field=picture)
-        speech = next((name for name in ("audio", "text", "language") if getattr(job, name)), None)
-        wanted = " or ".join(sorted(model.speech))
-        if speech is None:
-            raise JobInvalid(f"the job has no speech; give {wanted}", field="audio")
-        if speech not in model.speech:
-            raise JobInvalid(f"{model.name} takes no {speech}; give {wanted}", field=speech)
+        speech = "audio" if job.audio else "text" if job.text else "language" if job.language else None
+        if speech is None or speech not in model.speech:
+            lacks = "the job has no speech" if speech is None else f"{model.name} takes no {speech}"
+            raise JobInvalid(f"{lacks}; give {' or '.join(sorted(model.speech))}", field=speech or "audio")
         for name in ("video", "image", "audio"):
             self.check_source(name, getattr(job, name))
         self.options(job)
@@ -238,10 +227,10 @@ class Provider(ABC):
                 field=name,
             )
         try:
-            host = urlsplit(source).hostname or ""
+            host = plain_host(source) or urlsplit(source).hostname or ""
         except ValueError as error:
             raise JobInvalid(f"{name} {quote(source)!r} is not a URL: {error}", field=name) from None
-        if private_host(host) and not self.account.allow_private_hosts:
+        if not self.account.allow_private_hosts and _private_host(host):
             raise JobInvalid(
                 f"{name} is on {quote(host)}, which {self.name} cannot reach; put it where the public internet can"
                 " (or set allow_private_hosts = true if the vendor stands on the same network)",
@@ -271,9 +260,7 @@ class Provider(ABC):
 
         By default the local files.
         """
-        if not self.sheet.local_files:
-            return ()
-        if all(map(is_url, job.sources)):
+        if not self.sheet.local_files or all(map(is_url, job.sources)):
             return ()
         named = ((name, getattr(job, name)) for name in ("video", "image", "audio"))
         return tuple(name for name, source in named if source and not is_url(source))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from viseme.jobs import plain_host
 from viseme.results import Artifact
 
 __all__ = [
@@ -57,7 +58,7 @@ def word(value: object) -> str | None:
     """A text that is not empty and can be written as UTF-8."""
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def identifier(value: object) -> str | None:
@@ -122,10 +123,12 @@ def encode(value: str) -> str:
 
 def artifacts(video: object, cover: object = None) -> tuple[Artifact, ...]:
     """What can be fetched: the video, if there is one, and its cover."""
-    urls = [("video", http_link(video)), ("cover", http_link(cover))]
-    if urls[0][1] is None:
+    url = http_link(video)
+    if url is None:
         return ()
-    return tuple(Artifact(url=url, role=role, expires_at=link_expiry(url)) for role, url in urls if url is not None)
+    found = Artifact(url=url, role="video", expires_at=link_expiry(url))
+    beside = None if cover is None else http_link(cover)
+    return (found,) if beside is None else (found, Artifact(url=beside, role="cover", expires_at=link_expiry(beside)))
 
 
 def http_link(value: object) -> str | None:
@@ -133,6 +136,8 @@ def http_link(value: object) -> str | None:
     text = word(value)
     if text is None or len(text) > _LONGEST:
         return None
+    if plain_host(text) is not None:
+        return text
     try:
         parts = urlsplit(text.strip())
         usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
@@ -147,6 +152,9 @@ def link_expiry(url: str) -> float | None:
     Understands ``X-Amz-Date`` and ``X-Goog-Date`` with their ``-Expires`` (S3, Google), and ``Expires`` beside a
     signature (older S3, CloudFront).
     """
+    asked = url.partition("?")[2]
+    if "%" not in asked and "expires" not in asked.lower():
+        return None
     try:
         query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
     except ValueError:

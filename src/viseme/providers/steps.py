@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -133,12 +134,16 @@ class Reply:
     headers: Mapping[str, str] = field(factory=dict[str, str])
     body: bytes = b""
 
-    def json(self) -> Any:
-        """The body as JSON, or None where it is none."""
+    @cached_property
+    def _read(self) -> Any:
         try:
             return loads(self.body)
         except ValueError:
             return None
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none. It is read once, and the same value for all that ask."""
+        return self._read
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; empty where it is none."""
@@ -208,8 +213,11 @@ def http_kind(request: Request, status: int) -> Kind:
 
 def retry_after(reply: Reply) -> float | None:
     """Seconds of a ``Retry-After`` header in its number form; the engine reads the date form, which needs a clock."""
+    told = reply.headers.get("retry-after")
+    if told is None:
+        return None
     try:
-        seconds = float(reply.headers.get("retry-after", ""))
+        seconds = float(told)
     except ValueError:
         return None
     return seconds if 0 <= seconds < 1e9 else None

@@ -145,9 +145,12 @@ class Rates:
     )
     _tickets: Iterable[int] = field(factory=count)
     _timer: Timer | None = None
+    _passed: dict[tuple[str, ...], tuple[Window, ...]] = field(factory=dict[tuple[str, ...], tuple[Window, ...]])
+    """The windows that requests passed, by their classes."""
 
     def configure(self, rates: Mapping[str, Iterable[Rate]]) -> None:
         """Set the rates, also while requests are under way; places that are taken stay taken."""
+        self._passed.clear()
         for name, wanted in rates.items():
             old = self._windows.get(name, [])
             self._windows[name] = [_resized(old, rate) for rate in wanted]
@@ -159,13 +162,22 @@ class Rates:
         """The windows that a request of these classes passes."""
         return tuple(window for name in classes for window in self._windows.get(name, ()))
 
+    def take(self, classes: tuple[str, ...]) -> Place | None:
+        """A place where nobody waits and every window of these classes has room; else None."""
+        if self._queues:
+            return None
+        now = self.clock()
+        gates = self._gates(classes, now)
+        for gate in gates:
+            if gate.room(now) <= 0:
+                return None
+        return self._taken(gates, now)
+
     async def acquire(self, classes: tuple[str, ...], priority: int = 0) -> Place:
         """Wait for room in every window of these classes. A higher priority goes first. Cancelling leaks nothing."""
-        if not self._queues:
-            now = self.clock()
-            gates = self._gates(classes, now)
-            if all(gate.room(now) > 0 for gate in gates):
-                return self._taken(gates, now)
+        place = self.take(classes)
+        if place is not None:
+            return place
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         queue = self._queues.setdefault(classes, [])
         heapq.heappush(queue, (-priority, next(iter(self._tickets)), future))
@@ -224,19 +236,21 @@ class Rates:
         for window in self.windows(classes):
             window.remember(ended, now)
 
-    def wait_until(self, classes: Iterable[str]) -> float | None:
+    def wait_until(self, classes: tuple[str, ...]) -> float | None:
         """When a request of these classes may next pass (monotonic), or None if now, or if only another request's end
         can tell."""
         return self._wait_until(classes, self.clock())
 
-    def _wait_until(self, classes: Iterable[str], now: float) -> float | None:
+    def _wait_until(self, classes: tuple[str, ...], now: float) -> float | None:
         full = [gate for gate in self._gates(classes, now) if gate.room(now) <= 0]
         times = [at for gate in full if (at := gate.next_room(now)) is not None]
         return max(times) if times else None
 
-    def _gates(self, classes: Iterable[str], now: float) -> tuple[Gate, ...]:
+    def _gates(self, classes: tuple[str, ...], now: float) -> tuple[Gate, ...]:
         """All that a request of these classes passes."""
-        windows = self.windows(classes)
+        windows = self._passed.get(classes)
+        if windows is None:
+            windows = self._passed[classes] = self.windows(classes)
         if not self._paces:
             return windows
         for name in [name for name, pace in self._paces.items() if pace.over(now)]:

@@ -103,35 +103,31 @@ class Download:
             Broken: the connection broke off too often without bringing anything new.
             OSError: the disk refused.
         """
+        self._noted, vain = self.fresh, 0
         try:
-            return await self._bring()
+            if not self.fresh:
+                await self._resume()
+            while True:
+                before, began = self._written + self._pending, self.world.monotonic()
+                try:
+                    if await self._once():
+                        return await self._land()
+                    message = "the connection ended early"
+                except Broken as broken:
+                    if broken.unsafe:
+                        raise Unfit(str(broken)) from None
+                    message = str(broken)
+                gained = self._written + self._pending - before
+                vain = 0 if gained > 0 and not self._crawls(gained, began) else vain + 1
+                if vain >= self.limits.tries:
+                    await self._flush()
+                    await self._caught_up()
+                    raise Broken(f"the download broke off {vain} times in a row: {message}")
+                await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
         finally:  # nothing is written any more once this has ended
-            with suppress(OSError):  # it ended for another reason
-                await self._caught_up()
-
-    async def _bring(self) -> Landed:
-        if self.fresh:
-            self._noted = True
-        else:
-            await self._resume()
-        vain = 0
-        while True:
-            before, began = self._written + self._pending, self.world.monotonic()
-            try:
-                if await self._once():
-                    return await self._land()
-                message = "the connection ended early"
-            except Broken as broken:
-                if broken.unsafe:
-                    raise Unfit(str(broken)) from None
-                message = str(broken)
-            gained = self._written + self._pending - before
-            vain = 0 if gained > 0 and not self._crawls(gained, began) else vain + 1
-            if vain >= self.limits.tries:
-                await self._flush()
-                await self._caught_up()
-                raise Broken(f"the download broke off {vain} times in a row: {message}")
-            await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
+            if self._writing is not None:
+                with suppress(OSError):  # it ended for another reason
+                    await self._caught_up()
 
     def _crawls(self, gained: int, began: float) -> bool:
         lasted = self.world.monotonic() - began
@@ -147,45 +143,45 @@ class Download:
             headers["Range"] = f"bytes={have}-"
             headers["If-Range"] = self._tag
         elif have:
-            await self._restart()
+            self._restart()
         fetching = self.transport.fetch(self.url, headers, private=self.private, stall=self.limits.stall)
         async with fetching as stream:
-            if not await self._opens(stream):
+            if not self._opens(stream):
                 return self._total is not None and self._written + self._pending == self._total
             await self._take(stream)
         have = self._written + self._pending
         if self._total is not None and have > self._total:
-            await self._restart()
+            self._restart()
             return False
         return self._total is None or have == self._total
 
-    async def _opens(self, stream: Stream) -> bool:
+    def _opens(self, stream: Stream) -> bool:
         """Read the status line and headers; True if the body is to be taken."""
         status, headers = stream.status, stream.headers
         if status in _GONE:
             raise DeadLink(f"the link answers HTTP {status}")
         if status == 416:
             if self._total is None or self._written + self._pending != self._total:
-                await self._restart()
+                self._restart()
             return False
         if status not in (200, 206):
             raise Broken(f"the link answers HTTP {status}")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise Unfit("the link answers with a compressed body that was not asked for")
         if status == 206:
-            return await self._continues(headers)
-        await self._restart()
+            return self._continues(headers)
+        self._restart()
         self._identify(headers)
         length = headers.get("content-length", "")
         self._total = int(length) if _SIZE.fullmatch(length) else None
         self._refuse_large(self._total or 0)
         return True
 
-    async def _continues(self, headers: Mapping[str, str]) -> bool:
+    def _continues(self, headers: Mapping[str, str]) -> bool:
         match = _RANGE.fullmatch(headers.get("content-range", ""))
         total = int(match[3]) if match and match[3] != "*" else self._total
         if match is None or int(match[1]) != self._written + self._pending or (self._total or total) != total:
-            await self._restart()
+            self._restart()
             return False
         self._total = total
         self._refuse_large(total or 0)
@@ -251,7 +247,7 @@ class Download:
         self._tag, self._written, self._hash = await self.world.blocking(look)
         self._noted = self._tag is not None
 
-    async def _restart(self) -> None:
+    def _restart(self) -> None:
         """Forget what is there."""
         self._pieces, self._pending, self._written, self._total = [], 0, 0, None
         self._hash = hashlib.sha256()
@@ -297,7 +293,8 @@ class Download:
 
     async def _land(self) -> Landed:
         """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""
-        await self._caught_up()
+        if self._writing is not None:
+            await self._caught_up()
         pieces, at, size = self._pieces, self._written, self._written + self._pending
         if not size:
             raise DeadLink("the link answers with an empty file")

@@ -16,8 +16,8 @@ from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
-from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
-from viseme.engine.downloads.places import Places
+from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe
+from viseme.engine.downloads.places import Place, Places
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
@@ -128,35 +128,36 @@ class Fetcher:
         name = output_name(hold.row.key, hold.row.job.output)
         name = preview_name(name) if video.role == "preview" else name
         try:
-            landed = await self._download(hold.row, video, name, video=True)
+            async with self._places.room(name) as place:
+                landed = await self._download(hold.row, video, place).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
             await hold.take(_failed(error))
             return
-        await self._bring_cover(hold.row, name)
+        if self.limits.covers:
+            await self._bring_cover(hold.row, name)
         await hold.take(Fetched(os.path.join(self.folder, name), landed.bytes, landed.sha256))
 
-    async def _download(self, row: TaskRow, output: Artifact, name: str, *, video: bool) -> Landed:
-        private = self.private(row.account)
-        async with self._places.room(name) as place:
-            return await Download(
-                self.world,
-                self.transport,
-                self.limits,
-                output.url,
-                place.path,
-                private=private,
-                video=video,
-                make=place.make,
-                fresh=row.id in self._fresh,
-            ).run()
+    def _download(self, row: TaskRow, output: Artifact, place: Place) -> Download:
+        return Download(
+            self.world,
+            self.transport,
+            self.limits,
+            output.url,
+            place.path,
+            private=self.private(row.account),
+            video=output.role != "cover",
+            make=place.make,
+            fresh=row.id in self._fresh,
+        )
 
     async def _bring_cover(self, row: TaskRow, name: str) -> None:
-        """Fetch the cover image if it is wanted; whatever happens to it, the task goes on."""
+        """Fetch the cover image if there is one; whatever happens to it, the task goes on."""
         cover = next((output for output in row.outputs if output.role == "cover"), None)
-        if cover is None or not self.limits.covers:
+        if cover is None:
             return
         try:
-            await self._download(row, cover, os.path.splitext(name)[0] + ".jpg", video=False)
+            async with self._places.room(os.path.splitext(name)[0] + ".jpg") as place:
+                await self._download(row, cover, place).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
 

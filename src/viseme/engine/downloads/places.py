@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import PurePosixPath
 from unicodedata import normalize
@@ -41,24 +42,48 @@ class Places:
 
     world: World
     folder: str
-    _taken: dict[str, asyncio.Lock] = field(factory=dict[str, asyncio.Lock], init=False)
+    _taken: dict[str, deque[asyncio.Future[None]]] = field(factory=dict[str, "deque[asyncio.Future[None]]"], init=False)
+    """Who waits for each file that someone has."""
     _made: set[PurePosixPath] = field(factory=set[PurePosixPath], init=False)
     """Folders that are there, as far as is known."""
 
-    @asynccontextmanager
-    async def room(self, name: str) -> AsyncGenerator[Place]:
+    def room(self, name: str) -> AbstractAsyncContextManager[Place]:
         """The place for a result of this name; whoever else wants the same file waits."""
-        place = normalize("NFC", name).casefold()  # what may be one file
-        lock = self._taken.setdefault(place, asyncio.Lock())
+        return _Room(self, name, normalize("NFC", name).casefold())
+
+    async def take(self, file: str) -> None:
+        """Wait until nobody has a file, and have it; ``let_go`` of it then."""
+        waiting = self._taken.get(file)
+        if waiting is None:
+            self._taken[file] = deque()
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
         try:
-            async with lock:
-                yield Place(os.path.join(self.folder, name), partial(self._make, name))
-        except OSError:
-            self._made.clear()
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.let_go(file)
+            turn.cancel()
             raise
-        finally:
-            if not lock.locked():
-                self._taken.pop(place, None)
+
+    def let_go(self, file: str) -> None:
+        """The next one has the file."""
+        waiting = self._taken[file]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._taken[file]
+
+    def place(self, name: str) -> Place:
+        """Where a result of this name goes."""
+        return Place(os.path.join(self.folder, name), partial(self._make, name))
+
+    def doubt(self) -> None:
+        """The disk refused something: what is known of the folders may hold no more."""
+        self._made.clear()
 
     def _make(self, name: str) -> None:
         """Make the folders, one below the other, so that nothing is made behind a link that leads out (blocks)."""
@@ -71,3 +96,21 @@ class Places:
             if place != root and not place.startswith(root.rstrip(os.sep) + os.sep):
                 raise Unfit("the output name leads out of the output folder through a link; choose another")
         self._made.add(above)
+
+
+@define(eq=False)
+class _Room:
+    """A file that one has while the block lasts; ``file`` is what may be one with it on the disk."""
+
+    places: Places
+    name: str
+    file: str
+
+    async def __aenter__(self) -> Place:
+        await self.places.take(self.file)
+        return self.places.place(self.name)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            self.places.doubt()
+        self.places.let_go(self.file)

@@ -22,6 +22,10 @@ __all__ = ["Hub", "Watch"]
 _AT_ONCE = 16
 _LISTS_AT_ONCE = 2
 
+Turn = tuple[float, int, Watch]
+"""A watch's place among the others, by monotonic time: when it is due, or earlier where it shall be looked at at once.
+The number decides between equals. (A tuple is compared without Python's help, which each look does a dozen times.)"""
+
 
 @define(eq=False)
 class Hub:
@@ -37,7 +41,7 @@ class Hub:
     group: TaskGroup
     look: Callable[[list[Watch]], Awaitable[None]]
     at_most: int = 1
-    _heap: list[Watch] = field(factory=list[Watch])
+    _heap: list[Turn] = field(factory=list[Turn])
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
     _tickets: Iterator[int] = field(factory=count)
     _wake: asyncio.Event = field(factory=asyncio.Event)
@@ -82,23 +86,23 @@ class Hub:
         if watch.gone:
             return
         if watch.placed:  # nobody has looked meanwhile
-            self._heap.remove(watch)
+            self._heap = [turn for turn in self._heap if turn[2] is not watch]
             heapq.heapify(self._heap)
         now = self.world.monotonic()
-        watch.due, watch.ticket = now + wait, next(self._tickets)
-        watch.turn = min(now, self._round) if wait <= 0 else watch.due
-        self._place(watch)
-        if self._heap[0] is watch:
+        watch.due = now + wait
+        turn = (min(now, self._round) if wait <= 0 else watch.due, next(self._tickets), watch)
+        self._place(turn)
+        if self._heap[0] is turn:
             self._wake.set()
 
-    def _place(self, watch: Watch) -> None:
-        watch.placed = True
-        heapq.heappush(self._heap, watch)
+    def _place(self, turn: Turn) -> None:
+        turn[2].placed = True
+        heapq.heappush(self._heap, turn)
 
-    def _first(self) -> Watch:
-        watch = heapq.heappop(self._heap)
-        watch.placed = False
-        return watch
+    def _first(self) -> Turn:
+        turn = heapq.heappop(self._heap)
+        turn[2].placed = False
+        return turn
 
     def forget(self, task: str) -> None:
         """Look at a task no more."""
@@ -132,7 +136,7 @@ class Hub:
 
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
-        due = self._heap[0].turn
+        due = self._heap[0][0]
         return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
 
     async def _look(self, batch: list[Watch], scope: CancelScope) -> None:
@@ -155,29 +159,30 @@ class Hub:
                 timer.cancel()
 
     def _drop_stale(self) -> None:
-        while self._heap and self._heap[0].gone:
+        while self._heap and self._heap[0][2].gone:
             self._first()
 
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
         if self.at_most == 1:
-            return [self._first()]
+            return [self._first()[2]]
         now = self.world.monotonic()
-        if self._heap[0].turn > self._round:
+        if self._heap[0][0] > self._round:
             self._round = now
         batch: list[Watch] = []
-        put_off: list[Watch] = []
+        put_off: list[Turn] = []
         while self._heap and len(batch) < self.at_most and len(put_off) < self.at_most:
-            watch = self._first()
+            turn = self._first()
+            due, _, watch = turn
             if watch.gone:
                 continue
-            if watch.turn <= now or self._may_join(watch, watch.turn - now):
+            if due <= now or self._may_join(watch, due - now):
                 watch.asked = now
                 batch.append(watch)
             else:
-                put_off.append(watch)
-        for watch in put_off:
-            self._place(watch)
+                put_off.append(turn)
+        for turn in put_off:
+            self._place(turn)
         return batch
 
     def _may_join(self, watch: Watch, early: float) -> bool:

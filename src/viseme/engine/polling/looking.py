@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from math import inf, nextafter
+from typing import Any
 
 from anyio import create_task_group
 from attrs import define, field
@@ -54,12 +55,9 @@ class Looker:
     keep_waiting: bool = False
     hub: Hub = field(init=False)
 
-    async def look(self, batch: list[Watch]) -> None:
+    def look(self, batch: list[Watch]) -> Awaitable[None]:
         """Look at a batch; each of it is due again afterwards, or let go."""
-        if self.hub.at_most > 1 and len(batch) > 1:
-            await self._many(batch)
-        else:
-            await self._one(batch[0])
+        return self._many(batch) if self.hub.at_most > 1 and len(batch) > 1 else self._one(batch[0])
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -70,12 +68,11 @@ class Looker:
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
-            await self._note(watch, self._failed(watch, refusal.verdict))
-        else:
-            now = self.world.now()
-            if hold and now - sent > _HELD:
-                watch.seen, watch.heard = True, now  # it was at work until the vendor answered
-            await self._note(watch, self._saw(watch, evolve(seen, at=sent)))
+            await self._missed(watch, refusal.verdict)
+            return
+        if hold and (now := self.world.now()) - sent > _HELD:
+            watch.seen, watch.heard = True, now  # it was at work until the vendor answered
+        await self._saw(watch, seen, sent)
 
     async def _many(self, batch: list[Watch], *, halves: bool = True) -> None:
         sent = self.world.now()
@@ -89,26 +86,28 @@ class Looker:
 
     async def _listed(self, batch: list[Watch], seen: Mapping[str, Observation], sent: float) -> None:
         """Ends are written together, so that no seat waits until those before it are on disk."""
-        left_out: list[Watch] = []
-        async with create_task_group() as group:
-            for watch in batch:
-                observation = seen.get(watch.vendor_id)
-                if observation is None:
-                    left_out.append(watch)
-                elif observation.seen.terminal:
-                    group.start_soon(self._shown, watch, evolve(observation, at=sent))
-                else:
-                    await self._shown(watch, evolve(observation, at=sent))
-        for watch in left_out:
-            await self._one(watch)
+        found = [(watch, seen.get(watch.vendor_id)) for watch in batch]
+        ended = [(watch, one) for watch, one in found if one is not None and one.seen.terminal]
+        alive = [(watch, one) for watch, one in found if one is not None and not one.seen.terminal]
+        if ended:
+            async with create_task_group() as group:
+                for watch, observation in ended:
+                    group.start_soon(self._saw, watch, observation, sent)
+                await self._all_saw(alive, sent)
+        else:
+            await self._all_saw(alive, sent)
+        for watch, observation in found:
+            if observation is None:
+                await self._one(watch)
 
-    async def _shown(self, watch: Watch, seen: Observation) -> None:
-        await self._note(watch, self._saw(watch, seen))
+    async def _all_saw(self, shown: Sequence[tuple[Watch, Observation]], sent: float) -> None:
+        for watch, observation in shown:
+            await self._saw(watch, observation, sent)
 
     async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool) -> None:
         if verdict.kind not in _NO_LIST:
             for watch in batch:
-                await self._note(watch, self._failed(watch, verdict))
+                await self._missed(watch, verdict)
             return
         if halves and verdict.kind is Kind.INVALID:
             middle = len(batch) // 2
@@ -134,50 +133,51 @@ class Looker:
                 " Set polling.bulk = false to do so from the start"
             )
 
-    async def _note(self, watch: Watch, news: Awaitable[None]) -> None:
-        try:
-            await news
-        except UnknownTask:
-            self.hub.forget(watch.task)
-
     # -- what was seen ---------------------------------------------------------------------------------------------
 
-    async def _saw(self, watch: Watch, seen: Observation) -> None:
+    async def _saw(self, watch: Watch, seen: Observation, sent: float) -> None:
+        """A look that was sent at that time, UTC seconds, showed this."""
         if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
             return
         now = self.world.now()
         alive = watch.heard if watch.seen else None
         watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
         # One look at a task follows the other, also where the clock was set back in between.
-        watch.observed = max(seen.at, nextafter(watch.observed, inf))
-        seen = evolve(seen, at=watch.observed)
-        watch.heard = watch.observed
+        watch.observed = watch.heard = max(sent, nextafter(watch.observed, inf))
         if seen.seen is not Seen.QUEUED and watch.running_since is None:
             watch.running_since = now
-        if seen.seen.terminal:
+        try:
+            if seen.seen.terminal:
+                self.hub.forget(watch.task)
+                await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
+            elif seen.park is not None and not watch.background:
+                self.hub.forget(watch.task)
+                await self._ended(watch, seen)
+            else:
+                await self._goes_on(watch, seen)
+        except UnknownTask:
             self.hub.forget(watch.task)
-            await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
-            return
-        if seen.park is not None and not watch.background:
-            self.hub.forget(watch.task)
-            await self._ended(watch, seen)
-            return
+
+    async def _goes_on(self, watch: Watch, seen: Observation) -> None:
         if seen.handle is not None and seen.handle != watch.handle:
             watch.handle = seen.handle
             async with self.book.hold(watch.task) as hold:
-                await hold.take(Observed(seen, watch.stage, watch.attempt))
+                await hold.take(Observed(evolve(seen, at=watch.observed), watch.stage, watch.attempt))
                 watch.seq = hold.row.seq
         self._show(watch, seen)
         await self._later(watch, seen)
 
     async def _ended(self, watch: Watch, seen: Observation, lasted: float | None = None) -> None:
-        if seen.verdict is not None:
-            seen = evolve(seen, verdict=self.desk.courier.clean(seen.verdict))
+        verdict = None if seen.verdict is None else self.desk.courier.clean(seen.verdict)
+        seen = evolve(seen, at=watch.observed, verdict=verdict)
         async with self.book.hold(watch.task) as hold:
-            if hold.row.timings.started is None and watch.running_since is not None:
-                hold.row = evolve(hold.row, timings=evolve(hold.row.timings, started=watch.running_since))
+            row, learnt = hold.row, dict[str, Any]()
+            if row.timings.started is None and watch.running_since is not None:
+                learnt["timings"] = evolve(row.timings, started=watch.running_since)
             if lasted is not None:
-                hold.row = evolve(hold.row, lasted={**hold.row.lasted, watch.stage: round(lasted, 3)})
+                learnt["lasted"] = {**row.lasted, watch.stage: round(lasted, 3)}
+            if learnt:
+                hold.row = evolve(row, **learnt)
             await hold.take(Observed(seen, watch.stage, watch.attempt))
 
     def _show(self, watch: Watch, seen: Observation) -> None:
@@ -223,9 +223,15 @@ class Looker:
 
     # -- looks that failed -----------------------------------------------------------------------------------------
 
-    async def _failed(self, watch: Watch, verdict: Verdict) -> None:
+    async def _missed(self, watch: Watch, verdict: Verdict) -> None:
         if watch.gone:
             return
+        try:
+            await self._failed(watch, verdict)
+        except UnknownTask:
+            self.hub.forget(watch.task)
+
+    async def _failed(self, watch: Watch, verdict: Verdict) -> None:
         watch.looks, watch.failures = watch.looks + 1, watch.failures + 1
         if verdict.kind is Kind.NOT_FOUND:
             now = self.world.monotonic()  # a clock that is set makes no minute of nothing but 404
@@ -241,9 +247,8 @@ class Looker:
                     charged=True,
                     message=f"{self.desk.name} no longer knows the job: {verdict.message}",
                 )
-                at = max(self.world.now(), nextafter(watch.observed, inf))
-                seen = Observation(seen=Seen.FAILED, status="not found", verdict=gone, at=at)
-                await self._ended(watch, seen)
+                watch.observed = max(self.world.now(), nextafter(watch.observed, inf))
+                await self._ended(watch, Observation(seen=Seen.FAILED, status="not found", verdict=gone))
                 return
         if verdict.kind is Kind.AUTH and not self.keep_waiting:
             await self._key_refused(verdict)

@@ -40,8 +40,8 @@ class Watch:
         stage: that the handle belongs to, of this ``attempt``; ``model`` that does it.
         batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
-        due: when the next look is due, monotonic seconds; ``turn`` its place among those of others, which is earlier
-            where it shall be looked at at once, and ``ticket`` decides between equals; ``placed``: it stands there.
+        due: when the next look is due, monotonic seconds.
+        placed: it has its turn among those that are due.
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
         failures: looks that failed one after the other.
@@ -67,8 +67,6 @@ class Watch:
     batch: bool = False
     background: bool = False
     due: float = 0.0
-    turn: float = 0.0
-    ticket: int = -1
     placed: bool = False
     shown: tuple[Any, ...] = ()
     running_since: float | None = None
@@ -96,9 +94,6 @@ class Watch:
     @handle.setter
     def handle(self, handle: Handle) -> None:
         self._handle = _small(handle)  # pyright: ignore[reportAttributeAccessIssue]
-
-    def __lt__(self, other: Watch) -> bool:
-        return self.ticket < other.ticket if self.turn == other.turn else self.turn < other.turn
 
     @property
     def vendor_id(self) -> str:

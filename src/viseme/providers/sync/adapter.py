@@ -162,16 +162,17 @@ class Sync(Provider):
             self.check_source("options.audios", voice.url)
         if options.active_speaker_detection is not None:
             self.check_source("options.bounding_boxes_url", options.active_speaker_detection.bounding_boxes_url)
-        self._check_webhook(options.webhook_url)
+        if options.webhook_url is not None:
+            self._check_webhook(options.webhook_url)
 
     def cuts_speech(self, job: Job) -> str | None:
         if self.options(job).sync_mode == "cut_off":  # section 2.1
             return "sync_mode cut_off cuts the rest off; choose bounce, loop or remap to keep it"
         return None
 
-    def _check_webhook(self, url: str | None) -> None:
+    def _check_webhook(self, url: str) -> None:
         self.check_source("options.webhook_url", url)
-        if url is not None and not url.lower().startswith("https:") and not self.account.allow_private_hosts:
+        if not url.lower().startswith("https:") and not self.account.allow_private_hosts:
             raise JobInvalid(f"options: webhook_url {quote(url)!r} must be an https URL", field="options")
 
     def sign(self, request: Request, credential: Credential, now: float) -> Mapping[str, str]:

@@ -60,7 +60,7 @@ def _check_text(job: Job, options: SyncOptions, limit: int | None) -> None:
         raise JobInvalid("text needs a voice: the id of an ElevenLabs voice", field="voice")
     if not job.text and (options.stability is not None or options.similarity_boost is not None):
         raise JobInvalid("stability and similarity_boost go with text; leave them out, or give text", field="options")
-    if limit is not None:
+    if limit is not None and (job.text or options.audios):
         _check_lengths([job.text or "", *(voice.text or "" for voice in options.audios)], limit)
 
 

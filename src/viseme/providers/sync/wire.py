@@ -126,6 +126,8 @@ def _segment(segment: SyncSegment) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """JSON of an option: nested values as objects, whole numbers without a decimal point."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
     if attrs.has(value.__class__):
         return _given(**{name: _plain(item) for name, item in attrs.asdict(value, recurse=False).items()})
     if isinstance(value, tuple):
