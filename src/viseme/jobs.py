@@ -17,7 +17,7 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "preview_name"]
+__all__ = ["FIELDS", "Job", "is_own", "is_run_file", "is_url", "output_name", "preview_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
@@ -210,12 +210,17 @@ def _check_output(output: str) -> None:
         raise _no_output(output, f"is longer than every disk takes; give a path of up to {most}")
     if any(_DEVICE.fullmatch(part) or part.endswith((".", " ")) for part in path.parts):
         raise _no_output(output, "is no file name on Windows disks; choose another")
-    if _OWN.fullmatch(str(path)) or is_own("viseme.db", str(path)):
+    if is_run_file(str(path)) or is_own("viseme.db", str(path)):
         raise _no_output(output, "is a name that viseme uses itself; choose another")
 
 
 def _no_output(output: str, words: str) -> JobInvalid:
     return JobInvalid(f"output {quote(output)!r} {words}", field="output")
+
+
+def is_run_file(name: str) -> bool:
+    """Whether a path below the output folder is that of a file which runs write there beside results and ledger."""
+    return _OWN.fullmatch(name) is not None
 
 
 def is_own(ledger: str, name: str) -> bool:

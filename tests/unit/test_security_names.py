@@ -24,7 +24,7 @@ from viseme.engine.downloads.download import Download, Unfit
 from viseme.engine.downloads.places import Places
 from viseme.engine.intake import Intake
 from viseme.engine.world import RealDisk
-from viseme.errors import JobInvalid, VisemeError
+from viseme.errors import JobInvalid, LedgerError, VisemeError
 from viseme.jobs import Job, output_name, preview_name
 from viseme.results import State
 
@@ -182,6 +182,16 @@ async def test_the_scheduler_says_where_its_ledger_lies(tmp_path: Path, ledger: 
         assert scheduler._engine().intake.ledger == below
 
 
+@pytest.mark.parametrize("ledger", ["results.jsonl", "Results.JSONL", "a.mp4.part", "sub/a.mp4.part.tag", "alias"])
+async def test_no_ledger_lies_where_results_are_written(tmp_path: Path, ledger: str) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path / "results.jsonl")
+    account = viseme.Account("sync", api_key="key-of-the-house")
+    with pytest.raises(LedgerError, match="would be written over"):
+        async with viseme.Scheduler([account], output=tmp_path, ledger=tmp_path / ledger):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["alias"]
+
+
 # -- on the disk ---------------------------------------------------------------------------------------------------
 
 
@@ -285,12 +295,18 @@ async def test_two_results_for_one_file_never_mix(other: str) -> None:
     assert not rooms._taken
 
 
-@pytest.mark.parametrize("name", ["viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock", "results.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock", "results.jsonl"),
+        *("a.mp4.part", "a.mp4.part.tag", "jobs.jsonl", "viseme.toml"),
+    ],
+)
 def test_events_are_not_written_over_a_file_of_the_run(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"precious")
     (tmp_path / "alias").symlink_to(tmp_path / name)
     where = RunPlaces(str(tmp_path), str(tmp_path / "viseme.db"))
     for target in (tmp_path / name, tmp_path / "alias"):
         with pytest.raises(VisemeError, match="would overwrite a file of the run itself"):
-            open_events(str(target), where)
+            open_events(str(target), where, [str(tmp_path / "jobs.jsonl"), str(tmp_path / "viseme.toml")])
     assert (tmp_path / name).read_bytes() == b"precious"
