@@ -17,7 +17,7 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_own", "is_run_file", "is_url", "output_name", "preview_name"]
+__all__ = ["FIELDS", "Job", "cover_name", "is_own", "is_run_file", "is_url", "output_name", "preview_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
@@ -243,6 +243,11 @@ def preview_name(name: str) -> str:
     """The path of a preview beside its result: ``talk.mp4`` has ``talk.preview.mp4``."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}.preview{path.suffix}"))
+
+
+def cover_name(name: str) -> str:
+    """The path of a cover beside its result: ``talk.mp4`` has ``talk.jpg``."""
+    return f"{os.path.splitext(name)[0]}.jpg"
 
 
 def encode_key(key: str) -> str:

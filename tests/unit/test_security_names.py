@@ -192,6 +192,42 @@ async def test_no_ledger_lies_where_results_are_written(tmp_path: Path, ledger: 
     assert [path.name for path in tmp_path.iterdir()] == ["alias"]
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([("talk.mp4", "talk.wav", "talk")], "'talk.mp4'"),
+        ([("Talk.MP4", "talk.wav", "talk")], "'talk.mp4'"),
+        ([("film.mp4", "sub/talk.mp4", "x", "sub/talk.mp4")], "'sub/talk.mp4'"),
+        ([("a.mp4", "a.wav", "x"), ("b.mp4", "b.wav", "y", "a.mp4")], "'a.mp4'"),
+        ([("talk.preview.mp4", "a.wav", "talk")], "'talk.preview.mp4'"),
+        ([("talk.jpg", "a.wav", "talk")], "'talk.jpg'"),
+        ([("alias.mp4", "a.wav", "talk")], "'talk.mp4'"),
+        ([("talk.mp4", "talk.wav", "talk-de")], None),
+    ],
+)
+async def test_no_result_is_written_over_what_a_job_reads(
+    tmp_path: Path, names: list[tuple[str, ...]], told: str | None
+) -> None:
+    for name in {name for row in names for name in row[:2]}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"film") if name != "alias.mp4" else (tmp_path / name).symlink_to("talk.mp4")
+    (tmp_path / "talk.mp4").write_bytes(b"film")
+    account = viseme.Account("sync", api_key="key-of-the-house")
+    async with viseme.Scheduler([account], output=tmp_path) as scheduler:
+        desk = scheduler._engine().intake
+        jobs = [
+            Job(video=str(tmp_path / row[0]), audio=str(tmp_path / row[1]), key=row[2], output=(*row, None)[3])
+            for row in names
+        ]
+        for job in jobs[:-1]:
+            await desk.row(job, 1)
+        if told is None:
+            assert (await desk.row(jobs[-1], 1)).key == jobs[-1].key
+            return
+        with pytest.raises(JobInvalid, match=f"{told} would overwrite a file that a job reads"):
+            await desk.row(jobs[-1], 1)
+
+
 # -- on the disk ---------------------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,7 @@ class Opening:
     async def _working(self, core: Core, transport: Transport, inspector: Inspector) -> AsyncGenerator[Engine]:
         world, ledger = core.world, core.ledger
         below: str = await world.blocking(self._ledger_below)
+        folder: str = await world.blocking(lambda: os.path.realpath(self.output))
         async with anyio.create_task_group() as group:
             writer = anyio.CancelScope()
             group.start_soon(_within, writer, ledger.serve)
@@ -124,7 +125,7 @@ class Opening:
             house = Housekeeping(core, self.notice)
             group.start_soon(_errands, house)
             group.start_soon(seats.watch)
-            intake = Intake(world, self.providers, self.default_account, _finder(ledger), below)
+            intake = Intake(world, self.providers, self.default_account, _finder(ledger), below, folder)
             core.open_run(_Session(number))
             yield Engine(world, core, intake, group, number, inspector)
             with anyio.CancelScope(shield=True):

@@ -23,7 +23,7 @@ from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
-from viseme.jobs import output_name, preview_name
+from viseme.jobs import cover_name, output_name, preview_name
 from viseme.results import Artifact, State
 
 __all__ = ["Fetcher"]
@@ -156,7 +156,7 @@ class Fetcher:
         if cover is None or not self.limits.covers:
             return
         try:
-            await self._download(row, cover, os.path.splitext(name)[0] + ".jpg", video=False)
+            await self._download(row, cover, cover_name(name), video=False)
         except (DeadLink, Unfit, Broken, OSError) as error:
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
 
