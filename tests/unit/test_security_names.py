@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -189,7 +190,7 @@ async def test_no_ledger_lies_where_results_are_written(tmp_path: Path, ledger: 
     with pytest.raises(LedgerError, match="would be written over"):
         async with viseme.Scheduler([account], output=tmp_path, ledger=tmp_path / ledger):
             pass
-    assert [path.name for path in tmp_path.iterdir()] == ["alias"]
+    assert os.listdir(tmp_path) == ["alias"]
 
 
 @pytest.mark.parametrize(
