@@ -18,7 +18,17 @@ from attrs import field, frozen
 from viseme.codec import dumps
 from viseme.errors import JobInvalid, quote
 
-__all__ = ["FIELDS", "Job", "is_own", "is_url", "output_name", "plain_host", "preview_name"]
+__all__ = [
+    "FIELDS",
+    "Job",
+    "cover_name",
+    "is_own",
+    "is_run_file",
+    "is_url",
+    "output_name",
+    "plain_host",
+    "preview_name",
+]
 
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]{1,4})?(?:[/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -225,12 +235,17 @@ def _check_output(output: str) -> None:
         raise _no_output(output, f"is longer than every disk takes; give a path of up to {most}")
     if any(_DEVICE.fullmatch(part) or part.endswith((".", " ")) for part in path.parts):
         raise _no_output(output, "is no file name on Windows disks; choose another")
-    if _OWN.fullmatch(str(path)) or is_own("viseme.db", str(path)):
+    if is_run_file(str(path)) or is_own("viseme.db", str(path)):
         raise _no_output(output, "is a name that viseme uses itself; choose another")
 
 
 def _no_output(output: str, words: str) -> JobInvalid:
     return JobInvalid(f"output {quote(output)!r} {words}", field="output")
+
+
+def is_run_file(name: str) -> bool:
+    """Whether a path below the output folder is that of a file which runs write there beside results and ledger."""
+    return _OWN.fullmatch(name) is not None
 
 
 def is_own(ledger: str, name: str) -> bool:
@@ -253,6 +268,11 @@ def preview_name(name: str) -> str:
     """The path of a preview beside its result: ``talk.mp4`` has ``talk.preview.mp4``."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}.preview{path.suffix}"))
+
+
+def cover_name(name: str) -> str:
+    """The path of a cover beside its result: ``talk.mp4`` has ``talk.jpg``."""
+    return f"{os.path.splitext(name)[0]}.jpg"
 
 
 def encode_key(key: str) -> str:

@@ -86,12 +86,20 @@ def _row(line: int, read: Any, source: Any) -> Row:
 
 def _object(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise JobInvalid(f"this is not JSON ({error}): {quote(text, 80)}") from None
     if not isinstance(value, dict):
         raise JobInvalid(f'a row must be a JSON object like {{"video": ..., "audio": ...}}, not {quote(text, 80)}')
     return cast("dict[str, Any]", value)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"{quote(twice)!r} is there twice; leave one of them out")
+    return found
 
 
 def _refuse_constant(name: str) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-from tests.support.commands import desk, in_order
+from tests.support.commands import Command, desk, in_order
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -67,6 +68,21 @@ async def test_stdin_is_a_manifest_and_account_beats_the_default(tmp_path: Path)
         assert done.status == 0
         assert {line["key"]: line["account"] for line in at.results()} == {"k2": "jogg", "k3": "sync"}
         assert "\x1b" not in done.err  # nothing is drawn where no terminal is
+
+
+async def test_closed_standard_streams_do_not_abort_a_command(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        manifest = at.write(at.row(1))
+        for arguments, closed, status in (
+            (["run", manifest], "<&- >&- 2>&-", 0),
+            (["status"], ">&- <&-", 0),
+            (["run", "-"], "<&-", 2),
+        ):
+            program = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "viseme", *arguments]
+            done = await (await Command.run(program, folder=tmp_path)).finished()
+            assert done.status == status, done.err
+        assert "standard input is closed" in done.err
+        assert at.creates() == 1
 
 
 async def test_failed_jobs_make_status_1_and_are_paid_again_only_when_asked(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Parrot:
             if self.tokens % 4:
                 return web.json_response({"access_token": TOKENS[self.tokens % 100], "expires_in": 5})
         late = "x" * 150 + f" {key}"  # where quoting cuts it off in the middle
+        if self.mood == "mumbles":
+            return web.Response(status=MOODS[self.mood], text=late)
         failed = "failed" if self.mood == "accepts" and self.asked % 3 else said
         words: dict[str, Any] = dict.fromkeys(WORDS, said) | dict.fromkeys(LATE, late) | {"status": failed}
         words |= {"error": {"message": late, "code": said, "type": said}, "detail": [{"msg": said, "loc": [said]}]}
@@ -67,7 +69,7 @@ class Parrot:
 
 WORDS = ("errorCode", "error_code", "detail", "type", "name", "rid", "lipsync_task_status", "check_face_task_status")
 LATE = ("message", "msg", "error_description", "description", "failureReason")
-MOODS = {"accepts": 200, "refuses": 400, "forbids": 401, "limits": 429, "breaks": 500}
+MOODS = {"accepts": 200, "refuses": 400, "forbids": 401, "limits": 429, "breaks": 500, "mumbles": 400}
 
 
 @asynccontextmanager
@@ -160,6 +162,13 @@ async def test_a_mistake_in_the_configuration_does_not_show_the_key(name: str) -
         ("cut: abcde…", "cut: abcde…"),
         ("an abcdef-… and more", "an ***… and more"),
         ("%2Fodd%2Bsecret%3D and /odd+secret=", "*** and ***"),
+        ("%2fodd%2bsecret%3d and /ODD+SECRET=", "*** and ***"),
+        (r"\/odd+secret= and /odd\u002Bsecret= and \u002fodd+secret\u003d", "*** and *** and ***"),
+        ("&#x2F;odd&#43;secret&#x3d; and &#47;odd+secret=", "*** and ***"),
+        ("cut: %2Fodd%2bsec…", "cut: ***…"),
+        ("cut: %2Fodd%2bsecret%3…", "cut: ***…"),
+        (r"cut: \/odd+sec…", "cut: ***…"),
+        ("cut: &#x2F;odd&#43;secret&#x3…", "cut: ***…"),
         ("nothing of that", "nothing of that"),
     ],
 )

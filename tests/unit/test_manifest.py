@@ -204,6 +204,13 @@ def test_a_column_that_is_named_twice_is_refused() -> None:
     assert "'video'" in (rows[0].problem or "")
 
 
+@pytest.mark.parametrize("more", ['"video": "x.mp4"', '"options": {"a": 1, "a": 2}', '"audio": ""'])
+def test_a_field_that_is_named_twice_is_refused(more: str) -> None:
+    (row,) = read_jsonl([f'{{"video": "{VIDEO}", "audio": "{AUDIO}", {more}}}'])
+    assert row.job is None
+    assert "is there twice" in (row.problem or "")
+
+
 def test_a_row_that_cannot_be_read_ends_the_reading_with_a_sentence() -> None:
     rows = list(read_csv(["video,audio\n", f"{VIDEO},{AUDIO}\n", f'"{VIDEO}"x,{AUDIO}\n', f"{VIDEO},{AUDIO}\n"]))
     assert [row.job is not None for row in rows] == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +25,7 @@ from viseme.engine.downloads.download import Download, Unfit
 from viseme.engine.downloads.places import Places
 from viseme.engine.intake import Intake
 from viseme.engine.world import RealDisk
-from viseme.errors import JobInvalid, VisemeError
+from viseme.errors import JobInvalid, LedgerError, VisemeError
 from viseme.jobs import Job, output_name, preview_name
 from viseme.results import State
 
@@ -182,6 +183,52 @@ async def test_the_scheduler_says_where_its_ledger_lies(tmp_path: Path, ledger: 
         assert scheduler._engine().intake.ledger == below
 
 
+@pytest.mark.parametrize("ledger", ["results.jsonl", "Results.JSONL", "a.mp4.part", "sub/a.mp4.part.tag", "alias"])
+async def test_no_ledger_lies_where_results_are_written(tmp_path: Path, ledger: str) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path / "results.jsonl")
+    account = viseme.Account("sync", api_key="key-of-the-house")
+    with pytest.raises(LedgerError, match="would be written over"):
+        async with viseme.Scheduler([account], output=tmp_path, ledger=tmp_path / ledger):
+            pass
+    assert os.listdir(tmp_path) == ["alias"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([("talk.mp4", "talk.wav", "talk")], "'talk.mp4'"),
+        ([("Talk.MP4", "talk.wav", "talk")], "'talk.mp4'"),
+        ([("film.mp4", "sub/talk.mp4", "x", "sub/talk.mp4")], "'sub/talk.mp4'"),
+        ([("a.mp4", "a.wav", "x"), ("b.mp4", "b.wav", "y", "a.mp4")], "'a.mp4'"),
+        ([("talk.preview.mp4", "a.wav", "talk")], "'talk.preview.mp4'"),
+        ([("talk.jpg", "a.wav", "talk")], "'talk.jpg'"),
+        ([("alias.mp4", "a.wav", "talk")], "'talk.mp4'"),
+        ([("talk.mp4", "talk.wav", "talk-de")], None),
+    ],
+)
+async def test_no_result_is_written_over_what_a_job_reads(
+    tmp_path: Path, names: list[tuple[str, ...]], told: str | None
+) -> None:
+    for name in {name for row in names for name in row[:2]}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"film") if name != "alias.mp4" else (tmp_path / name).symlink_to("talk.mp4")
+    (tmp_path / "talk.mp4").write_bytes(b"film")
+    account = viseme.Account("sync", api_key="key-of-the-house")
+    async with viseme.Scheduler([account], output=tmp_path) as scheduler:
+        desk = scheduler._engine().intake
+        jobs = [
+            Job(video=str(tmp_path / row[0]), audio=str(tmp_path / row[1]), key=row[2], output=(*row, None)[3])
+            for row in names
+        ]
+        for job in jobs[:-1]:
+            await desk.row(job, 1)
+        if told is None:
+            assert (await desk.row(jobs[-1], 1)).key == jobs[-1].key
+            return
+        with pytest.raises(JobInvalid, match=f"{told} would overwrite a file that a job reads"):
+            await desk.row(jobs[-1], 1)
+
+
 # -- on the disk ---------------------------------------------------------------------------------------------------
 
 
@@ -285,12 +332,18 @@ async def test_two_results_for_one_file_never_mix(other: str) -> None:
     assert not rooms._taken
 
 
-@pytest.mark.parametrize("name", ["viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock", "results.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock", "results.jsonl"),
+        *("a.mp4.part", "a.mp4.part.tag", "jobs.jsonl", "viseme.toml"),
+    ],
+)
 def test_events_are_not_written_over_a_file_of_the_run(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"precious")
     (tmp_path / "alias").symlink_to(tmp_path / name)
     where = RunPlaces(str(tmp_path), str(tmp_path / "viseme.db"))
     for target in (tmp_path / name, tmp_path / "alias"):
         with pytest.raises(VisemeError, match="would overwrite a file of the run itself"):
-            open_events(str(target), where)
+            open_events(str(target), where, [str(tmp_path / "jobs.jsonl"), str(tmp_path / "viseme.toml")])
     assert (tmp_path / name).read_bytes() == b"precious"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -18,7 +18,7 @@ from viseme.cli.settings import Places
 from viseme.cli.threads import abandonable, write_all
 from viseme.codec import dumps
 from viseme.errors import VisemeError, quote
-from viseme.jobs import is_own
+from viseme.jobs import is_own, is_run_file
 
 __all__ = ["EventFile", "open_events"]
 
@@ -77,8 +77,11 @@ async def _batch(lines: MemoryObjectReceiveStream[bytes]) -> bytes:
     return b"".join(batch)
 
 
-def open_events(target: str, places: Places, manifest: str | None = None) -> EventFile:
+def open_events(target: str, places: Places, inputs: Sequence[str] = ()) -> EventFile:
     """Open standard output (``-``), or a file, which is written anew.
+
+    Args:
+        inputs: the files that the command reads.
 
     Raises:
         Unusable: it cannot be written, or is a file of the run itself.
@@ -87,9 +90,9 @@ def open_events(target: str, places: Places, manifest: str | None = None) -> Eve
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise Unusable("standard output is closed; name a file with --events")
         return EventFile("standard output", os.dup(sys.stdout.fileno()))
-    own = [places.results, *([manifest] if manifest else [])]
     place = os.path.realpath(target)
-    if place in map(os.path.realpath, own) or is_own(os.path.realpath(places.ledger), place):
+    taken = place in map(os.path.realpath, inputs) or is_own(os.path.realpath(places.ledger), place)
+    if taken or is_run_file(os.path.relpath(place, os.path.realpath(places.out))):
         raise Unusable(f"--events {quote(target)} would overwrite a file of the run itself; name another")
     with usable():
         return EventFile(quote(target), os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))

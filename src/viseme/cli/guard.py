@@ -41,9 +41,17 @@ _USAGE = (Unusable, ConfigError, ManifestError, JobInvalid, LedgerBusy, MissingE
 
 def finish(command: Callable[[], int]) -> NoReturn:
     """Carry a command out and end with its status."""
+    _occupy_standard_streams()
     if not os.environ.get("VISEME_DEBUG"):
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
     raise typer.Exit(_status(command))
+
+
+def _occupy_standard_streams() -> None:
+    """Open nothing where a standard stream is closed, or the next socket takes its number, which uvloop aborts over."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _status(command: Callable[[], int]) -> int:

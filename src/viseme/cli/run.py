@@ -14,7 +14,7 @@ from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain, in_loop
 from viseme.cli.manifests import open_manifest
 from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.reading import reading
-from viseme.cli.settings import Places, default_account, load_config, places
+from viseme.cli.settings import CONFIG, Places, default_account, load_config, places
 from viseme.cli.summary import Outcome, lines
 from viseme.errors import ManifestError, quote
 from viseme.results import ENDED
@@ -101,7 +101,7 @@ def run(
         )
 
     async def main() -> Outcome:
-        outcome = await engine.drive(begin, _events(engine, source.path))
+        outcome = await engine.drive(begin, _events(engine, *filter(None, [source.path])))
         for key in await _not_redone(engine.places, again.redo, outcome.run):
             engine.progress.insist(f"--redo {quote(key, 60)}: the manifest has no job with that key")
         if outcome.tally.total or outcome.invalid or outcome.interrupted:
@@ -141,7 +141,7 @@ def resume(sitting: Sitting) -> int:
             engine.progress.say(f"nothing {'else ' if strangers else ''}is open in {quote(engine.places.ledger)}")
             await engine.progress.close()
             return SOME_FAILED if strangers else OK
-        outcome = await engine.drive(lambda scheduler: scheduler.resume(), _events(engine, None))
+        outcome = await engine.drive(lambda scheduler: scheduler.resume(), _events(engine))
         engine.tell(outcome)
         await engine.progress.close()
         return outcome.status or (SOME_FAILED if strangers else OK)
@@ -163,10 +163,10 @@ def _budget(given: str | None) -> Budget | None:
         raise Unusable(f"--budget: {error}") from None
 
 
-def _events(engine: _Engine, manifest: str | None) -> EventFile | None:
+def _events(engine: _Engine, *manifest: str) -> EventFile | None:
     engine.places.make()
     target = engine.sitting.events
-    return None if target is None else open_events(target, engine.places, manifest)
+    return None if target is None else open_events(target, engine.places, [engine.sitting.config or CONFIG, *manifest])
 
 
 async def _open_tasks(where: Places) -> dict[str, int]:

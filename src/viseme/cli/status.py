@@ -81,7 +81,7 @@ def _as_json(account: _Account, now: float) -> dict[str, Any]:
 
 def _show(accounts: Mapping[str, _Account], where: Places, now: float) -> None:
     jobs = sum(sum(account.states.values()) for account in accounts.values())
-    print(f"{quote(where.ledger)}: {jobs} jobs")
+    print(f"{quote(where.ledger)}: {'1 job' if jobs == 1 else f'{jobs} jobs'}")
     show(("account", "queued", "in flight", "succeeded", "failed", "cancelled", "parked"), _counts(accounts))
     for name, account in accounts.items():
         for reason, number in account.parked.items():

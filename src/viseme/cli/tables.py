@@ -26,7 +26,7 @@ def show(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         table.add_column(title, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*row)
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         Console(highlight=False).print(table)
         return
     console = Console(width=_WIDE, color_system=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -13,7 +14,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.world import World
 from viseme.errors import JobInvalid, quote
-from viseme.jobs import Job, is_own, is_url, output_name
+from viseme.jobs import Job, cover_name, is_own, is_url, output_name, preview_name
 from viseme.keys import FileStamp, inputs_digest
 from viseme.providers.base import Provider
 from viseme.results import ENDED, State, Timings
@@ -38,6 +39,7 @@ class Intake:
         default: the account of jobs that name none.
         known: finds the task of a key in the ledger.
         ledger: the ledger's path below the output folder; empty if it lies elsewhere.
+        folder: the output folder, links followed; empty where nothing is written.
     """
 
     world: World
@@ -45,8 +47,11 @@ class Intake:
     default: str | None = None
     known: Callable[[str], Awaitable[TaskRow | None]] = field(default=_nobody)
     ledger: str = ""
+    folder: str = ""
     _owners: OrderedDict[str, str] = field(factory=OrderedDict[str, str], init=False)
     """The keys of the jobs that stated an output, by its name."""
+    _read: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
+    """The local files in the output folder that jobs read, by name."""
 
     async def row(self, job: Job, run: int, mode: str | None = None) -> TaskRow:
         """The row of a new task.
@@ -87,9 +92,16 @@ class Intake:
             raise JobInvalid(
                 f"the result {quote(name)!r} would overwrite the ledger; give another output", field="output"
             )
+        written = (name, preview_name(name), cover_name(name)) if self._read else ()
+        lost = next((one for one in written if _one_file(one) in self._read), None)
+        if lost is not None:
+            raise JobInvalid(
+                f"the result {quote(lost)!r} would overwrite a file that a job reads; give another output or --out",
+                field="output",
+            )
         if job.output is None and not self._owners:
             return
-        name = normalize("NFC", name).casefold()  # one file on many a disk
+        name = _one_file(name)
         owner = self._owners.get(name, key)
         if owner != key:
             before = await self.known(owner)
@@ -159,6 +171,13 @@ class Intake:
             if stamp is not None:
                 provider.check_file(job, name, stamp)
 
+    def _note_read(self, path: str) -> None:
+        """Remember a file that must not be written over."""
+        if self.folder and path.startswith(os.path.join(self.folder, "")):
+            self._read[_one_file(os.path.relpath(path, self.folder).replace(os.sep, "/"))] = None
+            if len(self._read) > _NAMES:
+                self._read.popitem(last=False)
+
     async def _stamps(self, job: Job) -> dict[str, FileStamp]:
         stamps: dict[str, FileStamp] = {}
         for name in ("video", "image", "audio"):
@@ -169,7 +188,13 @@ class Intake:
                 stamps[source] = await self.world.blocking(partial(self.world.disk.stamp, source))
             except OSError as error:
                 raise JobInvalid(f"{name} {quote(source)!r} cannot be read: {error.strerror}", field=name) from None
+            self._note_read(stamps[source].path)
         return stamps
+
+
+def _one_file(name: str) -> str:
+    """A name as many a disk takes it: equal for names of one file there."""
+    return normalize("NFC", name).casefold()
 
 
 _INPUTS = ("account", "model", "video", "image", "audio", "text", "voice", "language", "source_language", "options")

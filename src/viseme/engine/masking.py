@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, quote_plus
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from viseme.evolving import evolve
 from viseme.providers.base import Accepted, Answer, Found, Observation, Undecided, Verdict
@@ -18,6 +19,29 @@ _TELLING = 6
 """Secrets shorter than this many characters are none, and would be found in ordinary words."""
 _CUT = "…"
 """Stands where a quoted text was cut."""
+_TORN = re.compile(rf"(?:%[0-9a-f]?|\\(?:u[0-9a-f]{{0,3}})?|&[#0-9a-z]{{0,6}})?{_CUT}", re.IGNORECASE)
+"""A cut, with what is left of an escape that it went through."""
+_ESCAPED = re.compile(r"%([0-9a-f]{2})|\\u([0-9a-f]{4})|\\(.)|(&#?[0-9a-z]{2,6};)", re.IGNORECASE)
+
+
+def _spelling(*secrets: str) -> re.Pattern[str]:
+    """Any of these texts, in either case, each of its signs as it is or as URLs, JSON and HTML escape it."""
+    return re.compile("|".join("".join(map(_sign, one)) for one in secrets), re.IGNORECASE)
+
+
+def _sign(sign: str) -> str:
+    if sign.isalnum():
+        return sign
+    number, named = ord(sign), html.escape(sign)
+    escapes = (f"%{number:02x}", rf"\\u{number:04x}", f"&#x0*{number:x};", f"&#0*{number};", re.escape(named))
+    return rf"(?:\\?{re.escape(sign)}|{'|'.join(escapes)})"
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """The sign that an escape stands for."""
+    if escape[1] or escape[2]:
+        return chr(int(escape[1] or escape[2], 16))
+    return escape[3] or html.unescape(escape[4])
 
 
 @frozen
@@ -25,21 +49,28 @@ class Mask:
     """Puts ``***`` in the place of each of some secrets."""
 
     secrets: tuple[str, ...] = field(repr=False)
+    _spelled: re.Pattern[str] = field(
+        init=False, repr=False, default=Factory(lambda self: _spelling(*self.secrets), takes_self=True)
+    )
 
     @classmethod
     def of(cls, secrets: Iterable[str]) -> Mask:
-        """A mask for these secrets, as they are and as URLs and forms spell them."""
-        spelled = [form for one in secrets for form in (one, quote(one, safe=""), quote_plus(one))]
-        return cls(tuple(dict.fromkeys(form for form in spelled if len(form) >= _TELLING)))
+        """A mask for these secrets, as they are and as URLs, JSON and HTML spell them."""
+        return cls(tuple(dict.fromkeys(one for one in secrets if len(one) >= _TELLING)))
 
     def text(self, text: str) -> str:
         """The text without the secrets, nor the beginning of one where the text was cut in it."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        if _CUT in text:
-            for secret in self.secrets:
-                known = next((n for n in range(len(secret) - 1, _TELLING - 1, -1) if secret[:n] + _CUT in text), 0)
-                text = text.replace(secret[:known] + _CUT, f"***{_CUT}") if known else text
+        if not self.secrets:
+            return text
+        text = self._spelled.sub("***", text)
+        if _CUT not in text:
+            return text
+        plain = (_ESCAPED.sub(_meant, _TORN.sub(_CUT, text)) + text).lower()
+        for secret in map(str.lower, self.secrets):
+            known = next((n for n in range(len(secret) - 1, _TELLING - 1, -1) if secret[:n] + _CUT in plain), 0)
+            if known:
+                torn = re.compile(_spelling(secret[:known]).pattern + _TORN.pattern, re.IGNORECASE)
+                text = torn.sub(f"***{_CUT}", text)
         return text
 
     def verdict(self, verdict: Verdict) -> Verdict:

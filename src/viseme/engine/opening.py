@@ -29,7 +29,8 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.transport import Transport
 from viseme.engine.uploads.files import Digests
 from viseme.engine.world import World, real_world
-from viseme.errors import SchedulerClosed
+from viseme.errors import LedgerError, SchedulerClosed, quote
+from viseme.jobs import is_run_file
 from viseme.ledger.base import Ledger
 from viseme.ledger.sqlite import SqliteLedger
 from viseme.money import Budget
@@ -108,6 +109,7 @@ class Opening:
     async def _working(self, core: Core, transport: Transport, inspector: Inspector) -> AsyncGenerator[Engine]:
         world, ledger = core.world, core.ledger
         below: str = await world.blocking(self._ledger_below)
+        folder: str = await world.blocking(lambda: os.path.realpath(self.output))
         async with anyio.create_task_group() as group:
             writer = anyio.CancelScope()
             group.start_soon(_within, writer, ledger.serve)
@@ -123,7 +125,7 @@ class Opening:
             house = Housekeeping(core, self.notice)
             group.start_soon(_errands, house)
             group.start_soon(seats.watch)
-            intake = Intake(world, self.providers, self.default_account, _finder(ledger), below)
+            intake = Intake(world, self.providers, self.default_account, _finder(ledger), below, folder)
             core.open_run(_Session(number))
             yield Engine(world, core, intake, group, number, inspector)
             with anyio.CancelScope(shield=True):
@@ -181,6 +183,11 @@ class Opening:
     def _ledger_for(self, world: World) -> Ledger:
         if isinstance(self.ledger, Ledger):
             return self.ledger
+        if is_run_file(self._ledger_below()):
+            raise LedgerError(
+                f"the ledger {quote(self._ledger_path())} would be written over, as other files of the output folder"
+                " have such names; name another file"
+            )
         return SqliteLedger(self._ledger_path(), blocking=world.blocking)
 
     def _ledger_path(self) -> str:
@@ -190,7 +197,7 @@ class Opening:
         """The ledger's path below the output folder, empty if it lies elsewhere."""
         if isinstance(self.ledger, Ledger):
             return ""
-        below = os.path.relpath(os.path.abspath(self._ledger_path()), self.output)
+        below = os.path.relpath(os.path.realpath(self._ledger_path()), os.path.realpath(self.output))
         return "" if below.startswith(os.pardir) else below.replace(os.sep, "/")
 
     def _private(self, account: str) -> bool:

@@ -282,7 +282,7 @@ class AimlApi(Provider):
         # 403 is what an account without credit gets (sheet section 5).
         kind = Kind.NO_CREDIT if reply.status == 403 else http_kind(request, reply.status)
         found = reply.object()
-        words = said(found) or said(reply.body[:160].decode(errors="replace")) or f"HTTP {reply.status}"
+        words = said(found) or said(reply.opening()) or f"HTTP {reply.status}"
         label = identifier(found.get("requestId"))
         advice = _ADVICE.get(kind)
         return Verdict(

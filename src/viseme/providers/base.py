@@ -427,10 +427,9 @@ class Provider(ABC):
             )
         if reply.json() is not None:
             return None
-        shown = quote(reply.body[:160].decode(errors="replace"))
         return Verdict(
             kind=Kind.FATE_UNKNOWN if paid else Kind.TRANSIENT,
-            message=f"{self.name} answered something that is not JSON: {shown}",
+            message=f"{self.name} answered something that is not JSON: {reply.opening()}",
             charged=paid,
         )
 

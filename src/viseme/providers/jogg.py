@@ -301,7 +301,7 @@ class JoggAI(Provider):
         code = _code(reply)
         kind = self._kind(request, reply.status, code)
         found = reply.object()
-        words = said(found) or said(reply.body[:160].decode(errors="replace")) or "no reason given"
+        words = said(found) or said(reply.opening()) or "no reason given"
         advice = _ADVICE.get(code or 0) if kind is not Kind.FATE_UNKNOWN else None
         return Verdict(
             kind=kind,

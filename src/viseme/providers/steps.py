@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle
 from viseme.codec import loads
-from viseme.errors import Kind
+from viseme.errors import Kind, quote
 
 __all__ = [
     "Base64Of",
@@ -149,6 +149,10 @@ class Reply:
         """The body as a JSON object; empty where it is none."""
         value = self.json()
         return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+    def opening(self) -> str:
+        """The body's first words, with a mark where they were cut: a secret that is cut there can be told by it."""
+        return quote(self.body[:1000].decode(errors="replace"), 160)
 
 
 @frozen(kw_only=True)

@@ -23,7 +23,7 @@ from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
 from viseme.errors import Failure, Kind
-from viseme.jobs import output_name, preview_name
+from viseme.jobs import cover_name, output_name, preview_name
 from viseme.results import Artifact, State
 
 __all__ = ["Fetcher"]
@@ -156,7 +156,7 @@ class Fetcher:
         if cover is None:
             return
         try:
-            async with self._places.room(os.path.splitext(name)[0] + ".jpg") as place:
+            async with self._places.room(cover_name(name)) as place:
                 await self._download(row, cover, place).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")

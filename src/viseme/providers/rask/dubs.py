@@ -152,7 +152,7 @@ def _failed(project: Project, *, charged: bool) -> Verdict:
     status = project.status or ""
     kind, blame, advice = ended_badly(status)
     message = f"rask could not dub the video (project {quote(project.id)} ended as {quote(status)}); {advice}"
-    return Verdict(kind=kind, message=message, code=status[:80], blame=blame, charged=charged)
+    return Verdict(kind=kind, message=message, code=quote(status, 80), blame=blame, charged=charged)
 
 
 def edited(project: Project) -> Verdict:

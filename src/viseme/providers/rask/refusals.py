@@ -67,7 +67,7 @@ def _words(reply: Reply) -> str:
     found = reply.object()
     detail: object = found.get("detail")
     places = "; ".join(_places(cast("list[object]", detail))) if isinstance(detail, list) else None
-    shown = said(reply.body[:160].decode(errors="replace"))
+    shown = said(reply.opening())
     return places or said(cast("object", detail)) or said(found) or shown or "no reason given"
 
 

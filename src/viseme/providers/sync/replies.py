@@ -110,7 +110,7 @@ def refusal(request: Request, reply: Reply) -> Verdict:
     code = _code(found)
     known = _settled(request, reply.status, code)
     kind = known.kind if known else _kind(request, reply.status, code)
-    words = said(found.get("message")) or said(found.get("error")) or _raw(reply)
+    words = said(found.get("message")) or said(found.get("error")) or said(reply.opening()) or "no reason given"
     generation = identifier(found.get("generationId"))
     return Verdict(
         kind=kind,
@@ -173,7 +173,3 @@ def _label(found: Mapping[str, Any]) -> str:
     parts = [("field", entry(found, "field")), ("request", entry(found, "requestId"))]
     told = [f"{name} {quote(value, 80)}" for name, value in parts if word(value)]
     return f" [{', '.join(told)}]" if told else ""
-
-
-def _raw(reply: Reply) -> str:
-    return said(reply.body[:160].decode(errors="replace")) or "no reason given"
