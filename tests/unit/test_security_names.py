@@ -183,6 +183,14 @@ async def test_the_scheduler_says_where_its_ledger_lies(tmp_path: Path, ledger: 
         assert scheduler._engine().intake.ledger == below
 
 
+async def test_no_result_line_waits_for_ever_for_the_other_end_of_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "results.jsonl")
+    account = viseme.Account("sync", api_key="key-of-the-house")
+    with pytest.raises(OSError, match="it is a pipe"):
+        async with viseme.Scheduler([account], output=tmp_path):
+            pytest.fail("it was opened")
+
+
 @pytest.mark.parametrize("ledger", ["results.jsonl", "Results.JSONL", "a.mp4.part", "sub/a.mp4.part.tag", "alias"])
 async def test_no_ledger_lies_where_results_are_written(tmp_path: Path, ledger: str) -> None:
     (tmp_path / "alias").symlink_to(tmp_path / "results.jsonl")

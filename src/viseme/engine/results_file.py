@@ -71,6 +71,8 @@ class ResultsFile:
         def mend() -> None:
             disk.make_folder(os.path.dirname(path) or ".")
             size = disk.size(path)
+            if size is not None:
+                disk.stamp(path)  # refuses a pipe, whose other end nobody may ever open
             if size and disk.peek(path, size - 1, 1) != b"\n":
                 disk.append(path, [], at=_last_line_end(size, partial(disk.peek, path)))
 
