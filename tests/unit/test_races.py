@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import pytest
@@ -15,6 +16,8 @@ from tests.support.virtual import Served, virtually
 from tests.support.workshop import CLIP
 
 from viseme import Downloads
+from viseme.engine.lifecycle.book import Hold
+from viseme.engine.lifecycle.creating import Creator
 from viseme.providers.base import Outcome
 from viseme.results import ENDED, Reason, State
 
@@ -298,3 +301,26 @@ async def test_a_key_that_is_revoked_in_the_middle_parks_and_its_successor_goes_
         rows = await home.run(*jobs(8), accounts=(account(vendor, api_key="new-key"),))
     assert {row.state for row in rows.values()} == {State.SUCCEEDED}
     assert len(home.vendor.keys) == 8
+
+
+# -- withdrawn in the last moment --------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_create_that_is_withdrawn_before_it_waits_for_anything_does_not_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sends, withdrawn = Creator._send, list[str]()
+
+    async def send(self: Creator, hold: Hold, *rest: Any) -> None:
+        if not withdrawn:
+            withdrawn.append(hold.row.id)
+            self.withdraw(hold.row.id)
+        await sends(self, hold, *rest)
+
+    monkeypatch.setattr(Creator, "_send", send)
+    async with house("sync") as one:
+        rows = await one.run(job("a"))
+        assert rows["a"].state is State.SUCCEEDED
+        assert (rows["a"].attempt, len(one.ledger.disk.intents)) == (1, 1)
+        assert withdrawn == [rows["a"].id]
