@@ -563,3 +563,36 @@ async def test_what_an_adapter_makes_of_a_reply_is_masked_too_with_earlier_crede
         (Answer(outcome="too_late", message="secret"), Answer(outcome="too_late", message="***")),
     ]:
         assert await one.courier.run(ends(value)) == shown
+
+
+def _renewable() -> House:
+    provider = house()
+    provider.expires = 600.0
+    return provider
+
+
+@virtually
+async def test_a_credential_that_is_refused_is_renewed_once_and_what_comes_before_is_done_once() -> None:
+    left: list[Request] = []
+
+    async def before(leaving: Request) -> None:
+        left.append(leaving)
+
+    one = courier(
+        reply(200, {"token": "one"}), reply(401), reply(200, {"token": "two"}), reply(), provider=_renewable()
+    )
+    assert await one.courier.run(asks(PAID), before=before) == [200]
+    assert [wire.headers.get("X-Key") for wire in one.sent] == [None, "one", None, "two"]
+    assert left == [PAID]
+
+
+@virtually
+async def test_a_credential_that_is_refused_again_is_not_renewed_a_second_time() -> None:
+    def answer(wire: Wire) -> Outcome:
+        return reply(200, {"token": "one"}) if "login" in wire.url else reply(401)
+
+    one = courier(answer, provider=_renewable())
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(asks(PAID))
+    assert caught.value.verdict.kind is Kind.AUTH
+    assert len([wire for wire in one.sent if "login" not in wire.url]) == 2

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -875,3 +876,22 @@ async def test_a_file_goes_on_to_the_next_where_who_waited_for_it_gives_up() -> 
     await asyncio.wait([early, late, third])
     assert had == ["third"]
     assert places._taken == {}
+
+
+@virtually
+async def test_folders_are_made_anew_once_the_disk_refused_something() -> None:
+    made: list[str] = []
+
+    class Folders(MemoryFiles):
+        def make_folder(self, path: str) -> str:
+            made.append(path)
+            return path
+
+    places = Places(simulated_world(files=Folders()).world, "out")
+    for trouble in (None, OSError(errno.EIO, "Input/output error"), None):
+        with suppress(OSError):
+            async with places.room("films/talk.mp4") as place:
+                place.make()
+                if trouble is not None:
+                    raise trouble
+    assert made == ["out", "out/films"] * 2

@@ -544,3 +544,25 @@ async def test_a_place_that_comes_free_while_the_next_waiters_are_looked_for_is_
     rates.configure({})  # looks who may pass
     await anyio.sleep(60)
     assert waiting.done()
+
+
+@virtually
+async def test_a_place_is_kept_for_a_waiter_also_from_whoever_asks_for_one_at_once() -> None:
+    rates = rates_of(create="1/10s", all="2/10s")
+    first = rates.take(CREATE)
+    waiting = asyncio.ensure_future(rates.acquire(CREATE))
+    await settled()
+    assert rates.take(READ) is None, "the only place left is the waiter's"
+    assert first is not None
+    first.cancel()
+    await waiting
+    assert rates.take(READ) is not None
+
+
+@virtually
+async def test_rates_that_are_set_later_hold_for_classes_that_passed_before() -> None:
+    rates = rates_of(all="10/s")
+    assert rates.take(READ) is not None
+    rates.configure(parsed({"read": "1/10s"}))
+    assert rates.take(READ) is not None
+    assert rates.take(READ) is None

@@ -702,3 +702,13 @@ async def test_a_run_that_takes_too_long_is_noticed_in_time_too() -> None:
         assert one.state("a") == (State.WAITING, None)
         await anyio.sleep(15)
         assert one.state("a") == (State.WAITING, Reason.DEADLINE)
+
+
+@virtually
+async def test_a_task_that_the_ledger_lost_is_forgotten_where_its_looks_fail_too() -> None:
+    async with post(first=0, every=5) as one:
+        one.watch("a", jobs=reply(404))
+        one.watch("b", jobs=RUNNING)
+        del one.pages.rows["a"]
+        await anyio.sleep(100)
+        assert [watch.task for watch in one.hub.watched()] == ["b"]
