@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import io
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,38 +51,3 @@ def test_much_that_is_appended_is_sent_on_its_way_to_the_disk(tmp_path: Path, mo
     RealDisk().append(path, [b"little"], at=0)
     RealDisk().append(path, [bytes(1 << 20), b"more"], at=6)
     assert advised == [(6, (1 << 20) + 4, os.POSIX_FADV_DONTNEED)]
-
-
-def test_lines_are_there_once_they_are_flushed_and_those_that_the_disk_refuses_are_not_kept_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "lines"
-    path.write_bytes(b"first\n")
-    refuses = False
-
-    class Slow(io.FileIO):
-        def write(self, data: Any, /) -> int:
-            if refuses:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return super().write(bytes(data)[:3])  # as a system may that is interrupted
-
-    monkeypatch.setattr("viseme.engine.world.io.FileIO", Slow)
-
-    async def main() -> None:
-        nonlocal refuses
-        world = real_world()
-        file = await world.appender(str(path))
-        await file.write(b"second\n")
-        await file.write(b"third\n")
-        await file.flush()
-        assert path.read_bytes() == b"first\nsecond\nthird\n"
-        await file.write(b"lost\n")
-        refuses = True
-        with pytest.raises(OSError, match="No space left"):
-            await file.flush()
-        refuses = False
-        await file.close()
-        assert path.read_bytes() == b"first\nsecond\nthird\n"
-        world.close()
-
-    asyncio.run(main())

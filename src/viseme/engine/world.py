@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import io
 import math
 import os
 import random
@@ -21,8 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import aiofiles
 import anyio
-from attrs import define, field, frozen
+from attrs import frozen
 
 from viseme.engine.transport import AioTransport, Transport
 from viseme.engine.uncut import uncut
@@ -84,7 +84,7 @@ class Disk(Protocol):
 
 
 class Appender(Protocol):
-    """An open file that is written at its end; what was written is there once ``flush`` returns."""
+    """An open file that is written at its end."""
 
     async def write(self, data: bytes, /) -> Any: ...
     async def flush(self) -> Any: ...
@@ -215,31 +215,6 @@ def _hasten(descriptor: int, start: int, count: int) -> None:
             advise(descriptor, start, count, os.POSIX_FADV_DONTNEED)
 
 
-@define(eq=False)
-class _Appended:
-    """A file that is written in one trip to another thread, and keeps nothing back of what it could not write."""
-
-    _file: io.FileIO
-    _blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
-    _waiting: list[bytes] = field(factory=list[bytes])
-
-    async def write(self, data: bytes, /) -> None:
-        self._waiting.append(data)
-
-    async def flush(self) -> None:
-        data, self._waiting = b"".join(self._waiting), []
-        await self._blocking(partial(_write, self._file, data))
-
-    async def close(self) -> None:
-        await self._blocking(self._file.close)
-
-
-def _write(file: io.FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-
-
 def real_world() -> World:
     """The world as it is. Call it inside a running event loop."""
     loop = asyncio.get_running_loop()
@@ -249,7 +224,7 @@ def real_world() -> World:
         return await uncut(loop.run_in_executor(threads, function))
 
     async def appender(path: str) -> Appender:
-        return _Appended(await blocking(partial(io.FileIO, path, "ab")), blocking)
+        return await aiofiles.open(path, "ab")
 
     def call_at(at: float, function: Callable[[], None]) -> Timer:
         return loop.call_at(math.ceil(at * 1000 + 1) / 1000, function)
