@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import viseme
 from viseme.attempts import TaskRow
 from viseme.engine.world import real_world
-from viseme.ledger.base import Change
+from viseme.ledger.base import Change, Done
 from viseme.ledger.sqlite import SqliteLedger
 
 __all__ = ["few", "restart"]
@@ -25,9 +25,9 @@ class _Counting(SqliteLedger):
         self.steps += len(rows)
         return await super().add(rows, held=held)
 
-    async def commit(self, *changes: Change) -> None:
+    def hand_over(self, changes: Sequence[Change], done: Done) -> None:
         self.steps += len(changes)
-        await super().commit(*changes)
+        super().hand_over(changes, done)
 
     def written(self) -> dict[str, float]:
         """``steps``, and ``syncs`` to disk that took."""

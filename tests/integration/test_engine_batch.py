@@ -42,7 +42,7 @@ async def check(stage: Stage, jobs: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("count", [20, 40, 510])
 async def test_jobs_are_created_together_and_land_as_single_ones_do(count: int, tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"sync": QUICK}) as stage:
+    async with staged(tmp_path, speed=20, settings={"sync": QUICK}) as stage:
         run = await run_all(stage, stage.jobs(count, "sync"), concurrency=1)
         assert run.tally.succeeded == count
         posts = stage.sandbox.log("sync", "batch")

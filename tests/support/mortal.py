@@ -137,21 +137,21 @@ def step_names(step: Step) -> list[str]:
 
 def around_the_paid_request(fate: Fate) -> None:
     """Put points between its intent and its leaving, and between its reply and the reply's commit."""
-    exchange = Courier._proved
+    exchange = Courier._once
 
-    async def exchange_or_die(courier: Courier, request: Any, before: Any, priority: Any, sent: Any) -> Any:
+    async def exchange_or_die(courier: Courier, request: Any, before: Any, *given: Any, **more: Any) -> Any:
         if before is None:
-            return await exchange(courier, request, before, priority, sent)
+            return await exchange(courier, request, before, *given, **more)
 
         async def before_or_die(request: Any) -> None:
             await before(request)
             fate("request:before")
 
-        outcome = await exchange(courier, request, before_or_die, priority, sent)
+        outcome = await exchange(courier, request, before_or_die, *given, **more)
         fate("request:after")
         return outcome
 
-    Courier._proved = exchange_or_die
+    Courier._once = exchange_or_die
 
 
 def around_the_rename(fate: Fate) -> None:

@@ -26,6 +26,7 @@ from viseme.engine.lifecycle.signals import Parks, Resumed
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.run import Run
 from viseme.errors import SchedulerClosed
+from viseme.events import Event, EventType
 from viseme.jobs import Job
 from viseme.ledger import Change, MemoryLedger, Rank
 from viseme.results import Reason, State
@@ -282,6 +283,17 @@ async def test_a_seat_that_is_given_up_writes_no_old_row_back() -> None:
         (row,) = await read(["a"])
         assert row.parked is Reason.DEADLINE
         assert not await stage.ledger.seats()
+
+
+@virtually
+async def test_a_last_event_that_is_told_before_its_step_is_known_ends_the_reading() -> None:
+    async with engine() as stage:
+        await left(stage.ledger, evolve(waiting("a"), parked=None))
+        row = await stage.core.book.look("a")
+        told = Event(seq=row.seq + 1, task="a", key=row.key, type=EventType.SUCCEEDED, at=0.0, data={}, run=1)
+        assert not await stage.core._under_way("a", told)
+        assert await stage.core._under_way("a", evolve(told, type=EventType.CREATED))
+        assert await stage.core._under_way("a", None)
 
 
 @virtually
