@@ -337,7 +337,7 @@ async def test_two_results_for_one_file_never_mix(other: str) -> None:
     async with anyio.create_task_group() as group:
         for url, name in zip(films, ("x.mp4", other), strict=True):
             group.start_soon(fetch, url, name)
-    assert not rooms._taken
+    assert not rooms.held
 
 
 @pytest.mark.parametrize(

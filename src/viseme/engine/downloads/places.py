@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -14,6 +12,7 @@ from unicodedata import normalize
 from attrs import define, field, frozen
 
 from viseme.engine.downloads.download import Unfit
+from viseme.engine.holdings import Holdings
 from viseme.engine.world import World
 
 __all__ = ["Place", "Places"]
@@ -42,40 +41,14 @@ class Places:
 
     world: World
     folder: str
-    _taken: dict[str, deque[asyncio.Future[None]]] = field(factory=dict[str, "deque[asyncio.Future[None]]"], init=False)
-    """Who waits for each file that someone has."""
+    held: Holdings = field(factory=Holdings, init=False)
+    """The files that someone has."""
     _made: set[PurePosixPath] = field(factory=set[PurePosixPath], init=False)
     """Folders that are there, as far as is known."""
 
     def room(self, name: str) -> AbstractAsyncContextManager[Place]:
         """The place for a result of this name; whoever else wants the same file waits."""
         return _Room(self, name, normalize("NFC", name).casefold())
-
-    async def take(self, file: str) -> None:
-        """Wait until nobody has a file, and have it; ``let_go`` of it then."""
-        waiting = self._taken.get(file)
-        if waiting is None:
-            self._taken[file] = deque()
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.let_go(file)
-            turn.cancel()
-            raise
-
-    def let_go(self, file: str) -> None:
-        """The next one has the file."""
-        waiting = self._taken[file]
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._taken[file]
 
     def place(self, name: str) -> Place:
         """Where a result of this name goes."""
@@ -107,10 +80,10 @@ class _Room:
     file: str
 
     async def __aenter__(self) -> Place:
-        await self.places.take(self.file)
+        await self.places.held.take(self.file)
         return self.places.place(self.name)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             self.places.doubt()
-        self.places.let_go(self.file)
+        self.places.held.let_go(self.file)

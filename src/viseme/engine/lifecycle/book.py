@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
+from viseme.engine.holdings import Holdings
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.carrying import Carrying
@@ -67,17 +67,17 @@ class _Holding:
 
     async def __aenter__(self) -> Hold:
         book = self.book
-        if not book.take_now(self.task):
-            await book.take(self.task)
+        if not book.held.take_now(self.task):
+            await book.held.take(self.task)
         try:
             row = await book.look(self.task)
             return Hold(book, row, book.policy_of(row))
         except BaseException:
-            book.let_go(self.task)
+            book.held.let_go(self.task)
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self.book.let_go(self.task)
+        self.book.held.let_go(self.task)
 
 
 @define(eq=False)
@@ -87,6 +87,7 @@ class Book:
     Attributes:
         on_step: called after a step is durable, before anyone else changes the task.
         policy_of: what the user allows for a task.
+        held: the tasks that someone has.
     """
 
     world: World
@@ -94,8 +95,7 @@ class Book:
     journal: Journal
     policy_of: Callable[[TaskRow], Policy]
     on_step: Callable[[Step], None]
-    _held: dict[str, deque[asyncio.Future[None]]] = field(factory=dict[str, "deque[asyncio.Future[None]]"])
-    """The tasks that someone has, and who waits for each, in order."""
+    held: Holdings = field(factory=Holdings, init=False)
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _written: int = 0
     """How many rows were written."""
@@ -108,40 +108,9 @@ class Book:
         """Have a task for oneself. Raises UnknownTask where the ledger has none of that id."""
         return _Holding(self, task)
 
-    async def take(self, task: str) -> None:
-        """Wait until nobody has a task, and have it; ``let_go`` of it then."""
-        if self.take_now(task):
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._held[task].append(turn)
-        try:
-            await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():  # it had become ours already
-                self.let_go(task)
-            turn.cancel()
-            raise
-
-    def take_now(self, task: str) -> bool:
-        """Have a task, if nobody has it."""
-        if task in self._held:
-            return False
-        self._held[task] = deque()
-        return True
-
-    def let_go(self, task: str) -> None:
-        """The next one may have the task."""
-        waiting = self._held[task]
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._held[task]
-
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""
-        return task in self._held
+        return task in self.held
 
     async def look(self, task: str) -> TaskRow:
         """The task as it stands, for whoever does not change it.
@@ -247,11 +216,11 @@ class Book:
         Returns:
             how many rows changed, and the ids of the tasks that someone has.
         """
-        busy = [task for task in tasks if task in self._held]
+        busy = [task for task in tasks if task in self.held]
         with ExitStack() as stack:
-            free = [task for task in dict.fromkeys(tasks) if self.take_now(task)]
+            free = [task for task in dict.fromkeys(tasks) if self.held.take_now(task)]
             for task in free:
-                stack.callback(self.let_go, task)
+                stack.callback(self.held.let_go, task)
             rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
 
