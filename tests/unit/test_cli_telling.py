@@ -101,3 +101,11 @@ def test_the_summary_names_one_of_those_that_parked_and_what_to_do() -> None:
         "  jogg: 3 parked (no_credit), such as 'k7': it is empty; top up the account, then run the same command again",
         "files and results.jsonl are in films",
     ]
+
+
+@pytest.mark.parametrize("said", ["the download broke off; run again to go on", "viseme reconcile shows the choices"])
+def test_what_a_message_advises_is_not_said_twice(said: str) -> None:
+    trouble = Trouble(account="jogg", state=State.PARKED, why="needs_person", tasks=1, key="k7", message=said)
+    tally = Tally(total=1, parked=1)
+    told = lines(Outcome(run=1, tally=tally, by_account={"jogg": tally}, troubles=(trouble,)), places("films", None))
+    assert told[1] == f"  jogg: 1 parked (needs_person), such as 'k7': {said}"

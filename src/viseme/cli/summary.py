@@ -86,5 +86,6 @@ def _trouble(trouble: Trouble) -> str:
     such = f"such as {quote(trouble.key, 60)!r}{message}"
     if trouble.state is not State.PARKED:
         return f"{trouble.account}: {trouble.tasks} failed ({trouble.why}), {such}"
-    step = "" if "viseme reconcile" in message else f"; {NEXT[Reason(trouble.why)]}"
+    advised = "viseme reconcile" in message or "; run again" in message
+    step = "" if advised else f"; {NEXT[Reason(trouble.why)]}"
     return f"{trouble.account}: {trouble.tasks} parked ({trouble.why}), {such}{step}"
