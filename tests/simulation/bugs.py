@@ -61,6 +61,7 @@ SEEDS = {
     949: "a request that left in time arrived after its process was dead",
     1872: "the same, where its intent had been closed by the next life",
     3666: "a look at the job of an attempt that was over was taken for one at the next attempt's",
+    4669: "a clock that was set before a restart hid a create, beside uploads that are not counted over it",
     6157: "a job that failed before a run took it up was not yet failed when a person ordered it anew",
     6411: "a copy from before the preview made the preview the whole",
     8454: "a create that reached the vendor after its process had died was counted too early in the next",

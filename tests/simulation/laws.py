@@ -114,7 +114,7 @@ class Laws:
 
         Args:
             careful: they are counted over a restart too, unless the clock jumped; reads begin at half their rate
-                instead, whatever is still on its way.
+                instead, whatever is still on its way, and uploads are not counted.
         """
         arrived = self._arrived[account, name]
         now = self.universe.now
@@ -123,7 +123,7 @@ class Laws:
             arrived.popleft()
         jumped = self.universe.jumped > self.restarted - seconds - _ON_THE_WAY
         exact = now - self.restarted > seconds + _ON_THE_WAY or (careful and not jumped)
-        most = count if exact else 2 * count if careful else count + count // 2 + 1
+        most = count if exact else 2 * count if careful or jumped else count + count // 2 + 1
         if len(arrived) > most:
             raise Broken(f"rates: {len(arrived)} {name} requests in {seconds:g} s at {account}, which allows {count}")
 
