@@ -12,6 +12,7 @@ import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from . import backstage
 from .clock import Clock
 from .faults import Fault, FaultDesk, Faults
 from .library import Library
@@ -69,8 +70,6 @@ class Sandbox:
         self.app = self._wired()
 
     def _wired(self) -> web.Application:
-        from . import backstage
-
         app = web.Application(client_max_size=_UPLOAD_LIMIT)
         for vendor in self._vendors.values():
             for endpoint in vendor.endpoints():

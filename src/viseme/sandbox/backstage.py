@@ -3,15 +3,33 @@
 import contextlib
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from .app import Sandbox
+from .clock import Clock
 
 
-def routes(sandbox: "Sandbox") -> Iterable[web.RouteDef]:
+class Stage(Protocol):
+    """What stands before: the sandbox, as far as the tester may look at it and steer it."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def bill(self) -> dict[str, Any]: ...
+
+    def log(self, vendor: str | None = None, route: str | None = None) -> list[dict[str, Any]]: ...
+
+    def results(self, vendor: str | None = None) -> list[dict[str, Any]]: ...
+
+    def inject(self, fault: str, **details: Any) -> None: ...
+
+    def configure(self, vendor: str, **changes: Any) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+def routes(sandbox: Stage) -> Iterable[web.RouteDef]:
     """The routes under `/_sandbox`."""
 
     async def health(request: web.Request) -> web.Response:
