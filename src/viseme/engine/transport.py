@@ -56,7 +56,7 @@ class Content(Protocol):
     def pieces(self) -> AsyncIterator[bytes]: ...
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
 
