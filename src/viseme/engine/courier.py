@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -175,7 +175,7 @@ class Courier:
             if before is not None:
                 await before(request)
             used = self._credential if signs else None
-            proof = {} if used is None else self.provider.sign(request, used, self.world.now())
+            proof: Mapping[str, str] = {} if used is None else self.provider.sign(request, used, self.world.now())
             headers = {**request.headers, **rendered.headers, **proof}
             wire = Wire(method=request.method, url=url, headers=headers, body=rendered.body, hold=request.hold)
         except BaseException:

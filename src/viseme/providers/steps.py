@@ -128,7 +128,7 @@ class Request:
 
 @frozen(kw_only=True, slots=False)
 class Reply:
-    """What came back. ``headers`` has lower-case names."""
+    """What came back. ``headers`` are asked for by their names in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(factory=dict[str, str])
