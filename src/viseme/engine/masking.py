@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, cast
 
 from attrs import Factory, field, frozen
@@ -48,6 +49,10 @@ class Mask:
     """Puts ``***`` in the place of each of some secrets."""
 
     secrets: tuple[str, ...] = field(repr=False)
+    _least: float = field(
+        init=False, default=Factory(lambda self: min(map(len, self.secrets), default=inf), takes_self=True)
+    )
+    """The shortest text that may hold one of them."""
     _spelled: re.Pattern[str] = field(
         init=False, repr=False, default=Factory(lambda self: _spelling(*self.secrets), takes_self=True)
     )
@@ -59,7 +64,7 @@ class Mask:
 
     def text(self, text: str) -> str:
         """The text without the secrets, nor the beginning of one where the text was cut in it."""
-        if not self.secrets:
+        if len(text) < self._least and _CUT not in text:  # a status, most often
             return text
         text = self._spelled.sub("***", text)
         if _CUT not in text:

@@ -212,7 +212,7 @@ async def _exchange(
     session: ClientSession, wire: Wire, headers: Mapping[str, str], data: bytes | _Feed | None
 ) -> Outcome:
     try:
-        target = _address(wire.url)
+        target = _known_address(wire.url)
     except ValueError as error:
         return Fault(sent=False, message=_say(error))
     bare = None if data is None or "Content-Type" in headers else ("Content-Type",)  # aiohttp would say what it is
@@ -280,6 +280,10 @@ def _address(text: str, base: URL | None = None) -> URL:
     if url.scheme not in ("http", "https") or not url.raw_host or not 0 < (url.port or 0) < 65536:
         raise ValueError(f"{shown(text)!r} is no http(s) address")
     return url
+
+
+_known_address = lru_cache(maxsize=512)(_address)
+"""The address of a request: each look at a job has the same, and what aiohttp asks of it is known (0.5 against 9 µs)."""
 
 
 def _is_private(error: BaseException) -> bool:
