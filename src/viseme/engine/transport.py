@@ -283,7 +283,7 @@ def _address(text: str, base: URL | None = None) -> URL:
 
 
 _known_address = lru_cache(maxsize=512)(_address)
-"""The address of a request: each look at a job has the same, and what aiohttp asks of it is known (0.5 against 9 µs)."""
+"""The address of a request: a job's looks have the same, of which aiohttp asks nothing twice (0.5 against 9 µs)."""
 
 
 def _is_private(error: BaseException) -> bool:
