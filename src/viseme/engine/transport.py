@@ -38,7 +38,7 @@ _UNFIT = re.compile(r"[^!-~]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@frozen
+@frozen(cache_hash=True)
 class Line:
     """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private
     addresses."""
