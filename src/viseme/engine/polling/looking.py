@@ -172,7 +172,8 @@ class Looker:
         verdict = None if seen.verdict is None else self.desk.courier.clean(seen.verdict)
         seen = evolve(seen, at=watch.observed, verdict=verdict)
         async with self.book.hold(watch.task) as hold:
-            row, learnt = hold.row, dict[str, Any]()
+            row = hold.row
+            learnt: dict[str, Any] = {}
             if row.timings.started is None and watch.running_since is not None:
                 learnt["timings"] = evolve(row.timings, started=watch.running_since)
             if lasted is not None:
