@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import json.encoder
+from collections.abc import Callable
 from typing import Any
 
 try:
@@ -17,8 +19,22 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+def _writer() -> Callable[[Any], str]:
+    """The standard library's encoder, its part in C made once: ``encode`` makes one for each text (3.5 against 2.2 µs).
+
+    It looks for no circles, which are then nested too deeply.
+    """
+    encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False)
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # another Python than CPython
+        return encoder.encode
+    pieces = make(None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = _writer()
+_read = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+_BLANK = " \t\n\r"
 
 
 def _stdlib_dumps(value: Any) -> bytes:
@@ -26,10 +42,16 @@ def _stdlib_dumps(value: Any) -> bytes:
 
 
 def _stdlib_loads(data: bytes | str) -> Any:
+    if not isinstance(data, str):
+        data = data.decode("utf-8" if data[:2] == b'{"' else json.detect_encoding(data), "surrogatepass")
+    text = data.strip(_BLANK)
     try:
-        return _decode(data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass"))
+        value, end = _read(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    if end < len(text):
+        raise json.JSONDecodeError("something stands behind it", text, end)
+    return value
 
 
 if orjson is None:

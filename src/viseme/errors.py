@@ -90,6 +90,8 @@ def one_line(text: str) -> str:
 def quote(value: object, limit: int = 200) -> str:
     """Someone else's text, fit for one line of a message: control characters shown, at most ``limit`` characters."""
     text = value if isinstance(value, str) else repr(value)
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = one_line(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

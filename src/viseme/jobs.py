@@ -30,7 +30,9 @@ __all__ = [
     "preview_name",
 ]
 
-_PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]{1,4})?(?:[/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
+_PLAIN_URL = re.compile(
+    r"https?://([A-Za-z0-9.-]+)(?::(?:[0-9]{1,4}|[1-5][0-9]{4}))?(?:[/?#][!-~]*)?", re.IGNORECASE | re.ASCII
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNICODE = re.compile(r"[^\ud800-\udfff]*")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")

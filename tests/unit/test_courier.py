@@ -16,6 +16,7 @@ from tests.support.virtual import EPOCH, Simulation, settled, simulated_world, v
 
 from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
+from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Wire
 from viseme.errors import JobInvalid, Kind
 from viseme.providers.base import (
@@ -563,6 +564,20 @@ async def test_what_an_adapter_makes_of_a_reply_is_masked_too_with_earlier_crede
         (Answer(outcome="too_late", message="secret"), Answer(outcome="too_late", message="***")),
     ]:
         assert await one.courier.run(ends(value)) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("long-key", "long-key"),
+        ("a-long-secret-key", "***"),
+        ("a-long…", "***…"),  # shorter than the secret, and cut in it
+        ("a%2dlong…", "***…"),
+        ("no-lon…", "no-lon…"),
+    ],
+)
+def test_a_text_that_is_shorter_than_a_secret_shows_no_beginning_of_it_either(text: str, shown: str) -> None:
+    assert Mask.of(["a-long-secret-key", "another-secret-that-is-longer"]).text(text) == shown
 
 
 def _renewable() -> House:

@@ -183,6 +183,8 @@ def test_a_url_has_a_scheme(source: str, url: bool) -> None:
     [
         ("https://Media.example/talk.mp4?a=b#c", "media.example"),
         ("HTTP://10.0.0.1:8080", "10.0.0.1"),
+        ("http://10.0.0.1:59999/talk.mp4", "10.0.0.1"),
+        ("http://10.0.0.1:65536/talk.mp4", None),
         ("https://user@media.example/", None),
         ("https://[::1]/", None),
         ("https://media.example:99999/", None),

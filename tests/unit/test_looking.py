@@ -305,6 +305,27 @@ async def test_a_job_that_was_seen_and_then_is_unknown_for_a_minute_is_gone_and_
         assert one.asked[-1][0] >= 60
 
 
+@pytest.mark.parametrize("back", [0, 3600])
+@virtually
+async def test_that_a_job_is_gone_is_newer_than_what_its_last_look_wrote_down(back: int) -> None:
+    """Also where the clock was set back since."""
+    async with post(first=0, every=5) as one:
+        one.watch("a")
+        await anyio.sleep(4)
+        watch = one.hub.find("a")
+        assert watch is not None
+        watch.observed += back
+        one.pages.rows["a"] = evolve(one.pages.rows["a"], observed=watch.observed)  # as where a look taught a handle
+        one.jobs["a"] = reply(404)
+        await anyio.sleep(70)
+        assert one.state("a") == (State.FAILED, None)
+        ((_, signal),) = one.pages.taken
+        assert isinstance(signal, Observed)
+        since = one.world.world.monotonic() - one.began - one.asked[-1][0]
+        looked = max(one.world.world.now() - since, watch.observed)
+        assert signal.observation.at == pytest.approx(looked, abs=0.01)
+
+
 @pytest.mark.parametrize("every", [5, 90])
 @virtually
 async def test_a_job_that_was_never_seen_waits_for_a_person_since_it_may_be_late_or_another_keys(every: int) -> None:

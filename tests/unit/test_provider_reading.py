@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -136,11 +137,12 @@ def test_without_a_video_there_is_nothing_to_fetch() -> None:
     assert both == (Artifact(url="https://a.example/v.mp4"), Artifact(url="https://a.example/cover.jpg", role="cover"))
 
 
-@given(st.text())
+@given(st.text() | st.text("aZ0_.~-+/% é", max_size=3))
 def test_whatever_is_encoded_is_one_part_of_a_url(text: str) -> None:
     encoded = reading.encode(text)
     assert encoded.isascii()
     assert not set(encoded) & set("/?&#=: +")
+    assert encoded == quote(text, safe="", errors="replace")
 
 
 @given(

@@ -203,7 +203,6 @@ async def test_a_connection_that_is_not_taken_in_time_was_never_sent(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
-    monkeypatch.setattr(transport_module, "_timeout", transport_module._timeout.__wrapped__)  # which remembers
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -225,7 +224,7 @@ async def test_an_address_that_is_none_was_never_sent(net: AioTransport, url: st
 # -- replies -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reply_comes_back_whole_with_lower_case_header_names(net: AioTransport) -> None:
+async def test_a_reply_comes_back_whole_and_its_headers_are_found_by_names_in_lower_case(net: AioTransport) -> None:
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(answer(b'{"id":"1"}', status="201 Created", X_Request_Id="7"))
 

@@ -19,7 +19,7 @@ from viseme.engine.world import Disk, World
 from viseme.errors import Kind, quote
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, TextPart, Verdict
 
-__all__ = ["FileContent", "Rendered", "Sent", "render"]
+__all__ = ["BARE", "FileContent", "Rendered", "Sent", "render"]
 
 PIECE = 512 * 1024
 """How much of a file is read at a time; with what the socket holds, all that an upload costs in memory."""
@@ -36,7 +36,8 @@ class Rendered:
     body: bytes | Content | None
 
 
-_BARE = Rendered(headers={}, body=None)
+BARE = Rendered(headers={}, body=None)
+"""No body at all."""
 
 
 async def render(world: World, request: Request, sent: Sent | None = None) -> Rendered:
@@ -49,10 +50,14 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
         Refused: a file is gone, or has changed.
     """
     if request.json is not None:
-        return Rendered(headers={"Content-Type": "application/json"}, body=await _json(world, request.json))
+        try:
+            data = dumps(request.json)
+        except TypeError:  # it holds a file
+            data = await world.blocking(lambda: dumps(_filled(request.json, world.disk)))
+        return Rendered(headers={"Content-Type": "application/json"}, body=data)
     match request.body:
         case None:
-            return _BARE
+            return BARE
         case Form(fields):
             data = urlencode(fields).encode()
             return Rendered(headers={"Content-Type": "application/x-www-form-urlencoded"}, body=data)
@@ -63,14 +68,7 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
             return await _multipart(world, parts, sent)
 
 
-# -- JSON ----------------------------------------------------------------------------------------------------------
-
-
-async def _json(world: World, value: Any) -> bytes:
-    try:
-        return dumps(value)
-    except TypeError:  # it holds a file
-        return await world.blocking(lambda: dumps(_filled(value, world.disk)))
+# -- files in JSON -------------------------------------------------------------------------------------------------
 
 
 def _filled(value: Any, disk: Disk) -> Any:

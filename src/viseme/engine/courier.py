@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from attrs import Factory, define, evolve, field
 
 from viseme.attempts import Handle
 from viseme.engine.admission.limits import Place, Rates
-from viseme.engine.bodies import Sent, render
+from viseme.engine.bodies import BARE, Sent, render
 from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
@@ -164,19 +164,20 @@ class Courier:
         Where a credential that can be had anew was refused (a 401), it is sent once more with another: what was refused
         so was not carried out, so this repeats no paid request.
         """
-        signs = request.role is not Role.FOREIGN and self._is_vendors(request.url)
+        url = request.url
+        signs = request.role is not Role.FOREIGN and (url.startswith(self._near) or self._is_vendors(url))
         place = self.rates.take(request.classes) if not signs or self._fresh() else None
         if place is None:
             place = await self._place(request.classes, priority, signs=signs)
         try:
-            rendered = await render(self.world, request, sent)
+            empty = request.json is None and request.body is None
+            rendered = BARE if empty else await render(self.world, request, sent)
             if before is not None:
                 await before(request)
             used = self._credential if signs else None
-            headers = {**request.headers, **rendered.headers}
-            if used is not None:
-                headers.update(self.provider.sign(request, used, self.world.now()))
-            wire = Wire(method=request.method, url=request.url, headers=headers, body=rendered.body, hold=request.hold)
+            proof: Mapping[str, str] = {} if used is None else self.provider.sign(request, used, self.world.now())
+            headers = {**request.headers, **rendered.headers, **proof}
+            wire = Wire(method=request.method, url=url, headers=headers, body=rendered.body, hold=request.hold)
         except BaseException:
             place.cancel()
             raise
@@ -236,7 +237,7 @@ class Courier:
 
     def _is_vendors(self, url: str) -> bool:
         """Whether a URL leads to the vendor's own host, which is all that ever sees a key."""
-        return url.startswith(self._near) or _origin(url) == self.provider.origin
+        return _origin(url) == self.provider.origin
 
     async def _prove(self) -> None:
         """Have a credential: one request obtains it for all that wait, and what it is refused they all are."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from math import inf
+from typing import Any, cast
 
 from attrs import Factory, field, frozen
 
@@ -14,7 +15,6 @@ from viseme.providers.base import Accepted, Answer, Found, Observation, Undecide
 
 __all__ = ["Mask"]
 
-T = TypeVar("T")
 _TELLING = 6
 """Secrets shorter than this many characters are none, and would be found in ordinary words."""
 _CUT = "…"
@@ -49,6 +49,10 @@ class Mask:
     """Puts ``***`` in the place of each of some secrets."""
 
     secrets: tuple[str, ...] = field(repr=False)
+    _least: float = field(
+        init=False, default=Factory(lambda self: min(map(len, self.secrets), default=inf), takes_self=True)
+    )
+    """The shortest text that may hold one of them."""
     _spelled: re.Pattern[str] = field(
         init=False, repr=False, default=Factory(lambda self: _spelling(*self.secrets), takes_self=True)
     )
@@ -60,7 +64,7 @@ class Mask:
 
     def text(self, text: str) -> str:
         """The text without the secrets, nor the beginning of one where the text was cut in it."""
-        if not self.secrets:
+        if len(text) < self._least and _CUT not in text:  # a status, most often
             return text
         text = self._spelled.sub("***", text)
         if _CUT not in text:
@@ -80,11 +84,8 @@ class Mask:
         same = message == verdict.message and shown == code
         return verdict if same else evolve(verdict, message=message, code=shown)
 
-    def value(self, value: T) -> T:
+    def value(self, value: Any) -> Any:
         """What a flow came to, without the secrets; the vendor's ids and links are left as they are."""
-        return self._value(value)
-
-    def _value(self, value: Any) -> Any:
         match value:
             case str():
                 return self.text(value)
@@ -93,12 +94,12 @@ class Mask:
                 same = shown == status and judged is verdict
                 return value if same else evolve(value, status=shown, verdict=judged)
             case Accepted(observation=seen) | Found(observation=seen) if seen is not None:
-                masked = self._value(seen)
+                masked = self.value(seen)
                 return value if masked is seen else evolve(value, observation=masked)
             case Undecided(message=message) | Answer(message=message):
                 return evolve(value, message=self.text(message))
             case Mapping():
                 given = cast("Mapping[Any, Any]", value)
-                return {name: item if isinstance(item, str) else self._value(item) for name, item in given.items()}
+                return {name: item if isinstance(item, str) else self.value(item) for name, item in given.items()}
             case _:
                 return value

@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from viseme.config import private_host
+from viseme.engine.deadlines import Deadline, Deadlines
 from viseme.errors import quote as shown
 from viseme.providers.base import Fault, Outcome, Reply
 
@@ -37,7 +38,7 @@ _UNFIT = re.compile(r"[^!-~]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@frozen
+@frozen(cache_hash=True)
 class Line:
     """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private
     addresses."""
@@ -56,7 +57,7 @@ class Content(Protocol):
     def pieces(self) -> AsyncIterator[bytes]: ...
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
 
@@ -136,23 +137,19 @@ class _Feed:
     """Feeds a body to aiohttp: each piece that is taken puts the time-out off, and what goes wrong here is kept."""
 
     _content: Content
-    _clock: asyncio.Timeout
+    _deadline: Deadline
     _reply: float
     error: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._content.pieces():
-                self._wait(_STALL)
+                self._deadline.put_off(_STALL)
                 yield piece
         except Exception as error:
             self.error = error
             raise
-        self._wait(self._reply)
-
-    def _wait(self, seconds: float) -> None:
-        with suppress(RuntimeError):  # it has run out already
-            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+        self._deadline.put_off(self._reply)
 
 
 @define
@@ -160,6 +157,7 @@ class AioTransport:
     """The network over aiohttp: a session per line, and two for downloads. An async context manager."""
 
     _sessions: dict[object, ClientSession] = field(factory=dict[object, ClientSession], init=False)
+    _deadlines: Deadlines = field(factory=Deadlines, init=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,13 +168,16 @@ class AioTransport:
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.close()
+        self._deadlines.close()
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        session, body = self._line(line), wire.body
+        session, body, reply = self._line(line), wire.body, _REPLY + wire.hold
         try:
             if body is None or isinstance(body, bytes):
-                return await _exchange(session, wire, wire.headers, body, _timeout(_REPLY + wire.hold))
-            return await _pour(session, wire, body)
+                with self._deadlines.within(reply):
+                    return await _exchange(session, wire, wire.headers, body)
+            with self._deadlines.within(_CONNECT + _REPLY + reply) as deadline:
+                return await _pour(session, wire, body, _Feed(body, deadline, reply))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return Fault(sent=False, message=_say(error))
         except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
@@ -185,7 +186,7 @@ class AioTransport:
     def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
     ) -> AbstractAsyncContextManager[Stream]:
-        return _Fetching(self._download(private), url, headers, _patient(stall), private, method)
+        return _Fetching(self._download(private), self._deadlines, url, headers, _patient(stall), private, method)
 
     def _line(self, line: Line) -> ClientSession:
         session = self._sessions.get(line)
@@ -202,50 +203,39 @@ class AioTransport:
 
 
 @lru_cache(maxsize=16)
-def _timeout(seconds: float) -> ClientTimeout:
-    """For a request that leaves at once: so long in all, which is longer than any connection may take."""
-    return ClientTimeout(total=seconds, connect=2 * _CONNECT, sock_connect=_CONNECT)
-
-
-@lru_cache(maxsize=16)
 def _patient(stall: float) -> ClientTimeout:
     """For a download: it may take as long as it likes, as long as bytes come."""
     return ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
 
 
 async def _exchange(
-    session: ClientSession, wire: Wire, headers: Mapping[str, str], data: bytes | _Feed | None, timeout: ClientTimeout
+    session: ClientSession, wire: Wire, headers: Mapping[str, str], data: bytes | _Feed | None
 ) -> Outcome:
     try:
-        target = _address(wire.url)
+        target = _known_address(wire.url)
     except ValueError as error:
         return Fault(sent=False, message=_say(error))
     bare = None if data is None or "Content-Type" in headers else ("Content-Type",)  # aiohttp would say what it is
-    async with session.request(
-        wire.method,
-        target,
-        headers=headers,
-        data=data,
-        timeout=timeout,
-        allow_redirects=False,
-        skip_auto_headers=bare,
-    ) as response:
-        body = await _bounded(response)
-        return Reply(status=response.status, headers=_lower(response.headers), body=body)
+    response = await session.request(
+        wire.method, target, headers=headers, data=data, allow_redirects=False, skip_auto_headers=bare
+    )
+    try:  # not by the response's own context, whose coroutines cost 1.7 µs
+        return Reply(status=response.status, headers=response.headers, body=await _bounded(response))
+    finally:
+        response.release()
+        if isinstance(data, _Feed):  # which is broken off where the reply came before its end
+            await response.wait_for_close()
 
 
-async def _pour(session: ClientSession, wire: Wire, content: Content) -> Outcome:
+async def _pour(session: ClientSession, wire: Wire, content: Content, feed: _Feed) -> Outcome:
     """Send a body piece by piece. What its pieces raise is raised here."""
-    timeout = ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=_REPLY + wire.hold)
     headers = {**wire.headers, "Content-Length": str(content.length)}
-    async with asyncio.timeout(_CONNECT + 2 * _REPLY + wire.hold) as clock:
-        feed = _Feed(content, clock, _REPLY + wire.hold)
-        try:
-            return await _exchange(session, wire, headers, feed, timeout)
-        except Exception:
-            if feed.error is not None:
-                raise feed.error from None
-            raise
+    try:
+        return await _exchange(session, wire, headers, feed)
+    except Exception:
+        if feed.error is not None:
+            raise feed.error from None
+        raise
 
 
 def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool = True) -> ClientSession:
@@ -259,45 +249,22 @@ def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=buffer,
         auto_decompress=inflate,
+        timeout=ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT),
         headers={"User-Agent": "viseme"},
     )
 
 
 async def _bounded(response: ClientResponse) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    while piece := await response.content.readany():
+    content, size = response.content, 0
+    while piece := await content.readany():
         size += len(piece)
         if size > _MAX_REPLY:
             raise ValueError(f"the reply is larger than {_MAX_REPLY} bytes")
         pieces.append(piece)
+        if content.at_eof():
+            break
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-async def _follow(
-    session: ClientSession, url: str, headers: Mapping[str, str], timeout: ClientTimeout, private: bool, method: str
-) -> ClientResponse:
-    try:
-        target = _address(url)
-        for _ in range(_HOPS + 1):
-            try:
-                async with asyncio.timeout(2 * _CONNECT + max(_REPLY, timeout.sock_read or 0.0)):
-                    response = await session.request(
-                        method, target, headers=headers, timeout=timeout, allow_redirects=False
-                    )
-            except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
-                raise Broken(_say(error), unsafe=not private and _is_private(error)) from None
-            if response.status not in _REDIRECTS:
-                return response
-            response.release()
-            target = _address(response.headers.get("Location", ""), target)
-    except ValueError as error:
-        raise Broken(f"the link leads nowhere: {_say(error)}", unsafe=True) from None
-    raise Broken(f"the link redirects more than {_HOPS} times")
 
 
 def _address(text: str, base: URL | None = None) -> URL:
@@ -306,11 +273,16 @@ def _address(text: str, base: URL | None = None) -> URL:
     Raises:
         ValueError: it is no http(s) address.
     """
-    url = URL(_UNFIT.sub(lambda match: quote(match[0]), text), encoded=True)
+    fit = text.isascii() and text.isprintable() and " " not in text  # as nearly all are (0.2 against 0.9 µs)
+    url = URL(text if fit else _UNFIT.sub(lambda match: quote(match[0]), text), encoded=True)
     url = url if base is None else base.join(url)
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 0) < 65536:
+    if url.scheme not in ("http", "https") or not url.raw_host or not 0 < (url.port or 0) < 65536:
         raise ValueError(f"{shown(text)!r} is no http(s) address")
     return url
+
+
+_known_address = lru_cache(maxsize=512)(_address)
+"""The address of a request: a job's looks have the same, of which aiohttp asks nothing twice (0.5 against 9 µs)."""
 
 
 def _is_private(error: BaseException) -> bool:
@@ -327,6 +299,7 @@ class _Fetching:
     """A download that lasts as long as the block does."""
 
     _session: ClientSession
+    _deadlines: Deadlines
     _url: str
     _headers: Mapping[str, str]
     _timeout: ClientTimeout
@@ -335,9 +308,30 @@ class _Fetching:
     _response: ClientResponse | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Stream:
-        response = await _follow(self._session, self._url, self._headers, self._timeout, self._private, self._method)
-        self._response = response
-        return _AioStream(response.status, _lower(response.headers), response)
+        response = self._response = await self._follow()
+        return _AioStream(response.status, response.headers, response)
+
+    async def _follow(self) -> ClientResponse:
+        try:
+            target = _address(self._url)
+            for _ in range(_HOPS + 1):
+                response = await self._open(target)
+                if response.status not in _REDIRECTS:
+                    return response
+                response.release()
+                target = _address(response.headers.get("Location", ""), target)
+        except ValueError as error:
+            raise Broken(f"the link leads nowhere: {_say(error)}", unsafe=True) from None
+        raise Broken(f"the link redirects more than {_HOPS} times")
+
+    async def _open(self, target: URL) -> ClientResponse:
+        try:
+            with self._deadlines.within(2 * _CONNECT + max(_REPLY, self._timeout.sock_read or 0.0)):
+                return await self._session.request(
+                    self._method, target, headers=self._headers, timeout=self._timeout, allow_redirects=False
+                )
+        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+            raise Broken(_say(error), unsafe=not self._private and _is_private(error)) from None
 
     async def __aexit__(self, *_: object) -> None:
         response = self._response

@@ -305,8 +305,7 @@ def _medium(source: str | None, handle: Handle | None) -> str | Base64Of | None:
 def _observe(found: Mapping[str, Any]) -> Observation:
     raw = word(found.get("status"))
     status = (raw or "").strip().lower()
-    outputs = artifacts(_video(found.get("video")))
-    if status in _DONE and outputs:
+    if status in _DONE and (outputs := artifacts(_video(found.get("video")))):
         return Observation(
             seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=_cost(found, estimated=False)
         )

@@ -355,8 +355,7 @@ def _wait(reply: Reply) -> float | None:
 def _observe(data: object) -> Observation:
     raw = word(entry(data, "status"))
     status = (raw or "").strip().lower()
-    outputs = artifacts(entry(data, "data", "result_url"), entry(data, "data", "cover_url"))
-    if status in _DONE and outputs:
+    if status in _DONE and (outputs := artifacts(*(entry(data, "data", name) for name in ("result_url", "cover_url")))):
         seconds = number(entry(data, "data", "duration_seconds"))
         cost = _PRICE.cost(seconds) if seconds is not None and seconds >= 0 else None
         return Observation(seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=cost)

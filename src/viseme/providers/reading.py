@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _TEXT_KEYS = ("message", "msg", "detail", "details", "error", "name", "type", "description")
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 _LONGEST = 16_384
 """A link of more characters is none: no server takes one."""
 _EARLIEST, _LATEST = 0.0, 32503680000.0  # 1970 to 3000, in UTC seconds
@@ -118,7 +120,7 @@ def said(value: object) -> str | None:
 
 def encode(value: str) -> str:
     """A text as one part of a URL's path or query; nothing in it keeps a meaning of its own."""
-    return quote(value, safe="", errors="replace")
+    return value if _UNRESERVED.fullmatch(value) else quote(value, safe="", errors="replace")
 
 
 def artifacts(video: object, cover: object = None) -> tuple[Artifact, ...]:

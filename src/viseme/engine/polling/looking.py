@@ -10,6 +10,7 @@ from typing import Any
 from anyio import create_task_group
 from attrs import define, field
 
+from viseme.attempts import Handle
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, UnknownTask
 from viseme.engine.lifecycle.signals import Observed, Parks
@@ -154,24 +155,25 @@ class Looker:
                 self.hub.forget(watch.task)
                 await self._ended(watch, seen)
             else:
-                await self._goes_on(watch, seen)
+                if seen.handle is not None and seen.handle != watch.handle:
+                    await self._taught(watch, seen, seen.handle)
+                self._show(watch, seen)
+                await self._later(watch, seen)
         except UnknownTask:
             self.hub.forget(watch.task)
 
-    async def _goes_on(self, watch: Watch, seen: Observation) -> None:
-        if seen.handle is not None and seen.handle != watch.handle:
-            watch.handle = seen.handle
-            async with self.book.hold(watch.task) as hold:
-                await hold.take(Observed(evolve(seen, at=watch.observed), watch.stage, watch.attempt))
-                watch.seq = hold.row.seq
-        self._show(watch, seen)
-        await self._later(watch, seen)
+    async def _taught(self, watch: Watch, seen: Observation, handle: Handle) -> None:
+        watch.handle = handle
+        async with self.book.hold(watch.task) as hold:
+            await hold.take(Observed(evolve(seen, at=watch.observed), watch.stage, watch.attempt))
+            watch.seq = hold.row.seq
 
     async def _ended(self, watch: Watch, seen: Observation, lasted: float | None = None) -> None:
         verdict = None if seen.verdict is None else self.desk.courier.clean(seen.verdict)
         seen = evolve(seen, at=watch.observed, verdict=verdict)
         async with self.book.hold(watch.task) as hold:
-            row, learnt = hold.row, dict[str, Any]()
+            row = hold.row
+            learnt: dict[str, Any] = {}
             if row.timings.started is None and watch.running_since is not None:
                 learnt["timings"] = evolve(row.timings, started=watch.running_since)
             if lasted is not None:
@@ -188,8 +190,8 @@ class Looker:
             self.book.progress(watch.task, watch.key, watch.run, watch.seq, data)
 
     async def _later(self, watch: Watch, seen: Observation | None) -> None:
-        now = self.world.now()
-        late = self._late(watch, now)
+        now, deadline = self.world.now(), self.cadence.deadline(batch=watch.batch)
+        late = self._late(watch, now, deadline)
         if late is not None and not watch.background:
             watch.background = True
             async with self.book.hold(watch.task) as hold:
@@ -200,13 +202,12 @@ class Looker:
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
         if not watch.background:
-            wait = min(wait, max(0.0, watch.since + self.cadence.deadline(batch=watch.batch) - now))
+            wait = min(wait, max(0.0, watch.since + deadline - now))
         self.hub.again(watch, wait)
 
-    def _late(self, watch: Watch, now: float) -> str | None:
+    def _late(self, watch: Watch, now: float, deadline: float) -> str | None:
         """Which of the three clocks has run out, as a sentence."""
         polling, collect = self.cadence.polling, "a later run collects its result"
-        deadline = self.cadence.deadline(batch=watch.batch)
         if now - watch.since >= deadline:
             return f"not done {deadline:g} s after its create (polling.deadline); {collect}"
         if watch.running_since is None:

@@ -271,15 +271,11 @@ class Sync(Provider):
         if "batch" in handle and "generation" not in handle:
             return (yield from self._look_in_batch(handle))
         name = str(handle.get("generation") or handle["id"])
-        # A held look cannot carry the progress, and is held for 1 to 10 s (sheet section 2.3).
-        seconds = max(1, min(10, int(hold)))
-        query = f"wait=true&timeout={seconds}" if hold > 0 else "include=progress"
-        reply = yield Request(
-            method="GET",
-            url=f"{self.base}/v2/generate/{encode(name)}?{query}",
-            classes=_READ,
-            hold=seconds if hold > 0 else 0.0,
-        )
+        url, seconds = f"{self.base}/v2/generate/{encode(name)}?include=progress", 0
+        if hold > 0:  # for 1 to 10 s, and then it cannot carry the progress (sheet section 2.3)
+            seconds = max(1, min(10, int(hold)))
+            url = f"{self.base}/v2/generate/{encode(name)}?wait=true&timeout={seconds}"
+        reply = yield Request(method="GET", url=url, classes=_READ, hold=seconds)
         found = reply.object()
         of_another(name, identifier(found.get("id")), self.name)
         return observe(found, self.sheet.models, reply)
@@ -333,7 +329,7 @@ class Sync(Provider):
     # -- reading replies -----------------------------------------------------------------------------------------
 
     def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
-        if batch.is_lines(request):
+        if request.headers and batch.is_lines(request):
             return batch.judge_lines(outcome)
         foreign = request.role is Role.FOREIGN
         return stored(self.name, outcome) if foreign else super().verdict(request, outcome)

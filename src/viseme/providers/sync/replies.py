@@ -54,8 +54,7 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
     """One look at a generation. Without an ``outputUrl`` nothing is done yet, whatever the status says."""
     raw = word(found.get("status"))
     status = (raw or "").strip().upper()
-    outputs = artifacts(found.get("outputUrl"))
-    if status == "COMPLETED" and outputs:
+    if status == "COMPLETED" and (outputs := artifacts(found.get("outputUrl"))):
         return Observation(
             seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=_cost(found, models)
         )

@@ -43,7 +43,7 @@ def create_body(job: Job, model: str, options: SyncOptions, media: Mapping[str, 
     return _given(
         model=model,
         input=_inputs(job, options, media),
-        options=_given(**{name: _plain(getattr(options, name)) for name in _IN_OPTIONS}) or None,
+        options={name: _plain(value) for name in _IN_OPTIONS if (value := getattr(options, name)) is not None} or None,
         segments=[_segment(segment) for segment in options.segments] or None,
         webhookUrl=options.webhook_url,
         outputFileName=options.output_file_name,
@@ -72,21 +72,21 @@ def _inputs(job: Job, options: SyncOptions, media: Mapping[str, Handle]) -> list
         return _sent(pictures)
     own = options.ref_id if options.segments else None
     if job.audio:
-        speech = _medium("audio", job.audio, media, refId=own)
+        speech = _medium("audio", job.audio, media, own)
     else:
         speech = _spoken(job.text, job.voice, options.stability, options.similarity_boost, own)
     return _sent([*pictures[:1], speech, *(_voice(voice) for voice in options.audios)])
 
 
-def _medium(name: str, source: str, media: Mapping[str, Handle], **more: Any) -> dict[str, Any]:
+def _medium(name: str, source: str, media: Mapping[str, Handle], ref_id: str | None = None) -> dict[str, Any]:
     """A medium by its link, or by the asset that it was registered as; empty for one that goes beside the body."""
     handle = media.get(name)
     if handle is None:
-        return _given(type=name, url=source, **more)
+        return {"type": name, "url": source} if ref_id is None else {"type": name, "url": source, "refId": ref_id}
     if file_of(handle) is not None:
         return {}
     asset = handle.get("asset")
-    return _given(type=name, assetId=asset, url=None if asset else handle.get("url"), **more)
+    return _given(type=name, assetId=asset, url=None if asset else handle.get("url"), refId=ref_id)
 
 
 def _sent(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,99 @@
+"""Blocks that may take only so long, all on one timer.
+
+aiohttp and asyncio set a timer for each, in a heap that compares them in Python: 8 µs a request, and 3 here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from types import TracebackType
+from typing import Self
+
+from attrs import define, field
+
+__all__ = ["Deadline", "Deadlines"]
+
+
+@define(eq=False)
+class Deadlines:
+    """The blocks that are under way. The timer rings for the first that may be over, and then for the next."""
+
+    _due: dict[Deadline, float] = field(factory=dict["Deadline", float])
+    """When each is over, by the event loop's clock."""
+    _timer: asyncio.TimerHandle | None = None
+    _rings: float = inf
+
+    def within(self, seconds: float) -> Deadline:
+        """A block (``with``) of so many seconds; where it takes longer, it ends with a ``TimeoutError``."""
+        return Deadline(self, seconds)
+
+    def put(self, deadline: Deadline, seconds: float) -> None:
+        """Let a block take so many seconds from now on."""
+        loop = asyncio.get_running_loop()
+        at = self._due[deadline] = loop.time() + seconds
+        if at < self._rings:
+            self.close()
+            self._rings, self._timer = at, loop.call_at(at, self._ring)
+
+    def has(self, deadline: Deadline) -> bool:
+        """Whether a block is under way, and not over."""
+        return deadline in self._due
+
+    def drop(self, deadline: Deadline) -> bool:
+        """A block has come to its end; tells whether that was in time."""
+        return self._due.pop(deadline, None) is not None
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings, self._timer = inf, None
+
+    def _ring(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for deadline in [one for one, at in self._due.items() if at <= now]:
+            del self._due[deadline]
+            deadline.cut()
+        self._rings, self._timer = min(self._due.values(), default=inf), None
+        if self._due:
+            self._timer = loop.call_at(self._rings, self._ring)
+
+
+@define(eq=False)
+class Deadline:
+    """A block that may take only so long. Its task is cancelled at its end, as ``asyncio.timeout`` does it."""
+
+    _deadlines: Deadlines
+    _seconds: float
+    _task: asyncio.Task[object] | None = None
+    _before: int = 0
+    """How often the task was asked to end before the block began."""
+
+    def __enter__(self) -> Self:
+        task = self._task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline is for a task")
+        self._before = task.cancelling()
+        self._deadlines.put(self, self._seconds)
+        return self
+
+    def put_off(self, seconds: float) -> None:
+        """Let it take so many seconds from now on, unless it is over."""
+        if self._deadlines.has(self):
+            self._deadlines.put(self, seconds)
+
+    def cut(self) -> None:
+        """Its time is over."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._deadlines.drop(self) or self._task is None:
+            return
+        # Nobody else wants the task to end: then the cancellation was ours, and goes no further than this.
+        if self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from error
