@@ -14,23 +14,20 @@ import stat
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import aiofiles
 import anyio
 from attrs import frozen
 
+from viseme.engine.threads import Threads
 from viseme.engine.transport import AioTransport, Transport
-from viseme.engine.uncut import uncut
 from viseme.keys import FileStamp
 
 __all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
 
-T = TypeVar("T")
 _CHUNK = 1 << 20
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _PROCESS = uuid.uuid4().hex
@@ -218,10 +215,7 @@ def _hasten(descriptor: int, start: int, count: int) -> None:
 def real_world() -> World:
     """The world as it is. Call it inside a running event loop."""
     loop = asyncio.get_running_loop()
-    threads = ThreadPoolExecutor(16, "viseme")
-
-    async def blocking(function: Callable[[], T]) -> T:
-        return await uncut(loop.run_in_executor(threads, function))
+    threads = Threads(16)
 
     async def appender(path: str) -> Appender:
         return await aiofiles.open(path, "ab")
@@ -236,9 +230,9 @@ def real_world() -> World:
         call_at=call_at,
         random=random.Random().random,
         new_id=lambda: uuid.uuid4().hex,
-        blocking=blocking,
+        blocking=threads.run,
         disk=RealDisk(),
         appender=appender,
         connect=AioTransport,
-        close=partial(threads.shutdown, wait=False),
+        close=threads.close,
     )
