@@ -92,6 +92,10 @@ class Core:
     _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
     """Runs that wait for a task of another run."""
     _parking: Lock = field(factory=Lock)
+    _policies: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy] = field(
+        factory=dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy]
+    )
+    """What was found to be allowed for tasks of an account with the same stages and the same further accounts."""
 
     def __attrs_post_init__(self) -> None:
         self.book = Book(self.world, self.ledger, self.journal, self.policy, self.dispatch)
@@ -101,14 +105,21 @@ class Core:
         office = self.offices.get(row.account)
         if office is None:
             return Policy()
-        account, provider, rest = office.desk.account, office.desk.provider, row.job.route[row.leg + 1 :]
+        kind = row.account, office.desk.provider.stages(row.job), row.job.route[row.leg + 1 :]
+        policy = self._policies.get(kind)
+        if policy is None:
+            policy = self._policies[kind] = self._policy(office, *kind[1:])
+        return policy
+
+    def _policy(self, office: Office, stages: tuple[str, ...], rest: tuple[str, ...]) -> Policy:
+        account = office.desk.account
         return Policy(
             attempts=account.attempts,
             pay_again=account.pay_again,
             on_unknown_fate=account.on_unknown_fate,
-            stages=provider.stages(row.job),
-            free=provider.sheet.free_stages,
-            others=tuple(name for name in rest if name in self.offices) if rest else (),
+            stages=stages,
+            free=office.desk.provider.sheet.free_stages,
+            others=tuple(name for name in rest if name in self.offices),
         )
 
     # -- after each step -------------------------------------------------------------------------------------------

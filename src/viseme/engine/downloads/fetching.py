@@ -130,12 +130,13 @@ class Fetcher:
         try:
             async with self._places.room(name) as place:
                 landed = await self._download(hold.row, video, place).run()
+                file = place.path
         except (DeadLink, Unfit, Broken, OSError) as error:
             await hold.take(_failed(error))
             return
         if self.limits.covers:
             await self._bring_cover(hold.row, name)
-        await hold.take(Fetched(os.path.join(self.folder, name), landed.bytes, landed.sha256))
+        await hold.take(Fetched(file, landed.bytes, landed.sha256))
 
     def _download(self, row: TaskRow, output: Artifact, place: Place) -> Download:
         return Download(

@@ -93,10 +93,9 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     after = step.row
     money = charged(row, signal, after, stages=policy.stages, free=policy.free)
     if step.events or money.row is not after.charge:
-        after = evolve(after, seq=after.seq + len(step.events), charge=money.row)
-    if after is step.row and money.writes is None and money.ends is None:
-        return step
-    return evolve(step, row=after, charge=money.writes, ends=money.ends)
+        step.row = evolve(after, seq=after.seq + len(step.events), charge=money.row)
+    step.charge, step.ends = money.writes, money.ends
+    return step
 
 
 def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
