@@ -51,6 +51,10 @@ class Disk(Protocol):
         """Make ``part`` as readable as other new files, sync it to disk, rename it to ``final``, sync the folder."""
         ...
 
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        """``append`` the whole of a small file and ``settle`` it, opened once (50 µs less of some 270)."""
+        ...
+
     def size(self, path: str) -> int | None:
         """The file's size in bytes, None if there is none."""
         ...
@@ -128,17 +132,14 @@ class RealDisk:
         self._mode = 0o666 & ~mask
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
-        anew = os.O_TRUNC if not at else 0
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | anew | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = _opened(path, anew=not at)
         try:
             if at:
                 if os.fstat(descriptor).st_size != at:
                     os.ftruncate(descriptor, at)
                 os.lseek(descriptor, at, os.SEEK_SET)
             for piece in data:
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+                _write(descriptor, piece)
             size = sum(map(len, data))
             if size >= _CHUNK:
                 _hasten(descriptor, at, size)
@@ -146,10 +147,16 @@ class RealDisk:
             os.close(descriptor)
 
     def settle(self, part: str, final: str) -> None:
-        with suppress(OSError):  # some file systems have no modes
-            os.chmod(part, self._mode)
-        descriptor = os.open(part, os.O_RDWR)
+        self._settle(os.open(part, os.O_RDWR), part, final)
+
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        self._settle(_opened(part, anew=True), part, final, data)
+
+    def _settle(self, descriptor: int, part: str, final: str, data: bytes = b"") -> None:
         try:
+            _write(descriptor, data)
+            with suppress(OSError):  # some file systems have no modes
+                os.fchmod(descriptor, self._mode)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -199,6 +206,18 @@ class RealDisk:
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
+
+
+def _opened(path: str, *, anew: bool) -> int:
+    """A file to write, made if it is absent; what it holds is kept, or forgotten. No link is followed."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, 0o600)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _hasten(descriptor: int, start: int, count: int) -> None:

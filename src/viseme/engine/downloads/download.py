@@ -278,15 +278,19 @@ class Download:
 
     def _write(self, pieces: list[bytes], at: int) -> None:
         """Write behind what is there. Off the event loop."""
-        self._make()
-        if not at and self._noted:  # of another version, which the new bytes must not be taken for
-            self._noted = False
-            self.world.disk.remove(self.tag)
+        self._make_way(at)
         self.world.disk.append(self.part, pieces, at=at)
         if not at:
             self._hash = hashlib.sha256()
         for piece in pieces:
             self._hash.update(piece)
+
+    def _make_way(self, at: int) -> None:
+        """Make ready for bytes to be written. Off the event loop."""
+        self._make()
+        if not at and self._noted:  # of another version, which the new bytes must not be taken for
+            self._noted = False
+            self.world.disk.remove(self.tag)
 
     def _make(self) -> None:
         """Make the folder, once. Off the event loop."""
@@ -306,7 +310,9 @@ class Download:
 
         def land() -> str:
             disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
-            if data:
+            if not at:
+                self._make_way(at)
+            elif data:
                 self._write([data], at)
             read = partial(disk.peek, self.part) if at else partial(_part_of, data)
             torn = torn_mp4(size, read) if self.video else None
@@ -314,6 +320,9 @@ class Download:
                 disk.remove(self.part)
                 disk.remove(self.tag)
                 raise DeadLink(torn)
+            if not at:
+                disk.keep(self.part, self.final, data)
+                return hashlib.sha256(data).hexdigest()
             disk.settle(self.part, self.final)
             if self._noted:
                 disk.remove(self.tag)
