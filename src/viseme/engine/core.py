@@ -151,25 +151,25 @@ class Core:
 
     def _forward(self, office: Office, step: Step) -> None:
         row = step.row
-        match step.next:
+        match step.next:  # in the order in which they are most often met
+            case Next.NOTHING:
+                if row.state is State.WAITING or row.state in ENDED:
+                    self._watch_seat(office, row)
+            case Next.WATCH:
+                office.hub.watch(row)
+            case Next.FETCH:
+                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
+                self.fetcher.put(row, fresh=begins and not row.tries)
             case Next.CREATE if row.handles:
                 office.creator.goes_on(row)
             case Next.CREATE:
                 office.creator.arrived(rank_of(row))
-            case Next.RECONCILE:
-                office.reconciler.put(row.id)
-            case Next.WATCH:
-                office.hub.watch(row)
-            case Next.KEEP:
-                pass
             case Next.REFRESH:
                 office.hub.watch(row, now=True)
-            case Next.FETCH:
-                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
-                self.fetcher.put(row, fresh=begins and not row.tries)
-            case Next.NOTHING:
-                if row.state is State.WAITING or row.state in ENDED:
-                    self._watch_seat(office, row)
+            case Next.RECONCILE:
+                office.reconciler.put(row.id)
+            case Next.KEEP:
+                pass
 
     def _watch_seat(self, office: Office, row: TaskRow) -> None:
         """Nobody waits for the task, but its job may hold a seat at the vendor: go on looking, now and then."""

@@ -103,17 +103,23 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         return _after_the_end(row, signal, now)
     if row.state not in _BELONGS.get(type(signal), _OPEN):
         return None
-    match signal:
-        case Prepares():
-            told = (EventType.PREPARING, {"account": row.account})
-            return Step(row=evolve(row, state=State.PREPARING), events=(told,))
-        case Prepared(inputs):
-            return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
+    match signal:  # what every job goes through first
         case Intended(intent, seat, _):
             return intended(row, intent, seat)
         case Taken(accepted, free):
             at_stage = row if free is None else entered(row, free)
             return taken(at_stage, accepted.handle, accepted.observation, policy, now, free=free is not None)
+        case Observed(_, stage, _) if stage not in (None, row.stage):
+            return None
+        case Observed(observation, _, _):
+            return observed(row, observation, policy, now)
+        case Fetched():
+            return fetched(row, signal, policy, now)
+        case Prepares():
+            told = (EventType.PREPARING, {"account": row.account})
+            return Step(row=evolve(row, state=State.PREPARING), events=(told,))
+        case Prepared(inputs):
+            return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
         case Refound(found):
             return taken(row, found.handle, found.observation, policy, now)
         case Turned():
@@ -131,12 +137,6 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Unsettled():
             closed = closed_intent(row, now)
             return evolve(unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
-        case Observed(_, stage, _) if stage not in (None, row.stage):
-            return None
-        case Observed(observation, _, _):
-            return observed(row, observation, policy, now)
-        case Fetched():
-            return fetched(row, signal, policy, now)
         case Unfetched():
             return unfetched(row, signal)
         case Called(answer):
