@@ -19,6 +19,7 @@ from tests.support.virtual import Simulation, simulated_world, virtual_run
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
+from viseme.engine.crew import Crew
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Observed, Signal
 from viseme.engine.polling.cadence import Cadence
@@ -165,7 +166,7 @@ async def _play(todo: Sequence[Clip], policy: Policy, flying: int, learning: int
     one = _Field(world, deque(todo), learning, measured)
     looker = Looker(world.world, cast("Book", one), desk, cadence, print)
     async with anyio.create_task_group() as group:
-        one.hub = looker.hub = Hub(world.world, cadence, group, looker.look, bulk)
+        one.hub = looker.hub = Hub(world.world, cadence, Crew(group), looker.look, bulk)
         world.network.answer = one.answer
         group.start_soon(looker.hub.run)
         for _ in range(flying):
@@ -173,6 +174,7 @@ async def _play(todo: Sequence[Clip], policy: Policy, flying: int, learning: int
             await anyio.sleep(2.0)  # creates are spread by their own rate
         await one.over.wait()
         looker.hub.stop()
+        group.cancel_scope.cancel()
     looks, delays = zip(*one.counted, strict=True)
     delay = sum(delays) / len(delays)
     began, before = one.started

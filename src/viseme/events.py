@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
 
 __all__ = ["LAST", "Event", "EventType", "timestamp"]
+
+_EPOCH = datetime(1970, 1, 1)
 
 
 class EventType(StrEnum):
@@ -90,4 +92,4 @@ class Event:
 
 def timestamp(at: float) -> str:
     """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="milliseconds") + "Z"

@@ -90,6 +90,10 @@ class Disk:
         self._do("sync folder", final)
         self.files.synced[final] = self.files.synced.pop(part)
 
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        self.append(part, [data], at=0)
+        self.settle(part, final)
+
     def size(self, path: str) -> int | None:
         self._alive()
         data = self.files.now.get(path)

@@ -185,6 +185,10 @@ class MortalDisk(RealDisk):
         super().append(path, [whole[half:]], at=at + half)
         self.fate("part:after")
 
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        self.append(part, [data], at=0)
+        self.settle(part, final)
+
 
 @attrs.define
 class MortalLines:

@@ -143,6 +143,10 @@ class MemoryFiles:
         self._do("sync folder", final)
         self.durable[final] = self.durable.pop(part)
 
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        self.append(part, [data], at=0)
+        self.settle(part, final)
+
     def size(self, path: str) -> int | None:
         return None if path not in self.files else len(self.files[path])
 

@@ -106,13 +106,13 @@ async def test_a_cancelled_asker_leaves_when_a_refused_commit_was_tried_again_an
 async def test_a_scope_that_is_cancelled_asks_once_and_not_all_the_while_the_disk_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    waits, waited = Carrying._end, list[float]()
+    waits, waited = Carrying._ended, list[float]()
 
     def counted(self: Carrying) -> asyncio.Future[None]:
         waited.append(now())
         return waits(self)
 
-    monkeypatch.setattr(Carrying, "_end", counted)
+    monkeypatch.setattr(Carrying, "_ended", counted)
     async with disk() as one:
         with anyio.CancelScope() as scope:
             asyncio.get_running_loop().call_later(0.5, scope.cancel)

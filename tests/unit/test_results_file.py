@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from tests.support.virtual import MemoryFiles, simulated_world, virtual_run, vir
 
 from viseme.engine.results_file import ResultsFile, result_line
 from viseme.errors import Failure, Kind, VisemeError
+from viseme.events import timestamp
 from viseme.results import Cost, Reason, Result, State, Timings
 
 PATH = "out/results.jsonl"
@@ -39,6 +41,12 @@ def lines(files: MemoryFiles) -> list[dict[str, Any]]:
 def last_words(files: MemoryFiles) -> dict[str, str]:
     """As a reader takes them: the last line of a key wins."""
     return {line["key"]: line["state"] for line in lines(files)}
+
+
+@given(st.floats(0, 4e9) | st.integers(0, 2**31).map(lambda at: at + 0.9999996))
+def test_a_time_is_told_as_the_calendar_has_it(at: float) -> None:
+    told = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    assert timestamp(at) == told.replace("+00:00", "Z")
 
 
 def test_a_line_has_every_field_that_scripts_rely_on() -> None:

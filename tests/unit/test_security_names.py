@@ -288,6 +288,8 @@ def test_a_link_in_the_place_of_a_part_is_not_written_through(tmp_path: Path) ->
     (tmp_path / "x.mp4.part").symlink_to(target)
     with pytest.raises(OSError, match="symbolic links"):
         RealDisk().append(str(tmp_path / "x.mp4.part"), [b"film"], at=0)
+    with pytest.raises(OSError, match="symbolic links"):
+        RealDisk().keep(str(tmp_path / "x.mp4.part"), str(tmp_path / "x.mp4"), b"film")
     assert target.read_bytes() == b"precious"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from viseme.engine.world import RealDisk, real_world
+
+_LISTED = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -41,6 +44,38 @@ def test_what_is_appended_stands_behind_the_bytes_that_are_to_stay(tmp_path: Pat
     path.write_bytes(b"0123456789")
     RealDisk().append(str(path), [b"ab", b"c"], at=size)
     assert path.read_bytes() == b"0123456789"[:size] + b"abc"
+
+
+@_LISTED
+@pytest.mark.parametrize("before", [None, b"of another version, and longer"])
+def test_a_small_file_is_kept_as_one_that_is_appended_and_settled(
+    tmp_path: Path, before: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, final = tmp_path / "x.mp4.part", tmp_path / "x.mp4"
+    if before is not None:
+        part.write_bytes(before)
+    synced: list[str] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda one: synced.append(os.readlink(f"/proc/self/fd/{one}")) or sync(one))
+    monkeypatch.setattr(os, "write", lambda one, data, write=os.write: write(one, data[:3]))
+    RealDisk().keep(str(part), str(final), b"0123456789")
+    assert (final.read_bytes(), part.exists()) == (b"0123456789", False)
+    assert synced == [str(part), str(tmp_path)]
+
+
+@_LISTED
+def test_what_cannot_be_kept_has_no_name_and_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    opened = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No space left"):
+        RealDisk().keep(str(tmp_path / "x.mp4.part"), str(tmp_path / "x.mp4"), b"film")
+    assert not (tmp_path / "x.mp4").exists()
+    assert len(os.listdir("/proc/self/fd")) == opened
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no such advice")

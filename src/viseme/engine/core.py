@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from anyio import Lock, create_task_group
+from anyio import Lock
 from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
@@ -23,9 +23,9 @@ from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
 from viseme.engine.world import World
-from viseme.errors import LedgerError, VisemeError
+from viseme.errors import VisemeError
 from viseme.events import Event, EventType
-from viseme.ledger.base import Ledger, Order, Rank
+from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
@@ -92,6 +92,10 @@ class Core:
     _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
     """Runs that wait for a task of another run."""
     _parking: Lock = field(factory=Lock)
+    _policies: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy] = field(
+        factory=dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy]
+    )
+    """What was found to be allowed for tasks of an account with the same stages and the same further accounts."""
 
     def __attrs_post_init__(self) -> None:
         self.book = Book(self.world, self.ledger, self.journal, self.policy, self.dispatch)
@@ -101,14 +105,21 @@ class Core:
         office = self.offices.get(row.account)
         if office is None:
             return Policy()
-        account, provider, rest = office.desk.account, office.desk.provider, row.job.route[row.leg + 1 :]
+        kind = row.account, office.desk.provider.stages(row.job), row.job.route[row.leg + 1 :]
+        policy = self._policies.get(kind)
+        if policy is None:
+            policy = self._policies[kind] = self._policy(office, *kind[1:])
+        return policy
+
+    def _policy(self, office: Office, stages: tuple[str, ...], rest: tuple[str, ...]) -> Policy:
+        account = office.desk.account
         return Policy(
             attempts=account.attempts,
             pay_again=account.pay_again,
             on_unknown_fate=account.on_unknown_fate,
-            stages=provider.stages(row.job),
-            free=provider.sheet.free_stages,
-            others=tuple(name for name in rest if name in self.offices) if rest else (),
+            stages=stages,
+            free=office.desk.provider.sheet.free_stages,
+            others=tuple(name for name in rest if name in self.offices),
         )
 
     # -- after each step -------------------------------------------------------------------------------------------
@@ -140,25 +151,25 @@ class Core:
 
     def _forward(self, office: Office, step: Step) -> None:
         row = step.row
-        match step.next:
+        match step.next:  # in the order in which they are most often met
+            case Next.NOTHING:
+                if row.state is State.WAITING or row.state in ENDED:
+                    self._watch_seat(office, row)
+            case Next.WATCH:
+                office.hub.watch(row)
+            case Next.FETCH:
+                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
+                self.fetcher.put(row, fresh=begins and not row.tries)
             case Next.CREATE if row.handles:
                 office.creator.goes_on(row)
             case Next.CREATE:
                 office.creator.arrived(rank_of(row))
-            case Next.RECONCILE:
-                office.reconciler.put(row.id)
-            case Next.WATCH:
-                office.hub.watch(row)
-            case Next.KEEP:
-                pass
             case Next.REFRESH:
                 office.hub.watch(row, now=True)
-            case Next.FETCH:
-                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
-                self.fetcher.put(row, fresh=begins and not row.tries)
-            case Next.NOTHING:
-                if row.state is State.WAITING or row.state in ENDED:
-                    self._watch_seat(office, row)
+            case Next.RECONCILE:
+                office.reconciler.put(row.id)
+            case Next.KEEP:
+                pass
 
     def _watch_seat(self, office: Office, row: TaskRow) -> None:
         """Nobody waits for the task, but its job may hold a seat at the vendor: go on looking, now and then."""
@@ -336,8 +347,7 @@ class Core:
             raise VisemeError(
                 f"account {row.account!r} of task {row.key!r} is not configured; add it to cancel the task"
             )
-        self.called_off.add(task)
-        self._withdraw(task, row.account)
+        self.call_off(task, row.account)
         try:
             async with self.book.hold(task) as hold:
                 if hold.row.state not in ENDED:
@@ -350,6 +360,11 @@ class Core:
         finally:
             self.called_off.discard(task)
 
+    def call_off(self, task: str, account: str) -> None:
+        """From now on nothing of a task is bought that was not bought before; it is then cancelled."""
+        self.called_off.add(task)
+        self._withdraw(task, account)
+
     async def _cancel_remotely(self, office: Office, row: TaskRow) -> Answer | None:
         if row.handle is None or row.state is not State.WAITING:
             return None
@@ -357,41 +372,6 @@ class Core:
             return await office.desk.courier.run(office.desk.provider.cancel(row.handle))
         except Refused as refusal:
             return Answer(outcome="unsupported", message=f"the vendor refused to cancel: {refusal.verdict.message}")
-
-    async def obey(self, orders: Sequence[Order]) -> list[str]:
-        """Carry out what another process asked for; returns what could not be done, as sentences.
-
-        What is to be cancelled is withdrawn at once, before any of it is waited for: nothing of it is bought meanwhile.
-        """
-        refused: list[str] = []
-        meant = [(order, row) for order in orders for row in await self._meant(order)]
-        for order, row in meant:
-            if order.verb == "cancel" and row.account in self.offices:
-                self.called_off.add(row.id)
-                self._withdraw(row.id, row.account)
-        async with create_task_group() as group:
-            for order, row in meant:
-                group.start_soon(self._carry_out, order, row, refused)
-        return refused
-
-    async def _carry_out(self, order: Order, row: TaskRow, refused: list[str]) -> None:
-        try:
-            if order.verb == "cancel":
-                await self.cancel(row.id)
-            elif row.state in (State.CREATING, State.RECONCILING):
-                await self.decide(row.id, order.verb)
-        except LedgerError:
-            raise
-        except VisemeError as error:
-            refused.append(str(error))
-
-    async def _meant(self, order: Order) -> list[TaskRow]:
-        if order.key is not None:
-            return await self.ledger.by_keys([order.key])
-        rows: list[TaskRow] = []
-        while page := await self.ledger.open_tasks(rows[-1].order if rows else 0, _PAGE):
-            rows += page
-        return rows
 
     async def decide(self, task: str, order: str) -> None:
         """A person decided what to do about a fate that stays unknown."""

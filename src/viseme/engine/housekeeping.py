@@ -12,6 +12,7 @@ from attrs import define, field
 from viseme.attempts import Seat
 from viseme.engine.core import Core
 from viseme.engine.lifecycle.signals import Unheard
+from viseme.engine.orders import obey
 from viseme.errors import LedgerError
 from viseme.ledger.base import Order
 
@@ -61,7 +62,7 @@ class Housekeeping:
                 group.start_soon(self._obey, orders)
 
     async def _obey(self, orders: Sequence[Order]) -> None:
-        for refused in await self.core.obey(orders):
+        for refused in await obey(self.core, orders):
             self.notice(refused)
 
     async def _show_gates(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anyio.abc import TaskGroup
 from attrs import define
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import CREATES, Desk
+from viseme.engine.crew import Crew
 from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.creating import Creator
@@ -102,7 +102,7 @@ def open_office(
     ledger: Ledger,
     book: Book,
     digests: Digests,
-    group: TaskGroup,
+    crew: Crew,
     first_run: int,
     called_off: set[str],
     cashier: Cashier,
@@ -111,15 +111,16 @@ def open_office(
     keep_waiting: bool,
     notice: Callable[[str], None],
 ) -> Office:
-    """Put an account's workers together and set them to work in ``group``."""
+    """Put an account's workers together and set them to work."""
+    group = crew.group
     world, sheet, polling = desk.world, desk.provider.sheet, desk.account.polling
     cadence = Cadence(sheet, polling, silence=desk.seat_ttl / 2)
     looker = Looker(world, book, desk, cadence, notice, keep_waiting)
-    looker.hub = Hub(world, cadence, group, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
+    looker.hub = Hub(world, cadence, crew, looker.look, sheet.bulk if sheet.bulk and polling.bulk else 1)
     uploads = Uploads(world, ledger, desk.provider, desk.courier, digests, group)
     creator = Creator(world, ledger, book, desk, first_run, called_off, notice, cashier, uploads, grace, keep_waiting)
     office = Office(desk, creator, Reconciler(world, book, desk, adopter, group, grace, keep_waiting), looker.hub)
-    group.start_soon(creator.run, group)
+    group.start_soon(creator.run, crew)
     group.start_soon(creator.preparer.run, group)
     group.start_soon(looker.hub.run)
     return office

@@ -14,6 +14,7 @@ from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.core import Core
+from viseme.engine.crew import Crew
 from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.housekeeping import Housekeeping
 from viseme.engine.intake import Intake
@@ -113,11 +114,11 @@ class Opening:
         async with anyio.create_task_group() as group:
             writer = anyio.CancelScope()
             group.start_soon(_within, writer, ledger.serve)
-            number = await ledger.next_run()
+            number, crew = await ledger.next_run(), Crew(group)
             core.fetcher = Fetcher(
-                world, core.book, transport, self.downloads, self.output, group, self._private, self.notice
+                world, core.book, transport, self.downloads, self.output, crew, self._private, self.notice
             )
-            self._open_offices(core, transport, group, number)
+            self._open_offices(core, transport, crew, number)
             await _recall_rates(core)
             await _recall_durations(core)
             seats = LeftSeats(core)
@@ -134,7 +135,7 @@ class Opening:
             writer.cancel()
             group.cancel_scope.cancel()
 
-    def _open_offices(self, core: Core, transport: Transport, group: TaskGroup, number: int) -> None:
+    def _open_offices(self, core: Core, transport: Transport, crew: Crew, number: int) -> None:
         pools = pools_of(core.world, list(self.providers.values()))
         offices: dict[str, Office] = {}
         digests = Digests(core.world)
@@ -146,7 +147,7 @@ class Opening:
                 ledger=core.ledger,
                 book=core.book,
                 digests=digests,
-                group=group,
+                crew=crew,
                 first_run=number,
                 called_off=core.called_off,
                 cashier=core.cashier,

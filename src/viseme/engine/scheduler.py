@@ -16,6 +16,7 @@ from viseme.engine.core import Again, Core
 from viseme.engine.money.pricing import priced
 from viseme.engine.money.till import parsed
 from viseme.engine.opening import Engine, Opening
+from viseme.engine.orders import obey
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
 from viseme.engine.preflight.sieve import Sieve
 from viseme.engine.run import Jobs, Run, other_inputs
@@ -231,7 +232,7 @@ class Scheduler:
         Returns:
             sentences on what could not be done.
         """
-        return await self._engine().core.obey([order])
+        return await obey(self._engine().core, [order])
 
     def set_limits(
         self, account: str, *, concurrency: int | None = None, rates: Mapping[str, Any] | None = None

@@ -14,23 +14,20 @@ import stat
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import aiofiles
 import anyio
 from attrs import frozen
 
+from viseme.engine.threads import Threads
 from viseme.engine.transport import AioTransport, Transport
-from viseme.engine.uncut import uncut
 from viseme.keys import FileStamp
 
 __all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
 
-T = TypeVar("T")
 _CHUNK = 1 << 20
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _PROCESS = uuid.uuid4().hex
@@ -52,6 +49,10 @@ class Disk(Protocol):
 
     def settle(self, part: str, final: str) -> None:
         """Make ``part`` as readable as other new files, sync it to disk, rename it to ``final``, sync the folder."""
+        ...
+
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        """``append`` the whole of a small file and ``settle`` it, opened once (50 µs less of some 270)."""
         ...
 
     def size(self, path: str) -> int | None:
@@ -131,17 +132,14 @@ class RealDisk:
         self._mode = 0o666 & ~mask
 
     def append(self, path: str, data: list[bytes], *, at: int) -> None:
-        anew = os.O_TRUNC if not at else 0
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | anew | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = _opened(path, anew=not at)
         try:
             if at:
                 if os.fstat(descriptor).st_size != at:
                     os.ftruncate(descriptor, at)
                 os.lseek(descriptor, at, os.SEEK_SET)
             for piece in data:
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+                _write(descriptor, piece)
             size = sum(map(len, data))
             if size >= _CHUNK:
                 _hasten(descriptor, at, size)
@@ -149,10 +147,16 @@ class RealDisk:
             os.close(descriptor)
 
     def settle(self, part: str, final: str) -> None:
-        with suppress(OSError):  # some file systems have no modes
-            os.chmod(part, self._mode)
-        descriptor = os.open(part, os.O_RDWR)
+        self._settle(os.open(part, os.O_RDWR), part, final)
+
+    def keep(self, part: str, final: str, data: bytes) -> None:
+        self._settle(_opened(part, anew=True), part, final, data)
+
+    def _settle(self, descriptor: int, part: str, final: str, data: bytes = b"") -> None:
         try:
+            _write(descriptor, data)
+            with suppress(OSError):  # some file systems have no modes
+                os.fchmod(descriptor, self._mode)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -204,6 +208,18 @@ class RealDisk:
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
 
 
+def _opened(path: str, *, anew: bool) -> int:
+    """A file to write, made if it is absent; what it holds is kept, or forgotten. No link is followed."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, 0o600)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def _hasten(descriptor: int, start: int, count: int) -> None:
     """Have what was just written go to the disk, without waiting: the sync at the end then finds little to do.
 
@@ -218,10 +234,7 @@ def _hasten(descriptor: int, start: int, count: int) -> None:
 def real_world() -> World:
     """The world as it is. Call it inside a running event loop."""
     loop = asyncio.get_running_loop()
-    threads = ThreadPoolExecutor(16, "viseme")
-
-    async def blocking(function: Callable[[], T]) -> T:
-        return await uncut(loop.run_in_executor(threads, function))
+    threads = Threads(16)
 
     async def appender(path: str) -> Appender:
         return await aiofiles.open(path, "ab")
@@ -236,9 +249,9 @@ def real_world() -> World:
         call_at=call_at,
         random=random.Random().random,
         new_id=lambda: uuid.uuid4().hex,
-        blocking=blocking,
+        blocking=threads.run,
         disk=RealDisk(),
         appender=appender,
         connect=AioTransport,
-        close=partial(threads.shutdown, wait=False),
+        close=threads.close,
     )

@@ -72,7 +72,8 @@ class Download:
     video: bool = True
     make: Callable[[], None] = field(default=lambda: None)
     fresh: bool = False
-    _hash: Any = field(factory=hashlib.sha256)
+    _hash: Any = None
+    """Of what is written; made with the first of it."""
     _written: int = 0
     _pieces: list[bytes] = field(factory=list[bytes])
     _pending: int = 0
@@ -231,7 +232,7 @@ class Download:
 
         def look() -> tuple[str | None, int, Any]:
             self._make()
-            disk, digest = self.world.disk, hashlib.sha256()
+            disk = self.world.disk
             size = disk.size(self.part)
             noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
             boot, _, tag = noted.decode("latin-1").partition("\n")
@@ -239,7 +240,8 @@ class Download:
                 if size is not None:
                     disk.remove(self.part)
                 disk.remove(self.tag)
-                return None, 0, digest
+                return None, 0, None
+            digest = hashlib.sha256()
             for piece in disk.read(self.part):
                 digest.update(piece)
             return tag, size, digest
@@ -250,18 +252,17 @@ class Download:
     def _restart(self) -> None:
         """Forget what is there."""
         self._pieces, self._pending, self._written, self._total = [], 0, 0, None
-        self._hash = hashlib.sha256()
 
     async def _flush(self) -> None:
         """Hand what has gathered to the disk, once what was handed over before is written."""
         await self._caught_up()
         if not self._pending:
             return
-        pieces, at, digest, tag = self._pieces, self._written, self._hash, self._tag
+        pieces, at, tag = self._pieces, self._written, self._tag
         self._pieces, self._written, self._pending = [], self._written + self._pending, 0
 
         def write() -> None:
-            self._write(pieces, at, digest)
+            self._write(pieces, at)
             if not at and tag:
                 self._noted = True
                 note = f"{self.world.disk.boot()}\n{tag}"
@@ -275,15 +276,21 @@ class Download:
         if writing is not None:
             await uncut(writing)
 
-    def _write(self, pieces: list[bytes], at: int, digest: Any) -> None:
+    def _write(self, pieces: list[bytes], at: int) -> None:
         """Write behind what is there. Off the event loop."""
+        self._make_way(at)
+        self.world.disk.append(self.part, pieces, at=at)
+        if not at:
+            self._hash = hashlib.sha256()
+        for piece in pieces:
+            self._hash.update(piece)
+
+    def _make_way(self, at: int) -> None:
+        """Make ready for bytes to be written. Off the event loop."""
         self._make()
         if not at and self._noted:  # of another version, which the new bytes must not be taken for
             self._noted = False
             self.world.disk.remove(self.tag)
-        self.world.disk.append(self.part, pieces, at=at)
-        for piece in pieces:
-            digest.update(piece)
 
     def _make(self) -> None:
         """Make the folder, once. Off the event loop."""
@@ -303,14 +310,19 @@ class Download:
 
         def land() -> str:
             disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
-            if data:
-                self._write([data], at, self._hash)
+            if not at:
+                self._make_way(at)
+            elif data:
+                self._write([data], at)
             read = partial(disk.peek, self.part) if at else partial(_part_of, data)
             torn = torn_mp4(size, read) if self.video else None
             if torn is not None:
                 disk.remove(self.part)
                 disk.remove(self.tag)
                 raise DeadLink(torn)
+            if not at:
+                disk.keep(self.part, self.final, data)
+                return hashlib.sha256(data).hexdigest()
             disk.settle(self.part, self.final)
             if self._noted:
                 disk.remove(self.tag)

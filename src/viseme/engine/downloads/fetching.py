@@ -11,11 +11,11 @@ from contextlib import suppress
 from itertools import count
 
 from anyio import CancelScope
-from anyio.abc import TaskGroup
 from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
+from viseme.engine.crew import Crew
 from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe
 from viseme.engine.downloads.places import Place, Places
 from viseme.engine.lifecycle.book import Book, Hold
@@ -47,7 +47,7 @@ class Fetcher:
     transport: Transport
     limits: Downloads
     folder: str
-    group: TaskGroup
+    crew: Crew
     private: Callable[[str], bool]
     notice: Callable[[str], None]
     _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
@@ -101,7 +101,7 @@ class Fetcher:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
             _, _, task = heapq.heappop(self._queue)
             scope = self._under_way[task] = CancelScope()
-            self.group.start_soon(self._fetch, task, scope, self._queued.pop(task))
+            self.crew.start_soon(self._fetch, task, scope, self._queued.pop(task))
 
     async def _fetch(self, task: str, scope: CancelScope, since: float) -> None:
         try:
@@ -130,12 +130,13 @@ class Fetcher:
         try:
             async with self._places.room(name) as place:
                 landed = await self._download(hold.row, video, place).run()
+                file = place.path
         except (DeadLink, Unfit, Broken, OSError) as error:
             await hold.take(_failed(error))
             return
         if self.limits.covers:
             await self._bring_cover(hold.row, name)
-        await hold.take(Fetched(os.path.join(self.folder, name), landed.bytes, landed.sha256))
+        await hold.take(Fetched(file, landed.bytes, landed.sha256))
 
     def _download(self, row: TaskRow, output: Artifact, place: Place) -> Download:
         return Download(

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from pathlib import PurePosixPath
 from unicodedata import normalize
 
 from attrs import define, field, frozen
@@ -43,7 +42,7 @@ class Places:
     folder: str
     held: Holdings = field(factory=Holdings, init=False)
     """The files that someone has."""
-    _made: set[PurePosixPath] = field(factory=set[PurePosixPath], init=False)
+    _made: set[str] = field(factory=set[str], init=False)
     """Folders that are there, as far as is known."""
 
     def room(self, name: str) -> AbstractAsyncContextManager[Place]:
@@ -60,11 +59,11 @@ class Places:
 
     def _make(self, name: str) -> None:
         """Make the folders, one below the other, so that nothing is made behind a link that leads out (blocks)."""
-        above = PurePosixPath(name).parent
+        above = name.rpartition("/")[0]
         if above in self._made:
             return
         root = place = self.world.disk.make_folder(self.folder)
-        for part in above.parts:
+        for part in above.split("/") if above else ():
             place = self.world.disk.make_folder(os.path.join(place, part))
             if place != root and not place.startswith(root.rstrip(os.sep) + os.sep):
                 raise Unfit("the output name leads out of the output folder through a link; choose another")
@@ -80,7 +79,8 @@ class _Room:
     file: str
 
     async def __aenter__(self) -> Place:
-        await self.places.held.take(self.file)
+        if not self.places.held.take_now(self.file):
+            await self.places.held.take(self.file)
         return self.places.place(self.name)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -93,10 +93,9 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     after = step.row
     money = charged(row, signal, after, stages=policy.stages, free=policy.free)
     if step.events or money.row is not after.charge:
-        after = evolve(after, seq=after.seq + len(step.events), charge=money.row)
-    if after is step.row and money.writes is None and money.ends is None:
-        return step
-    return evolve(step, row=after, charge=money.writes, ends=money.ends)
+        step.row = evolve(after, seq=after.seq + len(step.events), charge=money.row)
+    step.charge, step.ends = money.writes, money.ends
+    return step
 
 
 def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | None:
@@ -104,17 +103,23 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         return _after_the_end(row, signal, now)
     if row.state not in _BELONGS.get(type(signal), _OPEN):
         return None
-    match signal:
-        case Prepares():
-            told = (EventType.PREPARING, {"account": row.account})
-            return Step(row=evolve(row, state=State.PREPARING), events=(told,))
-        case Prepared(inputs):
-            return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
+    match signal:  # what every job goes through first
         case Intended(intent, seat, _):
             return intended(row, intent, seat)
         case Taken(accepted, free):
             at_stage = row if free is None else entered(row, free)
             return taken(at_stage, accepted.handle, accepted.observation, policy, now, free=free is not None)
+        case Observed(_, stage, _) if stage not in (None, row.stage):
+            return None
+        case Observed(observation, _, _):
+            return observed(row, observation, policy, now)
+        case Fetched():
+            return fetched(row, signal, policy, now)
+        case Prepares():
+            told = (EventType.PREPARING, {"account": row.account})
+            return Step(row=evolve(row, state=State.PREPARING), events=(told,))
+        case Prepared(inputs):
+            return Step(row=evolve(row, state=State.QUEUED, inputs=inputs, failure=None))
         case Refound(found):
             return taken(row, found.handle, found.observation, policy, now)
         case Turned():
@@ -132,12 +137,6 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
         case Unsettled():
             closed = closed_intent(row, now)
             return evolve(unsettled(evolve(row, intent=closed or row.intent), signal, policy, now), intent=closed)
-        case Observed(_, stage, _) if stage not in (None, row.stage):
-            return None
-        case Observed(observation, _, _):
-            return observed(row, observation, policy, now)
-        case Fetched():
-            return fetched(row, signal, policy, now)
         case Unfetched():
             return unfetched(row, signal)
         case Called(answer):

@@ -70,7 +70,7 @@ class _Holding:
         if not book.held.take_now(self.task):
             await book.held.take(self.task)
         try:
-            row = await book.look(self.task)
+            row = book.known(self.task) or await book.look(self.task)
             return Hold(book, row, book.policy_of(row))
         except BaseException:
             book.held.let_go(self.task)
@@ -117,7 +117,7 @@ class Book:
 
         Raises UnknownTask where the ledger has none of that id.
         """
-        row = self._known(task)
+        row = self.known(task)
         if row is not None:
             return row
         rows = await self.look_at([task])
@@ -130,14 +130,14 @@ class Book:
 
         What was written last wins over what the ledger reads, which may be of a moment ago.
         """
-        found = {task: self._known(task) for task in tasks}
+        found = {task: self.known(task) for task in tasks}
         unknown = [task for task, row in found.items() if row is None]
         if unknown:
             found.update({row.id: row for row in await self.ledger.tasks(unknown)})
         rows = (self._recent.get(task) or found[task] for task in tasks)
         return [row for row in rows if row is not None]
 
-    def _known(self, task: str) -> TaskRow | None:
+    def known(self, task: str) -> TaskRow | None:
         """The task as it stands, if that is remembered, or was read and cannot have changed since."""
         row = self._recent.get(task)
         if row is None:

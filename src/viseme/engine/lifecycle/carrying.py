@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from anyio import CancelScope
 from attrs import define
 
+from viseme.engine.uncut import Ending
 from viseme.engine.world import World
 from viseme.errors import LedgerError
 from viseme.ledger.base import Change, Ledger
@@ -21,7 +21,7 @@ _AGAIN = 1.0
 
 
 @define(eq=False)
-class Carrying:
+class Carrying(Ending):
     """One commit and what follows from it. The ledger says when it is durable, so that no task is spent on it.
 
     Attributes:
@@ -35,34 +35,8 @@ class Carrying:
     act: Callable[[], None]
     patient: bool
     _until: float | None = None
-    _over: bool = False
-    _error: BaseException | None = None
-    _waiter: asyncio.Future[None] | None = None
 
-    async def to_the_end(self) -> None:
-        """Commit and act; a cancellation that comes meanwhile follows then, and goes before what went wrong."""
-        self._hand_over()
-        try:
-            await self._end()
-        except asyncio.CancelledError as error:
-            cut = error
-        else:
-            if self._error is not None:
-                raise self._error
-            return
-        with CancelScope(shield=True):
-            while not self._over:
-                try:
-                    await self._end()
-                except asyncio.CancelledError as error:
-                    cut = error
-        raise cut
-
-    def _end(self) -> asyncio.Future[None]:
-        self._waiter = asyncio.get_running_loop().create_future()
-        return self._waiter
-
-    def _hand_over(self) -> None:
+    def begin(self) -> None:
         try:
             self.ledger.hand_over(self.changes, self._done)
         except Exception as error:
@@ -76,11 +50,10 @@ class Carrying:
             except Exception as trouble:
                 error = trouble
         elif isinstance(error, LedgerError) and self._has_patience():
-            self.world.call_at(self.world.monotonic() + _AGAIN, self._hand_over)
+            self.world.call_at(self.world.monotonic() + _AGAIN, self.begin)
             return
-        self._over, self._error = True, error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self.error = error
+        self.end()
 
     def _has_patience(self) -> bool:
         now = self.world.monotonic()

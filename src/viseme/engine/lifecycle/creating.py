@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, field
 
 from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
+from viseme.engine.crew import Crew
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.funding import Funding
@@ -199,9 +199,9 @@ class Creator:
         if task in self._out:
             self._out[task].withdraw(self.world.monotonic() + self.grace)
 
-    async def run(self, group: TaskGroup) -> None:
+    async def run(self, crew: Crew) -> None:
         """Begin creates until stopped."""
-        self.batcher.group = group
+        self.batcher.group = crew.group
         while not self._stopping:
             row = await self._next()
             if row is None:
@@ -215,7 +215,7 @@ class Creator:
             self.desk.creating += 1
             seat = None if self.line.free(row) or not self.desk.pool.seats.take(seat_of(row)) else seat_of(row)
             self._out[row.id] = _Out(seat)
-            group.start_soon(self._create, row, self._out[row.id])
+            crew.start_soon(self._create, row, self._out[row.id])
 
     async def _next(self) -> TaskRow | None:
         """The next task that may be created now. Parks the line where the account is stopped."""

@@ -32,17 +32,19 @@ _MAX_REFETCH = 3
 def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step | None:
     if row.state is not State.WAITING or (seen.at and seen.at <= row.observed):
         return None
-    started = row.timings.started or (None if seen.seen is Seen.QUEUED or not row.timings.created else now)
+    timings = row.timings
+    started = timings.started or (None if seen.seen is Seen.QUEUED or not timings.created else now)
+    done = timings.done or (now if seen.seen is Seen.SUCCEEDED and stage_after(row, policy) is None else None)
     row = evolve(
         row,
         observed=seen.at,
         status=seen.status,
         handle=seen.handle or row.handle,
         cost=seen.cost or row.cost,
-        timings=evolve(row.timings, started=started),
+        timings=evolve(timings, started=started, done=done),
     )
     if seen.seen is Seen.SUCCEEDED:
-        return _done(row, seen, policy, now)
+        return _done(row, seen, policy)
     if seen.seen is Seen.FAILED:
         return _vendor_failed(row, seen, policy, now)
     if seen.park is not None and not row.parked:
@@ -51,12 +53,11 @@ def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Ste
     return Step(row=row, next=Next.NOTHING if row.parked else Next.KEEP)
 
 
-def _done(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
+def _done(row: TaskRow, seen: Observation, policy: Policy) -> Step:
     after = stage_after(row, policy)
     if after is not None and not seen.outputs:
         return goes_on(row, after)
-    timings = row.timings if after is not None else evolve(row.timings, done=row.timings.done or now)
-    row = evolve(row, state=State.FETCHING, outputs=seen.outputs, timings=timings)
+    row = evolve(row, state=State.FETCHING, outputs=seen.outputs)
     if row.parked:
         return Step(row=row, closes=row.seat)
     over = row.seat if after is None else None

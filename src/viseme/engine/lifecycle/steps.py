@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
 from viseme.attempts import Intent, Seat, TaskRow
 from viseme.errors import Failure, Kind
@@ -88,9 +88,12 @@ class Policy:
     free: frozenset[str] = frozenset()
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Step:
     """The row that follows, the events that tell of it, the seat it takes or gives back, and what comes next.
+
+    It is not frozen, as ``advance`` makes it in two parts: what follows, then what that does to the charge. A copy in
+    between, and the slower making of what is frozen, cost 4 µs a step.
 
     Attributes:
         left: the account that the task was at, where it goes on at another one.

@@ -9,10 +9,10 @@ from itertools import count
 from math import inf
 
 from anyio import CancelScope
-from anyio.abc import TaskGroup
 from attrs import define, field
 
 from viseme.attempts import TaskRow
+from viseme.engine.crew import Crew
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.watches import Watch
 from viseme.engine.world import World
@@ -38,7 +38,7 @@ class Hub:
 
     world: World
     cadence: Cadence
-    group: TaskGroup
+    crew: Crew
     look: Callable[[list[Watch]], Awaitable[None]]
     at_most: int = 1
     _heap: list[Turn] = field(factory=list[Turn])
@@ -128,7 +128,7 @@ class Hub:
             else:
                 scope = CancelScope()
                 self._looks.add(scope)
-                self.group.start_soon(self._look, self._due_batch(), scope)
+                self.crew.start_soon(self._look, self._due_batch(), scope)
 
     def _is_due(self) -> bool:
         self._drop_stale()
