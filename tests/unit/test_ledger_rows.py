@@ -17,16 +17,18 @@ from viseme.ledger import rows
 CODECS = ("installed", "stdlib")
 
 
-def back(order: int, fixed: str, standing: str) -> TaskRow:
-    """As a page is read: several texts parsed as one."""
-    return rows.task(*rows.parse(f"[[{order},{fixed},{standing}]]")[0])
+def back(task: TaskRow, fixed: str, standing: str) -> TaskRow:
+    """As a page is read: several texts parsed as one, beside what stands in columns."""
+    _, *texts = rows.parse(f"[[{task.order},{fixed},{standing}]]")[0]
+    parked = None if task.parked is None else str(task.parked)
+    return rows.task(task.order, *texts, [task.run, task.account, str(task.state), parked])
 
 
 @pytest.mark.parametrize("codec", CODECS)
 @given(task=ledgers.rows)
 def test_a_task_is_rebuilt_equal(codec: str, task: TaskRow) -> None:
     with speaking(codec):
-        assert back(task.order, rows.task_text(task), rows.standing_text(task)) == task
+        assert back(task, rows.task_text(task), rows.standing_text(task)) == task
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -47,7 +49,7 @@ def test_intents_seats_uploads_and_events_are_rebuilt_equal(
 def test_what_json_can_say_and_a_codec_cannot_is_kept_all_the_same(codec: str, value: Any) -> None:
     task = row("t", handle={"id": "v", "said": value})
     with speaking(codec):
-        assert back(0, rows.task_text(task), rows.standing_text(task)) == task
+        assert back(task, rows.task_text(task), rows.standing_text(task)) == task
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -59,7 +61,7 @@ def test_it_is_kept_in_whichever_part_of_a_task_it_stands(codec: str, where: str
     with speaking(codec):
         text = rows.standing_text(task)
         assert text.count("\t") == 1
-        assert back(0, rows.task_text(task), text) == task
+        assert back(task, rows.task_text(task), text) == task
 
 
 def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +95,7 @@ def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:
 def test_a_job_that_names_several_accounts_keeps_them_in_their_order() -> None:
     task = row("t")
     object.__setattr__(task.job, "account", ("sync", "aimlapi"))
-    found = back(0, rows.task_text(task), rows.standing_text(task)).job
+    found = back(task, rows.task_text(task), rows.standing_text(task)).job
     assert found == task.job
     assert found.account == ("sync", "aimlapi")
 
@@ -101,7 +103,7 @@ def test_a_job_that_names_several_accounts_keeps_them_in_their_order() -> None:
 def test_a_job_that_a_newer_release_would_refuse_is_read_back() -> None:
     task = row("t")
     text = rows.task_text(task).replace("https://media.example/a.mp4", "gopher://media.example/a.mp4")
-    assert back(1, text, rows.standing_text(task)).job.video == "gopher://media.example/a.mp4"
+    assert back(task, text, rows.standing_text(task)).job.video == "gopher://media.example/a.mp4"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Change:
 
     Attributes:
         row: the task as it stands now.
+        was: the task as it is durable, where its changer knows that: what both have in common need not be written again.
         events: what happened, in order; the ledger gives each its ``order``.
         intent: written or, under the same id, overwritten.
         opens: a seat taken.
@@ -48,6 +49,7 @@ class Change:
     """
 
     row: TaskRow
+    was: TaskRow | None = None
     events: tuple[Event, ...] = ()
     intent: Intent | None = None
     opens: Seat | None = None

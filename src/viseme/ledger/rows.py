@@ -8,7 +8,7 @@ tab otherwise, so it marks, in a whole page of rows, that the standard library m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
@@ -35,6 +35,7 @@ __all__ = [
     "placed",
     "queued_event",
     "rank",
+    "restated",
     "searchable",
     "seat",
     "seat_text",
@@ -115,11 +116,12 @@ class _Kept:
 _JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
 _JOB_DEFAULTS = _defaults(Job, _JOB)
 _NAMES = ("id", "key", "job", "digest", "order")
+_COLUMNS = ("run", "account", "state", "parked")
 _BUILT = (
-    *("account", "run", "state", "parked", "intent", "handles", "inputs", "outputs"),
+    *("intent", "handles", "inputs", "outputs"),
     *("failure", "cost", "price", "charge", "lasted", "timings"),
 )
-_PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_BUILT))
+_PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_BUILT))
 _PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
 _TIMES = _defaults(Timings, attrs.fields_dict(Timings))
 _ARTIFACT = _defaults(Artifact, ("role", "expires_at"))
@@ -137,22 +139,25 @@ def task_text(row: TaskRow) -> str:
 
 
 def standing_text(row: TaskRow, seq: int | None = None) -> str:
-    """What changes of a task: everything else but its ``order``.
+    """What changes of a task: everything else but its ``order`` and what stands in columns.
 
     Args:
         seq: stands in for the row's own.
     """
     body = _given(row, _PLAIN_DEFAULTS)
-    body["run"] = row.run
-    body["account"] = row.account
-    body["state"] = str(row.state)
     if seq is not None:
         body["seq"] = seq
-    if row.parked is not None:
-        body["parked"] = str(row.parked)
     _build(row, body)
     whole = f"{text(body)[:-1]}{_written_before(row)}}}"
     return _SPECIAL + whole.replace(_SPECIAL, "") if _SPECIAL in whole else whole
+
+
+def restated(was: TaskRow, row: TaskRow) -> bool:
+    """Whether a row's texts say what those of the row before it said: only columns changed."""
+    if was.seq != row.seq:  # as with each step that is told of
+        return False
+    now = row.__dict__
+    return {**was.__dict__, **{name: now[name] for name in _COLUMNS}} == now
 
 
 def _build(row: TaskRow, body: dict[str, Any]) -> None:
@@ -228,11 +233,16 @@ def _job(body: dict[str, Any]) -> Job:
     return job
 
 
-def task(order: int, fixed: dict[str, Any], standing: dict[str, Any]) -> TaskRow:
-    """A task from its two texts, parsed (and used up)."""
-    standing["state"] = _STATES[standing["state"]]
-    if "parked" in standing:
-        standing["parked"] = _REASONS[standing["parked"]]
+def task(order: int, fixed: dict[str, Any], standing: dict[str, Any], columns: Sequence[Any]) -> TaskRow:
+    """A task from its two texts, parsed (and used up), and what stands in columns: run, account, state, parked.
+
+    Texts of the first two versions say the latter too, as it was when they were written.
+    """
+    run, account, state, parked = columns
+    standing["run"] = run
+    standing["account"] = account
+    standing["state"] = _STATES[state]
+    standing["parked"] = None if parked is None else _REASONS[parked]
     if "intent" in standing:
         standing["intent"] = intent(standing["intent"])
     if "outputs" in standing:

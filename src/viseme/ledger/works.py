@@ -56,7 +56,7 @@ class Step:
     """One change in storage form.
 
     Attributes:
-        fixed: the job's text, where it is not the one that the ledger is known to hold.
+        standing: the row's text, where it is not the one that the ledger is known to hold; ``fixed`` the job's.
         vendor_id: of the handle; it finds the first task that had it.
         claim: what the intent pays for; it finds the task that did so last.
         opens: a seat's id and text.
@@ -69,7 +69,7 @@ class Step:
     rank: int
     state: str
     parked: str | None
-    standing: str
+    standing: str | None
     fixed: str | None
     vendor_id: str | None
     claim: str | None
@@ -176,7 +176,7 @@ def step(change: Change, stored: Job | None) -> Step:
     Args:
         stored: the job that the ledger is known to hold for the task.
     """
-    row, intent, opens, charge = change.row, change.intent, change.opens, change.charge
+    row, was, intent, opens, charge = change.row, change.was, change.intent, change.opens, change.charge
     return Step(
         order=row.order,
         id=row.id,
@@ -185,7 +185,7 @@ def step(change: Change, stored: Job | None) -> Step:
         rank=rows.rank(row.job.priority),
         state=str(row.state),
         parked=None if row.parked is None else str(row.parked),
-        standing=rows.standing_text(row),
+        standing=None if was is not None and rows.restated(was, row) else rows.standing_text(row),
         fixed=None if row.job is stored else rows.task_text(row),
         vendor_id=rows.vendor_id(row.handle),
         claim=_claim(intent),

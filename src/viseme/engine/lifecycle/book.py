@@ -226,14 +226,20 @@ class Book:
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         at = self.world.now()
-        decided = [self._decide(row, signal, self.policy_of(row), at) for row in rows]
+        decided = [self._decide(row, signal, self.policy_of(row), at, was=row) for row in rows]
         steps = [both for both in decided if both is not None]
         if steps:
             await self._carry_out([step for step, _ in steps], [change for _, change in steps], patient=patient)
         return len(steps)
 
-    def _decide(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> tuple[Step, Change] | None:
-        """What follows, and what is written of it; None where the signal changes nothing."""
+    def _decide(
+        self, row: TaskRow, signal: Signal, policy: Policy, at: float, *, was: TaskRow | None = None
+    ) -> tuple[Step, Change] | None:
+        """What follows, and what is written of it; None where the signal changes nothing.
+
+        Args:
+            was: the row as it is durable, given where the step may change only its place (its run, that it is parked).
+        """
         told = self._progress.get(row.id, 0)
         if told > row.seq:
             row = evolve(row, seq=told)
@@ -241,7 +247,7 @@ class Book:
         if step is None:
             return None
         self._progress.pop(row.id, None)
-        return step, _change(step, at)
+        return step, _change(step, at, was)
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
         """Tell of progress, which is not persisted."""
@@ -259,7 +265,7 @@ class Book:
             self._recent.popitem(last=False)
 
 
-def _change(step: Step, at: float) -> Change:
+def _change(step: Step, at: float, was: TaskRow | None) -> Change:
     row = step.row
     first = row.seq - len(step.events) + 1
     events = [
@@ -268,6 +274,7 @@ def _change(step: Step, at: float) -> Change:
     ]
     return Change(
         row=row,
+        was=was,
         events=tuple(events),
         intent=step.intent,
         opens=step.opens,
