@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields_dict
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit import ledgers
@@ -13,6 +13,7 @@ from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import rows
+from viseme.results import State, Timings
 
 CODECS = ("installed", "stdlib")
 
@@ -29,6 +30,25 @@ def back(task: TaskRow, fixed: str, standing: str) -> TaskRow:
 def test_a_task_is_rebuilt_equal(codec: str, task: TaskRow) -> None:
     with speaking(codec):
         assert back(task, rows.task_text(task), rows.standing_text(task)) == task
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(task=ledgers.rows, run=st.integers(0, 99), account=ledgers.words, state=st.sampled_from(State))
+def test_a_task_that_only_moved_keeps_its_texts(
+    codec: str, task: TaskRow, run: int, account: str, state: State
+) -> None:
+    moved = evolve(task, run=run, account=account, state=state, parked=None)
+    with speaking(codec):
+        assert rows.restated(task, moved)
+        assert back(moved, rows.task_text(task), rows.standing_text(task)) == moved
+
+
+@given(task=ledgers.rows, other=ledgers.rows, name=st.sampled_from(list(fields_dict(TaskRow))))
+def test_whatever_else_changed_is_written(task: TaskRow, other: TaskRow, name: str) -> None:
+    changed = evolve(task, **{name: getattr(other, name)})
+    kept = back(changed, rows.task_text(changed), rows.standing_text(task))
+    if rows.restated(task, changed):
+        assert kept == changed
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -85,6 +105,12 @@ def test_a_tab_in_someones_words_is_no_mark(texts: list[str]) -> None:
 def test_what_is_no_json_is_refused_with_the_next_step() -> None:
     with pytest.raises(LedgerError, match="give JSON values only"):
         rows.text({"handle": object()})
+
+
+def test_a_task_with_nothing_but_an_intent_is_kept() -> None:
+    task = evolve(row("t"), timings=Timings())
+    task = evolve(task, intent=ledgers.intent(task))
+    assert back(task, rows.task_text(task), rows.standing_text(task)) == task
 
 
 def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:

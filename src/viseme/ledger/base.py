@@ -39,7 +39,8 @@ class Change:
 
     Attributes:
         row: the task as it stands now.
-        was: the task as it is durable, where its changer knows that: what both have in common need not be written again.
+        was: the task as the ledger has it, where its changer knows that: what the two have in common is not written
+            again.
         events: what happened, in order; the ledger gives each its ``order``.
         intent: written or, under the same id, overwritten.
         opens: a seat taken.

@@ -148,7 +148,10 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     if seq is not None:
         body["seq"] = seq
     _build(row, body)
-    whole = f"{text(body)[:-1]}{_written_before(row)}}}"
+    plain, before = text(body), _written_before(row)
+    if not before:
+        return plain
+    whole = f"{plain[:-1]}{',' if body else ''}{','.join(before)}}}"
     return _SPECIAL + whole.replace(_SPECIAL, "") if _SPECIAL in whole else whole
 
 
@@ -179,15 +182,15 @@ def _build(row: TaskRow, body: dict[str, Any]) -> None:
         body["timings"] = timings
 
 
-def _written_before(row: TaskRow) -> str:
+def _written_before(row: TaskRow) -> list[str]:
     """The fields whose text an earlier step may have made."""
-    found = ""
+    found: list[str] = []
     if row.intent is not None:
-        found += f',"intent":{intent_text(row.intent)}'
+        found.append(f'"intent":{intent_text(row.intent)}')
     if row.charge is not None:
-        found += f',"charge":{_charge_text(row.charge)}'
+        found.append(f'"charge":{_charge_text(row.charge)}')
     if row.outputs:
-        found += f',"outputs":{_outputs_text(row.outputs)}'
+        found.append(f'"outputs":{_outputs_text(row.outputs)}')
     return found
 
 
