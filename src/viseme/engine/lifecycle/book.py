@@ -24,7 +24,7 @@ from viseme.ledger.base import Change, Ledger, Rank
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
-_CACHE = 1024
+_CACHE = 512
 
 
 class UnknownTask(KeyError):
