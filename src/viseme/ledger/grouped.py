@@ -236,7 +236,7 @@ class GroupLedger(Ledger):
         def told(outcome: Given | BaseException) -> None:
             done(None if isinstance(outcome, Given) else outcome)
 
-        self._give(works.Commit(steps=tuple([works.step(change) for change in changes])), told)
+        self._give(works.Commit(steps=tuple(map(works.step, changes))), told)
 
     async def keep_upload(self, upload: Upload) -> None:
         await self._write_soon(works.keep_upload(upload))

@@ -61,8 +61,8 @@ class Seats:
 
     def take(self, name: str) -> bool:
         """Take a seat for an attempt that is about to be created; False if it has its seat already."""
-        task, bit = _place(name)
-        attempts = self._taken.get(task, 0)
+        task, _, attempt = name.rpartition(":")
+        attempts, bit = self._taken.get(task, 0), 1 << int(attempt)
         if attempts & bit:
             return False
         self._taken[sys.intern(task)] = attempts | bit
@@ -75,15 +75,15 @@ class Seats:
 
     def holds(self, name: str) -> bool:
         """Whether an attempt has a seat."""
-        task, bit = _place(name)
-        return bool(self._taken.get(task, 0) & bit)
+        task, _, attempt = name.rpartition(":")
+        return task in self._taken and bool(self._taken[task] >> int(attempt) & 1)
 
     def give_back(self, name: str) -> None:
         """The attempt's end was seen, or it never began."""
         if not self.holds(name):
             return
-        task, bit = _place(name)
-        self._taken[task] &= ~bit
+        task, _, attempt = name.rpartition(":")
+        self._taken[task] ^= 1 << int(attempt)
         if not self._taken[task]:
             del self._taken[task]
         self._number -= 1
@@ -105,9 +105,3 @@ class Seats:
         """Tell that seats may have come free."""
         for function in self._changed:
             function()
-
-
-def _place(name: str) -> tuple[str, int]:
-    """The task of an attempt, and the bit that stands for the attempt."""
-    task, _, attempt = name.rpartition(":")
-    return task, 1 << int(attempt)

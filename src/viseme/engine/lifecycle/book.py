@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.holdings import Holdings
@@ -43,7 +43,7 @@ class Hold:
     _book: Book
     row: TaskRow
     policy: Policy
-    kept: TaskRow = field(default=Factory(lambda hold: hold.row, takes_self=True), init=False)
+    kept: TaskRow
 
     async def take(self, signal: Signal) -> Step | None:
         """Advance the task by a signal; durable, and told to readers, when this returns.
@@ -52,12 +52,8 @@ class Hold:
         """
         step = await self._book.write(self, signal)
         if step is not None:
-            self.stands(step.row)
+            self.row = self.kept = step.row
         return step
-
-    def stands(self, row: TaskRow) -> None:
-        """So the task stands now, and is written down."""
-        self.row = self.kept = row
 
 
 @frozen
@@ -81,7 +77,7 @@ class _Holding:
             await book.held.take(self.task)
         try:
             row = await book.look(self.task)
-            return Hold(book, row, book.policy_of(row))
+            return Hold(book, row, book.policy_of(row), row)
         except BaseException:
             book.held.let_go(self.task)
             raise
@@ -212,7 +208,7 @@ class Book:
         if steps:
             await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
         for hold, step, _ in steps:
-            hold.stands(step.row)
+            hold.row = hold.kept = step.row
 
     async def write_idle(
         self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool], patient: bool = False

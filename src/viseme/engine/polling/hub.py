@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import count
+from collections.abc import Awaitable, Callable
 from math import inf
 
 from anyio import CancelScope
@@ -24,9 +23,10 @@ _MOMENT = 0.1
 _AT_ONCE = 16
 _LISTS_AT_ONCE = 2
 
-Turn = tuple[float, int, Watch]
-"""A watch's place among the others, by monotonic time: when it is due, or earlier where it shall be looked at at once.
-The number decides between equals. (A tuple is compared without Python's help, which each look does a dozen times.)"""
+Turn = tuple[float, float, Watch]
+"""A watch's place among the others: when it is due by monotonic time, or earlier where it shall be looked at at once;
+between equals, who has waited for longer. (A tuple is compared without Python's help, which each look does a dozen
+times.)"""
 
 
 @define(eq=False)
@@ -45,7 +45,6 @@ class Hub:
     at_most: int = 1
     _heap: list[Turn] = field(factory=list[Turn])
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
-    _tickets: Iterator[int] = field(factory=count)
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _looks: set[CancelScope] = field(factory=set[CancelScope])
     _round: float = field(default=-inf)
@@ -97,7 +96,7 @@ class Hub:
             heapq.heapify(self._heap)
         now = self.world.monotonic()
         watch.due = min(now, self._round) if wait <= 0 else now + wait
-        turn = watch.due, next(self._tickets), watch
+        turn = watch.due, watch.since, watch
         self._place(turn)
         if self._heap[0] is turn:
             self._wake.set()

@@ -91,6 +91,10 @@ class Watch:
     late: bool = False
     asked: float = 0.0
 
+    def __lt__(self, other: Watch) -> bool:
+        """Between two that are due and began at the same time, their names decide who goes first."""
+        return self.task < other.task
+
     @property
     def key(self) -> str:
         """The task's key."""
