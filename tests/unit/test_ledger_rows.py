@@ -107,6 +107,21 @@ def test_what_is_no_json_is_refused_with_the_next_step() -> None:
         rows.text({"handle": object()})
 
 
+def test_a_task_is_made_of_its_fields_and_shares_no_dictionary_with_another() -> None:
+    task = row("t")
+    one, other = (back(task, rows.task_text(task), rows.standing_text(task)) for _ in range(2))
+    assert one.__dict__.keys() == fields_dict(TaskRow).keys()
+    for name in ("handles", "inputs", "lasted"):
+        assert getattr(one, name) == {}
+        assert getattr(one, name) is not getattr(other, name)
+
+
+@pytest.mark.parametrize("fixed", ['{"id":"t","key":"k"', '{"id":"t","key":"k","digest":"d","colour":"red"'])
+def test_texts_of_what_is_no_task_are_refused(fixed: str) -> None:
+    with pytest.raises(TypeError, match="fields"):
+        back(row("t"), fixed + ',"job":{"video":"a.mp4"}}', "{}")
+
+
 def test_a_task_with_nothing_but_an_intent_is_kept() -> None:
     task = evolve(row("t"), timings=Timings())
     task = evolve(task, intent=ledgers.intent(task))
