@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from tests.support.virtual import settled, simulated_world, virtually
 from tests.unit.ledgers import intent, seat
 
@@ -258,6 +258,26 @@ async def test_many_steps_whose_asker_is_cancelled_are_finished_and_dispatched()
             async with asyncio.timeout(0.5):
                 await one.book.write_idle(["a", "b"], Parks(Reason.STOPPED), where=lambda row: True)
         assert len(one.steps) == 2
+
+
+@virtually
+async def test_tasks_that_a_later_run_takes_up_are_on_disk_as_the_book_has_them() -> None:
+    async with shelf("a", "b") as one:
+        for reason in (Reason.STOPPED, Reason.DEADLINE):
+            await one.book.write_idle(["a"], Parks(reason), where=lambda row: True)
+            await one.book.write_idle(["a", "b"], Resumed(2), where=lambda row: True)
+            assert [await one.stored(name) for name in ("a", "b")] == [step.row for step in one.steps[-2:]]
+            assert {(step.row.run, step.row.parked) for step in one.steps[-2:]} == {(2, None)}
+
+
+@virtually
+async def test_what_a_holder_learnt_is_written_with_a_step_that_changes_nothing_else() -> None:
+    async with shelf("a") as one, one.book.hold("a") as hold:
+        await hold.take(Parks(Reason.STOPPED))
+        hold.row = evolve(hold.row, seconds=7.5)
+        await hold.take(Resumed(2))
+        assert await one.stored() == hold.row == one.steps[-1].row
+        assert (hold.row.run, hold.row.seconds) == (2, 7.5)
 
 
 @virtually

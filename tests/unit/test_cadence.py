@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from viseme.attempts import TaskRow
 from viseme.config import Polling
 from viseme.engine.polling.cadence import Cadence
-from viseme.engine.polling.watches import Watch
+from viseme.engine.polling.watches import Watch, kind_of, told_of
 from viseme.jobs import Job
 from viseme.providers.aimlapi import AimlApi
 from viseme.providers.base import Model, Observation, Seen, Sheet
@@ -58,8 +58,7 @@ def settled(one: Cadence, about: float = 60.0) -> Cadence:
 
 def watch(**given: Any) -> Watch:
     stage, model = given.pop("stage", "work"), given.pop("model", "m")
-    one = Watch("t", "t", 1, 1, {"id": "v"}, BEGAN, BEGAN, stage)
-    one.model = model
+    one = Watch("t", 1, 1, told_of("t", {"id": "v"}), kind_of(model, stage), BEGAN, BEGAN)
     for name, value in given.items():
         setattr(one, name, value)
     return one
@@ -276,7 +275,7 @@ def test_one_end_that_nobody_had_heard_of_is_enough_to_look_at_some_jobs_early()
 
 def test_what_earlier_runs_saw_and_what_this_one_sees_are_forgotten_in_turn() -> None:
     one = knowing(*[1000.0] * 500)
-    assert len(one._of("m", "work")._seen) == 256
+    assert len(one._of(("m", "work"))._seen) == 256
     learn(one, 1000.0, 10)
     remember(one, *AROUND_A_MINUTE, *AROUND_A_MINUTE)
     assert looks(one, 50)[0] < 60

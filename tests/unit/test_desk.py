@@ -91,10 +91,10 @@ async def test_an_account_with_one_seat_stays_at_one() -> None:
 async def test_no_create_begins_without_a_seat() -> None:
     desk = setting(seats=2).desk
     desk.opened()
-    for name in ("a", "b"):
+    for name in ("a:1", "b:1"):
         desk.pool.seats.take(name)
     assert not may_create(desk)
-    desk.pool.seats.give_back("a")
+    desk.pool.seats.give_back("a:1")
     assert may_create(desk)
 
 
@@ -309,7 +309,7 @@ async def test_a_limit_without_a_name_lowers_the_pace_once_halving_the_seats_did
 @virtually
 async def test_creates_are_told_when_halved_seats_are_whole_again() -> None:
     one = setting(seats=4, rates={"create": "2/min"})
-    for name in ("a", "b"):
+    for name in ("a:1", "b:1"):
         one.desk.pool.seats.take(name)
     one.desk.courier.slowed(CREATE, verdict(Kind.LIMITED, retry_after=5.0))
     assert not may_create(one.desk)
@@ -370,7 +370,7 @@ async def test_refusals_that_are_not_about_haste_leave_the_pace_alone(kind: Kind
 
 
 def taken(desk: Desk, count: int) -> list[str]:
-    names = [str(number) for number in range(count)]
+    names = [f"{number}:1" for number in range(count)]
     for name in names:
         desk.pool.seats.take(name)
     return names
@@ -461,7 +461,7 @@ async def test_the_gate_names_the_first_thing_that_keeps_a_create_back_and_until
     desk.creating = 2
     assert desk.gate()["gate"] == "opening"
 
-    for name in ("a", "b"):
+    for name in ("a:1", "b:1"):
         desk.pool.seats.restore(seat(name))
     assert desk.gate() == {"gate": "seat", "until": None, "message": "all 2 seats are taken"}
 

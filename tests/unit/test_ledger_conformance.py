@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -205,6 +206,32 @@ async def test_a_later_change_wins_and_seats_close(ledger: Ledger) -> None:
     assert await ledger.intents("sync", 1001.5) == [done]
     assert await ledger.intents("sync", 1002.0) == []
     assert [e.type for e in await ledger.events(0, 9)] == ["queued", "creating", "created", "failed"]
+
+
+async def test_what_a_task_has_in_common_with_what_it_was_stays(ledger: Ledger) -> None:
+    (task,) = await ledger.add([row("a")])
+    said = evolve(task, status="done?", handle={"id": "v"}, job=job(output="other.mp4"))
+    await ledger.commit(Change(row=said, was=task))
+    moved_on = evolve(said, run=2, account="jogg", state=State.WAITING, parked=Reason.STOPPED)
+    await ledger.commit(Change(row=moved_on, was=said))
+    assert await ledger.tasks(["a"]) == [moved_on]
+    assert await ledger.adopted("sync", "v") == "a"
+    assert await ledger.adopted("jogg", "v") == "a"
+    again = evolve(moved_on, parked=None, run=3)
+    await ledger.commit(Change(row=again, was=moved_on))
+    assert await ledger.tasks(["a"]) == [again]
+
+
+async def test_a_change_that_only_moves_a_task_keeps_what_the_one_before_it_wrote(ledger: Ledger) -> None:
+    (task,) = await ledger.add([row("a")])
+    said = evolve(task, status="done?")
+    await ledger.commit(Change(row=said, was=task), Change(row=evolve(said, run=2), was=said))
+    assert await ledger.tasks(["a"]) == [evolve(said, run=2)]
+    await asyncio.gather(
+        ledger.commit(Change(row=evolve(task, run=3), was=evolve(said, run=2))),
+        ledger.commit(Change(row=evolve(task, run=4), was=evolve(task, run=3))),
+    )
+    assert await ledger.tasks(["a"]) == [evolve(task, run=4)]
 
 
 async def test_a_seat_taken_anew_is_open_with_its_newest_end(ledger: Ledger) -> None:

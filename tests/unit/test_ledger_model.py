@@ -239,6 +239,25 @@ class Ledgers(RuleBasedStateMachine):
         self.model.discard(run)
         self.all(lambda ledger: ledger.discard(run))
 
+    def changes(self, data: st.DataObject, number: int) -> list[Change]:
+        """Changes one after the other, some of which say what was before."""
+        rows = {task.id: task for task in self.model.shown()}
+        made: list[Change] = []
+        for _ in range(number):
+            task = rows[self.pick(data).id]
+            change = self.change(data, task) if data.draw(st.booleans()) else self.move(data, task)
+            made.append(evolve(change, was=task) if data.draw(st.booleans()) else change)
+            rows[task.id] = change.row
+        return made
+
+    def move(self, data: st.DataObject, task: TaskRow) -> Change:
+        """What stands in columns changes, and nothing else."""
+        draw = data.draw
+        parked = draw(st.none() | st.sampled_from(Reason))
+        return Change(
+            row=evolve(task, state=draw(STATES), parked=parked, run=draw(RUNS), account=draw(ACCOUNTS)),
+        )
+
     def change(self, data: st.DataObject, task: TaskRow) -> Change:
         draw = data.draw
         after = evolve(
@@ -279,7 +298,7 @@ class Ledgers(RuleBasedStateMachine):
     @precondition(lambda self: self.model.shown())
     @rule(data=st.data(), number=st.integers(1, 3), fault=st.sampled_from([None, None, None, "stranger", "held"]))
     def commit(self, data: st.DataObject, number: int, fault: str | None) -> None:
-        changes = [self.change(data, self.pick(data)) for _ in range(number)]
+        changes = self.changes(data, number)
         if fault == "stranger":
             changes.append(Change(row=row("nobody", order=self.model.last_task + 1)))
         elif fault == "held" and self.model.held:
@@ -296,7 +315,7 @@ class Ledgers(RuleBasedStateMachine):
     @rule(data=st.data())
     def overlap(self, data: st.DataObject) -> None:
         """Several commits at once, one of them at fault."""
-        batches = [(self.change(data, self.pick(data)),) for _ in range(3)]
+        batches = [(change,) for change in self.changes(data, 3)]
         batches.insert(1, (Change(row=row("nobody", order=99999)),))
 
         async def at_once(ledger: Ledger) -> list[type]:

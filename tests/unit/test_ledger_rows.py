@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields_dict
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit import ledgers
@@ -13,20 +13,42 @@ from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import rows
+from viseme.results import State, Timings
 
 CODECS = ("installed", "stdlib")
 
 
-def back(order: int, fixed: str, standing: str) -> TaskRow:
-    """As a page is read: several texts parsed as one."""
-    return rows.task(*rows.parse(f"[[{order},{fixed},{standing}]]")[0])
+def back(task: TaskRow, fixed: str, standing: str) -> TaskRow:
+    """As a page is read: several texts parsed as one, beside what stands in columns."""
+    _, *texts = rows.parse(f"[[{task.order},{fixed},{standing}]]")[0]
+    parked = None if task.parked is None else str(task.parked)
+    return rows.task(task.order, *texts, [task.run, task.account, str(task.state), parked])
 
 
 @pytest.mark.parametrize("codec", CODECS)
 @given(task=ledgers.rows)
 def test_a_task_is_rebuilt_equal(codec: str, task: TaskRow) -> None:
     with speaking(codec):
-        assert back(task.order, rows.task_text(task), rows.standing_text(task)) == task
+        assert back(task, rows.task_text(task), rows.standing_text(task)) == task
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(task=ledgers.rows, run=st.integers(0, 99), account=ledgers.words, state=st.sampled_from(State))
+def test_a_task_that_only_moved_keeps_its_texts(
+    codec: str, task: TaskRow, run: int, account: str, state: State
+) -> None:
+    moved = evolve(task, run=run, account=account, state=state, parked=None)
+    with speaking(codec):
+        assert rows.restated(task, moved)
+        assert back(moved, rows.task_text(task), rows.standing_text(task)) == moved
+
+
+@given(task=ledgers.rows, other=ledgers.rows, name=st.sampled_from(list(fields_dict(TaskRow))))
+def test_whatever_else_changed_is_written(task: TaskRow, other: TaskRow, name: str) -> None:
+    changed = evolve(task, **{name: getattr(other, name)})
+    kept = back(changed, rows.task_text(changed), rows.standing_text(task))
+    if rows.restated(task, changed):
+        assert kept == changed
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -47,7 +69,7 @@ def test_intents_seats_uploads_and_events_are_rebuilt_equal(
 def test_what_json_can_say_and_a_codec_cannot_is_kept_all_the_same(codec: str, value: Any) -> None:
     task = row("t", handle={"id": "v", "said": value})
     with speaking(codec):
-        assert back(0, rows.task_text(task), rows.standing_text(task)) == task
+        assert back(task, rows.task_text(task), rows.standing_text(task)) == task
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -59,7 +81,7 @@ def test_it_is_kept_in_whichever_part_of_a_task_it_stands(codec: str, where: str
     with speaking(codec):
         text = rows.standing_text(task)
         assert text.count("\t") == 1
-        assert back(0, rows.task_text(task), text) == task
+        assert back(task, rows.task_text(task), text) == task
 
 
 def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +107,27 @@ def test_what_is_no_json_is_refused_with_the_next_step() -> None:
         rows.text({"handle": object()})
 
 
+def test_a_task_is_made_of_its_fields_and_shares_no_dictionary_with_another() -> None:
+    task = row("t")
+    one, other = (back(task, rows.task_text(task), rows.standing_text(task)) for _ in range(2))
+    assert one.__dict__.keys() == fields_dict(TaskRow).keys()
+    for name in ("handles", "inputs", "lasted"):
+        assert getattr(one, name) == {}
+        assert getattr(one, name) is not getattr(other, name)
+
+
+@pytest.mark.parametrize("fixed", ['{"id":"t","key":"k"', '{"id":"t","key":"k","digest":"d","colour":"red"'])
+def test_texts_of_what_is_no_task_are_refused(fixed: str) -> None:
+    with pytest.raises(TypeError, match="fields"):
+        back(row("t"), fixed + ',"job":{"video":"a.mp4"}}', "{}")
+
+
+def test_a_task_with_nothing_but_an_intent_is_kept() -> None:
+    task = evolve(row("t"), timings=Timings())
+    task = evolve(task, intent=ledgers.intent(task))
+    assert back(task, rows.task_text(task), rows.standing_text(task)) == task
+
+
 def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:
     task = row("t", handle={"id": "v"}, seq=7)
     assert rows.placed(task, 12) == evolve(task, order=12, seq=1)
@@ -93,7 +136,7 @@ def test_a_task_that_is_placed_differs_only_in_its_order_and_seq() -> None:
 def test_a_job_that_names_several_accounts_keeps_them_in_their_order() -> None:
     task = row("t")
     object.__setattr__(task.job, "account", ("sync", "aimlapi"))
-    found = back(0, rows.task_text(task), rows.standing_text(task)).job
+    found = back(task, rows.task_text(task), rows.standing_text(task)).job
     assert found == task.job
     assert found.account == ("sync", "aimlapi")
 
@@ -101,7 +144,7 @@ def test_a_job_that_names_several_accounts_keeps_them_in_their_order() -> None:
 def test_a_job_that_a_newer_release_would_refuse_is_read_back() -> None:
     task = row("t")
     text = rows.task_text(task).replace("https://media.example/a.mp4", "gopher://media.example/a.mp4")
-    assert back(1, text, rows.standing_text(task)).job.video == "gopher://media.example/a.mp4"
+    assert back(task, text, rows.standing_text(task)).job.video == "gopher://media.example/a.mp4"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from tests.unit.ledgers import charge, creating, in_line, in_thread, row, upload
 
 from viseme.errors import LedgerBusy, LedgerError
@@ -20,6 +21,7 @@ from viseme.events import Event
 from viseme.ledger import Change, Order, SqliteLedger, files, migrate, queries
 from viseme.ledger.bulk import Bulk, pages
 from viseme.ledger.lock import OwnerLock
+from viseme.results import Reason
 
 
 def at(path: Path, *, read_only: bool = False) -> SqliteLedger:
@@ -430,7 +432,10 @@ async def test_every_released_version_can_be_opened(path: Path, released: int) -
         )
         assert [(e.type, e.at) for e in await ledger.events(0, 9)] == [("queued", 5.5)]
         assert await ledger.spending() == []
-        await ledger.commit(Change(row=task, charge=charge(task)))
+        await ledger.commit(Change(row=task, was=task, charge=charge(task)))
+        moved = evolve(task, run=2, account="jogg", parked=Reason.STOPPED)
+        await ledger.commit(Change(row=moved, was=task))
+        assert await ledger.tasks(["a"]) == await ledger.open_tasks(0, 9) == [moved]
         await ledger.keep_upload(upload("d"))
         assert [(sum.state, sum.tasks) for sum in await ledger.spending()] == [("reserved", 1)]
         assert await ledger.upload("sync", "d") == upload("d")

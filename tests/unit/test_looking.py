@@ -657,7 +657,7 @@ async def test_how_long_a_job_took_is_learnt_and_kept_between_the_looks_that_tel
             one.jobs[name] = DONE
         await anyio.sleep(6)
         assert [row.lasted for row in one.pages.rows.values()] == [{"media": 4.0, "lipsync": 19.0}] * 3
-        assert [seconds for seconds, _ in one.looker.cadence._of("m", "lipsync")._seen] == pytest.approx([19, 19, 19])
+        assert [seconds for seconds, _ in one.looker.cadence._of(("m", "lipsync"))._seen] == pytest.approx([19, 19, 19])
 
 
 @virtually

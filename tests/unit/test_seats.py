@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from viseme.attempts import Seat
 from viseme.engine.admission.seats import Seats
@@ -40,16 +42,30 @@ def test_a_seat_taken_twice_is_one_seat_and_one_given_back_twice_is_given_back_o
     assert (seats.taken, told) == (0, [3])
 
 
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["a:1", "a:2", "a:70", "b:0", "b:c:1", "c:1"]))))
+def test_every_attempt_has_a_seat_of_its_own(steps: list[tuple[bool, str]]) -> None:
+    seats, taken = Seats(9, lambda: 0.0), set[str]()
+    for takes, name in steps:
+        if takes:
+            assert seats.take(name) is (name not in taken)
+            taken.add(name)
+        else:
+            seats.give_back(name)
+            taken.discard(name)
+        assert seats.taken == len(taken)
+        assert all(seats.holds(one) is (one in taken) for _, one in steps)
+
+
 def test_seats_of_an_earlier_run_count_beyond_the_limit_too_and_none_is_free_until_they_are_fewer(
     seats: Seats,
 ) -> None:
     for name in "abcde":
-        seats.restore(old(name))
+        seats.restore(old(f"{name}:1"))
     assert (seats.taken, seats.free) == (5, 0)
-    seats.give_back("a")
-    seats.give_back("b")
+    seats.give_back("a:1")
+    seats.give_back("b:1")
     assert seats.free == 0
-    seats.give_back("c")
+    seats.give_back("c:1")
     assert seats.free == 1
 
 
@@ -63,7 +79,7 @@ def test_a_changed_limit_holds_at_once_and_is_told(seats: Seats) -> None:
     told: list[int] = []
     seats.on_change(lambda: told.append(seats.free))
     for name in "abc":
-        seats.take(name)
+        seats.take(f"{name}:1")
     seats.set_limit(1)
     assert seats.free == 0
     seats.set_limit(5)

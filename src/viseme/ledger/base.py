@@ -39,6 +39,8 @@ class Change:
 
     Attributes:
         row: the task as it stands now.
+        was: the task as the ledger has it, where its changer knows that: what the two have in common is not written
+            again.
         events: what happened, in order; the ledger gives each its ``order``.
         intent: written or, under the same id, overwritten.
         opens: a seat taken.
@@ -48,6 +50,7 @@ class Change:
     """
 
     row: TaskRow
+    was: TaskRow | None = None
     events: tuple[Event, ...] = ()
     intent: Intent | None = None
     opens: Seat | None = None

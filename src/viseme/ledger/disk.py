@@ -66,7 +66,8 @@ class Entry:
 
     def row(self) -> TaskRow:
         """The task."""
-        return rows.task(self.order, rows.parse(self.fixed), rows.parse(self.standing))
+        columns = self.run, self.account, self.state, self.parked
+        return rows.task(self.order, rows.parse(self.fixed), rows.parse(self.standing), columns)
 
 
 @define(eq=False)
@@ -189,7 +190,9 @@ class MemoryDisk:
     def _step(self, step: Step, entry: Entry) -> list[Event]:
         self._strike(entry)
         entry.run, entry.account, entry.rank = step.run, step.account, step.rank
-        entry.state, entry.parked, entry.standing = step.state, step.parked, step.standing
+        entry.state, entry.parked = step.state, step.parked
+        if step.standing is not None:
+            entry.standing = step.standing
         if step.fixed is not None:
             entry.fixed = step.fixed
         self._enlist(entry)

@@ -7,14 +7,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakValueDictionary
 
 from attrs import frozen
 
 from viseme.attempts import TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
-from viseme.jobs import Job
 from viseme.ledger import works
 from viseme.ledger.base import Change, Done, Ledger, Order
 from viseme.ledger.ending import to_the_end
@@ -62,7 +60,6 @@ class GroupLedger(Ledger):
         self._pump: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._jobs: WeakValueDictionary[int, Job] = WeakValueDictionary()
         self._last_order = 0
         self._groups = self._written = self._failed = 0
 
@@ -126,7 +123,6 @@ class GroupLedger(Ledger):
             await self._stop()
         finally:
             self._ended = None
-            self._jobs.clear()
             if not ended.done():
                 ended.set_result(None)
 
@@ -222,7 +218,7 @@ class GroupLedger(Ledger):
         if not rows:
             return []
         newcomers = tuple([works.newcomer(row) for row in rows])
-        return self._known(await self._write_soon(works.Add(newcomers=newcomers, held=held)))
+        return await self._write_soon(works.Add(newcomers=newcomers, held=held))
 
     async def release(self, run: int) -> None:
         await self._write_soon(works.Release(run))
@@ -237,26 +233,10 @@ class GroupLedger(Ledger):
             await future
 
     def hand_over(self, changes: Sequence[Change], done: Done) -> None:
-        known = self._jobs
-        steps: list[works.Step] = []
-        fresh: list[tuple[int, Job]] = []
-        for change in changes:
-            step = works.step(change, known.get(change.row.order))
-            steps.append(step)
-            if step.fixed is not None:
-                fresh.append((step.order, change.row.job))
-
         def told(outcome: Given | BaseException) -> None:
-            if not isinstance(outcome, Given):
-                done(outcome)
-                return
-            for order, job in fresh:
-                known[order] = job
-            done(None)
+            done(None if isinstance(outcome, Given) else outcome)
 
-        self._give(works.Commit(steps=tuple(steps)), told)
-        for order, _ in fresh:
-            known.pop(order, None)
+        self._give(works.Commit(steps=tuple(map(works.step, changes))), told)
 
     async def keep_upload(self, upload: Upload) -> None:
         await self._write_soon(works.keep_upload(upload))
@@ -283,12 +263,6 @@ class GroupLedger(Ledger):
     @property
     def last_order(self) -> int:
         return self._last_order
-
-    def _known(self, found: list[TaskRow]) -> list[TaskRow]:
-        """Remember the jobs that the ledger holds, so that a commit need not write them again."""
-        for row in found:
-            self._jobs[row.order] = row.job
-        return found
 
 
 def _settle(future: asyncio.Future[Any], outcome: Given | BaseException) -> None:

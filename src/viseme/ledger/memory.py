@@ -100,7 +100,7 @@ class MemoryLedger(GroupLedger):
         return self.disk
 
     def _rows(self, entries: Iterable[Entry]) -> list[TaskRow]:
-        return self._known([entry.row() for entry in entries])
+        return [entry.row() for entry in entries]
 
     async def tasks(self, ids: Sequence[str]) -> list[TaskRow]:
         disk = self._look()

@@ -40,29 +40,36 @@ __all__ = [
 ]
 
 _TASKS: Final = """
-    SELECT group_concat('[' || t."order" || ',' || jobs.body || ',' || t.body || ']')
+    SELECT group_concat(
+        '[' || t."order" || ',' || jobs.body || ',' || t.body || ',' || json_array(t.run, t.account, t.state, t.parked)
+            || ']'
+    )
     FROM ({chosen}) AS t JOIN jobs ON jobs."order" = t."order"
 """
 
 # In two halves, because SQLite takes only the first part of `(rank, "order") > (?2, ?3)` into its walk through the
 # index, and would step over the whole queue of a rank for every page.
 QUEUED: Final = """
-    SELECT "order", rank, body FROM tasks
+    SELECT "order", rank, run, account, state, parked, body FROM tasks
     WHERE account = ?1 AND state = 'queued' AND parked IS NULL AND held = 0 AND run >= ?4 AND rank = ?2 AND "order" > ?3
     UNION ALL
-    SELECT "order", rank, body FROM tasks
+    SELECT "order", rank, run, account, state, parked, body FROM tasks
     WHERE account = ?1 AND state = 'queued' AND parked IS NULL AND held = 0 AND run >= ?4 AND rank > ?2
     ORDER BY rank, "order" LIMIT ?5
 """
 
 _OPEN: Final = """
-    SELECT "order", body FROM tasks
+    SELECT "order", run, account, state, parked, body FROM tasks
     WHERE state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ?
         AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR run = ?3)
     ORDER BY "order" LIMIT ?4
 """
 
-_ALL: Final = 'SELECT "order", body FROM tasks WHERE held = 0 AND "order" > ? ORDER BY "order" LIMIT ?'
+_ALL: Final = """
+    SELECT "order", run, account, state, parked, body FROM tasks WHERE held = 0 AND "order" > ? ORDER BY "order" LIMIT ?
+"""
+
+_CHOSEN: Final = 'SELECT "order", run, account, state, parked, body FROM tasks WHERE {column} IN ({marks})'
 
 _EVENTS: Final = """
     SELECT group_concat(
@@ -125,7 +132,7 @@ def _rank(row: TaskRow) -> Rank:
 def _chosen(connection: sqlite3.Connection, column: str, names: Sequence[str]) -> list[TaskRow]:
     found: list[TaskRow] = []
     for page in pages(tuple(dict.fromkeys(names))):
-        found += _tasks(connection, f'SELECT "order", body FROM tasks WHERE {column} IN ({marks(page)})', page)
+        found += _tasks(connection, _CHOSEN.format(column=column, marks=marks(page)), page)
     return found
 
 

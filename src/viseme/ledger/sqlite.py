@@ -91,22 +91,21 @@ class SqliteLedger(GroupLedger):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def tasks(self, ids: Sequence[str]) -> list[TaskRow]:
-        return self._known(await self._reading.ask(lambda reader: queries.tasks(reader, ids)))
+        return await self._reading.ask(lambda reader: queries.tasks(reader, ids))
 
     async def by_keys(self, keys: Sequence[str]) -> list[TaskRow]:
-        return self._known(await self._reading.ask(lambda reader: queries.by_keys(reader, keys)))
+        return await self._reading.ask(lambda reader: queries.by_keys(reader, keys))
 
     async def queued(self, account: str, run: int, after: Rank | None, limit: int) -> list[TaskRow]:
-        return self._known(await self._reading.ask(lambda reader: queries.queued(reader, account, run, after, limit)))
+        return await self._reading.ask(lambda reader: queries.queued(reader, account, run, after, limit))
 
     async def open_tasks(
         self, after: int, limit: int, *, account: str | None = None, run: int | None = None
     ) -> list[TaskRow]:
-        found = await self._reading.ask(lambda reader: queries.open_tasks(reader, after, limit, account, run))
-        return self._known(found)
+        return await self._reading.ask(lambda reader: queries.open_tasks(reader, after, limit, account, run))
 
     async def all_tasks(self, after: int, limit: int) -> list[TaskRow]:
-        return self._known(await self._reading.ask(lambda reader: queries.all_tasks(reader, after, limit)))
+        return await self._reading.ask(lambda reader: queries.all_tasks(reader, after, limit))
 
     async def seats(self, after: str = "", limit: int = sys.maxsize) -> list[Seat]:
         return await self._reading.ask(lambda reader: queries.seats(reader, after, limit))
@@ -115,7 +114,7 @@ class SqliteLedger(GroupLedger):
         return await self._reading.ask(lambda reader: queries.intents(reader, account, since))
 
     async def recent(self, account: str, creates: int) -> list[TaskRow]:
-        return self._known(await self._reading.ask(lambda reader: queries.recent(reader, account, creates)))
+        return await self._reading.ask(lambda reader: queries.recent(reader, account, creates))
 
     async def adopted(self, account: str, vendor_id: str) -> str | None:
         return await self._reading.ask(lambda reader: queries.adopted(reader, account, vendor_id))

@@ -9,7 +9,6 @@ from attrs import field, frozen
 
 from viseme.attempts import Intent, TaskRow, Upload
 from viseme.events import Event
-from viseme.jobs import Job
 from viseme.ledger import charges, rows
 from viseme.ledger.base import Change
 from viseme.ledger.charges import Stored
@@ -56,8 +55,8 @@ class Step:
     """One change in storage form.
 
     Attributes:
-        fixed: the job's text, where it is not the one that the ledger is known to hold.
-        vendor_id: of the handle; it finds the first task that had it.
+        standing: the row's text, and ``fixed`` the job's; None where the ledger has them.
+        vendor_id: of the handle, where that may be new; it finds the first task that had it.
         claim: what the intent pays for; it finds the task that did so last.
         opens: a seat's id and text.
     """
@@ -69,7 +68,7 @@ class Step:
     rank: int
     state: str
     parked: str | None
-    standing: str
+    standing: str | None
     fixed: str | None
     vendor_id: str | None
     claim: str | None
@@ -170,13 +169,10 @@ def newcomer(row: TaskRow) -> Newcomer:
     )
 
 
-def step(change: Change, stored: Job | None) -> Step:
-    """A change in storage form.
-
-    Args:
-        stored: the job that the ledger is known to hold for the task.
-    """
-    row, intent, opens, charge = change.row, change.intent, change.opens, change.charge
+def step(change: Change) -> Step:
+    """A change in storage form."""
+    row, was, intent, opens, charge = change.row, change.was, change.intent, change.opens, change.charge
+    known = was is not None and was.handle is row.handle and was.account == row.account
     return Step(
         order=row.order,
         id=row.id,
@@ -185,9 +181,9 @@ def step(change: Change, stored: Job | None) -> Step:
         rank=rows.rank(row.job.priority),
         state=str(row.state),
         parked=None if row.parked is None else str(row.parked),
-        standing=rows.standing_text(row),
-        fixed=None if row.job is stored else rows.task_text(row),
-        vendor_id=rows.vendor_id(row.handle),
+        standing=None if was is not None and rows.restated(was, row) else rows.standing_text(row),
+        fixed=None if was is not None and was.job is row.job else rows.task_text(row),
+        vendor_id=None if known else rows.vendor_id(row.handle),
         claim=_claim(intent),
         events=change.events,
         texts=tuple([rows.event_text(event.seq, event.type, event.at, event.data) for event in change.events]),

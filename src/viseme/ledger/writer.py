@@ -42,7 +42,7 @@ _ADD_HELD = Bulk("INSERT INTO held (task, run, body) VALUES {rows}", 3)
 _ADD_EVENTS = Bulk('INSERT INTO events ("order", task, run, body) VALUES {rows}', 4)
 _SET_TASKS = Bulk(
     "UPDATE tasks SET run = new.column3, account = new.column4, rank = new.column5, state = new.column6,"
-    " parked = new.column7, body = new.column8 FROM (VALUES {rows}) AS new"
+    " parked = new.column7, body = ifnull(new.column8, tasks.body) FROM (VALUES {rows}) AS new"
     ' WHERE tasks."order" = new.column1 AND tasks.id = new.column2 AND tasks.held = 0',
     8,
 )
@@ -196,9 +196,12 @@ class Writer:
         return outcomes
 
     def _set_tasks(self, steps: Sequence[Step]) -> None:
-        """The last step of each task decides how it stands."""
+        """The last step of each task decides how it stands, the last that has a text what that says."""
         last = {(step.order, step.id): step for step in steps}
-        standing = [(s.order, s.id, s.run, s.account, s.rank, s.state, s.parked, s.standing) for s in last.values()]
+        texts = {step.order: step.standing for step in steps if step.standing is not None}
+        standing = [
+            (s.order, s.id, s.run, s.account, s.rank, s.state, s.parked, texts.get(s.order)) for s in last.values()
+        ]
         if _SET_TASKS.run(self._connection, standing) != len(standing):
             raise missing(next(step.id for step in last.values() if not self._changeable(step)))
         jobs = {step.order: (step.order, step.fixed) for step in steps if step.fixed is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from attrs import define, field
@@ -27,7 +28,9 @@ class Seats:
 
     stated: int
     clock: Callable[[], float]
-    _taken: set[str] = field(factory=set[str])
+    _taken: dict[str, int] = field(factory=dict[str, int])
+    """Whose seats are taken: by task, a bit for each attempt. No text but the one that the task's watch has too."""
+    _number: int = 0
     _changed: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
     halved_until: float = 0.0
     _taught: tuple[int, float] | None = None
@@ -44,13 +47,13 @@ class Seats:
     @property
     def taken(self) -> int:
         """How many are taken."""
-        return len(self._taken)
+        return self._number
 
     @property
     def free(self) -> int:
         """How many more jobs may be started now."""
         limit = max(1, self.limit // 2) if self.clock() < self.halved_until else self.limit
-        return max(0, limit - len(self._taken))
+        return max(0, limit - self._number)
 
     def on_change(self, function: Callable[[], None]) -> None:
         """Call a function whenever a seat comes free."""
@@ -58,24 +61,33 @@ class Seats:
 
     def take(self, name: str) -> bool:
         """Take a seat for an attempt that is about to be created; False if it has its seat already."""
-        if name in self._taken:
+        task, _, attempt = name.rpartition(":")
+        attempts, bit = self._taken.get(task, 0), 1 << int(attempt)
+        if attempts & bit:
             return False
-        self._taken.add(name)
+        self._taken[sys.intern(task)] = attempts | bit
+        self._number += 1
         return True
 
     def restore(self, seat: Seat) -> None:
         """Take up a seat that the ledger holds open, also beyond the limit: the vendor's count is what it is."""
-        self._taken.add(seat.id)
+        self.take(seat.id)
 
     def holds(self, name: str) -> bool:
         """Whether an attempt has a seat."""
-        return name in self._taken
+        task, _, attempt = name.rpartition(":")
+        return task in self._taken and bool(self._taken[task] >> int(attempt) & 1)
 
     def give_back(self, name: str) -> None:
         """The attempt's end was seen, or it never began."""
-        if name in self._taken:
-            self._taken.remove(name)
-            self.changed()
+        if not self.holds(name):
+            return
+        task, _, attempt = name.rpartition(":")
+        self._taken[task] ^= 1 << int(attempt)
+        if not self._taken[task]:
+            del self._taken[task]
+        self._number -= 1
+        self.changed()
 
     def set_limit(self, limit: int) -> None:
         """Change what is stated, and forget what was learned; seats beyond it are given back as their jobs end."""

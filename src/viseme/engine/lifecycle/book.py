@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from viseme.ledger.base import Change, Ledger, Rank
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
-_CACHE = 1024
+_CACHE = 512
 
 
 class UnknownTask(KeyError):
@@ -33,20 +33,26 @@ class UnknownTask(KeyError):
 
 @define(eq=False)
 class Hold:
-    """The right to change one task. ``row`` is how it stands; ``take`` moves it on."""
+    """The right to change one task. ``row`` is how it stands; ``take`` moves it on.
+
+    Attributes:
+        row: what its holder learns of the task may be put into it, and is written with the next step.
+        kept: the row as the ledger has it.
+    """
 
     _book: Book
     row: TaskRow
     policy: Policy
+    kept: TaskRow
 
     async def take(self, signal: Signal) -> Step | None:
         """Advance the task by a signal; durable, and told to readers, when this returns.
 
         None: the signal changed nothing.
         """
-        step = await self._book.write(self.row, signal, self.policy)
+        step = await self._book.write(self, signal)
         if step is not None:
-            self.row = step.row
+            self.row = self.kept = step.row
         return step
 
 
@@ -71,7 +77,7 @@ class _Holding:
             await book.held.take(self.task)
         try:
             row = book.known(self.task) or await book.look(self.task)
-            return Hold(book, row, book.policy_of(row))
+            return Hold(book, row, book.policy_of(row), row)
         except BaseException:
             book.held.let_go(self.task)
             raise
@@ -169,10 +175,10 @@ class Book:
         self._pages[name] = _Page({row.id: row for row in rows}, written)
         return rows
 
-    async def write(self, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
+    async def write(self, hold: Hold, signal: Signal) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
         at = self.world.now()
-        decided = self._decide(row, signal, policy, at)
+        decided = self._decide(hold.row, signal, hold.policy, at, hold.kept)
         if decided is None:
             return None
         step, change = decided
@@ -197,12 +203,12 @@ class Book:
             patient: whether a commit that the disk refuses is tried again for a while.
         """
         at = self.world.now()
-        decided = [(hold, self._decide(hold.row, signal, hold.policy, at)) for hold, signal in changes]
+        decided = [(hold, self._decide(hold.row, signal, hold.policy, at, hold.kept)) for hold, signal in changes]
         steps = [(hold, *both) for hold, both in decided if both is not None]
         if steps:
             await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
         for hold, step, _ in steps:
-            hold.row = step.row
+            hold.row = hold.kept = step.row
 
     async def write_idle(
         self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool], patient: bool = False
@@ -217,23 +223,30 @@ class Book:
             how many rows changed, and the ids of the tasks that someone has.
         """
         busy = [task for task in tasks if task in self.held]
-        with ExitStack() as stack:
-            free = [task for task in dict.fromkeys(tasks) if self.held.take_now(task)]
-            for task in free:
-                stack.callback(self.held.let_go, task)
+        free = [task for task in dict.fromkeys(tasks) if self.held.take_now(task)]
+        try:
             rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
+        finally:
+            for task in free:
+                self.held.let_go(task)
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         at = self.world.now()
-        decided = [self._decide(row, signal, self.policy_of(row), at) for row in rows]
+        decided = [self._decide(row, signal, self.policy_of(row), at, row) for row in rows]
         steps = [both for both in decided if both is not None]
         if steps:
             await self._carry_out([step for step, _ in steps], [change for _, change in steps], patient=patient)
         return len(steps)
 
-    def _decide(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> tuple[Step, Change] | None:
-        """What follows, and what is written of it; None where the signal changes nothing."""
+    def _decide(
+        self, row: TaskRow, signal: Signal, policy: Policy, at: float, kept: TaskRow
+    ) -> tuple[Step, Change] | None:
+        """What follows, and what is written of it; None where the signal changes nothing.
+
+        Args:
+            kept: the row as the ledger has it.
+        """
         told = self._progress.get(row.id, 0)
         if told > row.seq:
             row = evolve(row, seq=told)
@@ -241,7 +254,7 @@ class Book:
         if step is None:
             return None
         self._progress.pop(row.id, None)
-        return step, _change(step, at)
+        return step, _change(step, at, kept)
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
         """Tell of progress, which is not persisted."""
@@ -259,7 +272,7 @@ class Book:
             self._recent.popitem(last=False)
 
 
-def _change(step: Step, at: float) -> Change:
+def _change(step: Step, at: float, kept: TaskRow) -> Change:
     row = step.row
     first = row.seq - len(step.events) + 1
     events = [
@@ -268,6 +281,7 @@ def _change(step: Step, at: float) -> Change:
     ]
     return Change(
         row=row,
+        was=kept,
         events=tuple(events),
         intent=step.intent,
         opens=step.opens,

@@ -49,7 +49,7 @@ class Cadence:
     def remember(self, row: TaskRow) -> None:
         """A task of an earlier run: how long its stages took."""
         for stage, seconds in row.lasted.items():
-            self._of(self.model(row), stage).remember(seconds, row.seconds)
+            self._of((self.model(row), stage)).remember(seconds, row.seconds)
 
     def model(self, row: TaskRow) -> str | None:
         """The model that does a task."""
@@ -65,16 +65,16 @@ class Cadence:
             return None
         by = max(0.0, now - watch.began)
         after = None if alive is None else max(0.0, min(alive - watch.began, by))
-        return self._of(watch.model, watch.stage).learn(after, by, watch.media)
+        return self._of(watch.kind).learn(after, by, watch.media)
 
-    def _of(self, model: str | None, stage: str) -> Durations:
-        known = self._learnt.get((model, stage))
+    def _of(self, kind: ModelStage) -> Durations:
+        known = self._learnt.get(kind)
         if known is None:
-            known = self._learnt[model, stage] = Durations(_AIM * self.sheet.every)
+            known = self._learnt[kind] = Durations(_AIM * self.sheet.every)
         return known
 
     def _forecast(self, watch: Watch) -> Forecast | None:
-        known = self._learnt.get((watch.model, watch.stage)) if self.sheet.sparing and not watch.batch else None
+        known = self._learnt.get(watch.kind) if self.sheet.sparing and not watch.batch else None
         return None if known is None else known.forecast(watch.media)
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Cadence:
             return self.sheet.first
         first = forecast.wait(0.0, watch.media)
         watch.firm = False
-        watch.wary = self._of(watch.model, watch.stage).doubted(forecast, first, watch.media, chance())
+        watch.wary = self._of(watch.kind).doubted(forecast, first, watch.media, chance())
         if watch.wary:
             first = min(first / 2, self.sheet.first)
         return min(max(self._least(), first), self._patience(watch, 0.0))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import count
+from collections.abc import Awaitable, Callable
 from math import inf
 
 from anyio import CancelScope
@@ -14,17 +13,20 @@ from attrs import define, field
 from viseme.attempts import TaskRow
 from viseme.engine.crew import Crew
 from viseme.engine.polling.cadence import Cadence
-from viseme.engine.polling.watches import Watch
+from viseme.engine.polling.watches import Watch, kind_of, told_of
 from viseme.engine.world import World
 
 __all__ = ["Hub", "Watch"]
 
+_MOMENT = 0.1
+"""Tasks that begin to be watched within so many seconds have the time of the first of them in common."""
 _AT_ONCE = 16
 _LISTS_AT_ONCE = 2
 
-Turn = tuple[float, int, Watch]
-"""A watch's place among the others, by monotonic time: when it is due, or earlier where it shall be looked at at once.
-The number decides between equals. (A tuple is compared without Python's help, which each look does a dozen times.)"""
+Turn = tuple[float, float, Watch]
+"""A watch's place among the others: when it is due by monotonic time, or earlier where it shall be looked at at once;
+between equals, who has waited for longer. (A tuple is compared without Python's help, which each look does a dozen
+times.)"""
 
 
 @define(eq=False)
@@ -43,11 +45,12 @@ class Hub:
     at_most: int = 1
     _heap: list[Turn] = field(factory=list[Turn])
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
-    _tickets: Iterator[int] = field(factory=count)
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _looks: set[CancelScope] = field(factory=set[CancelScope])
     _round: float = field(default=-inf)
     """When the newest round of list requests began; what is due by then belongs to it."""
+    _lately: float = -inf
+    """When a task last began to be watched, UTC seconds."""
     _stopping: bool = False
 
     def __len__(self) -> int:
@@ -70,13 +73,16 @@ class Hub:
         since = row.since or clock
         began = since if row.began in (None, since) else row.began
         batch = bool(row.intent and row.intent.batch)
-        watch = self._watches[row.id] = Watch(
-            *(row.id, row.key, row.run, row.seq, row.handle, since, began, row.stage, batch, background),
-            model=self.cadence.model(row),
+        watch = Watch(
+            *(row.id, row.run, row.seq, told_of(row.key, row.handle), kind_of(self.cadence.model(row), row.stage)),
+            *(since, began, batch, background),
             media=row.seconds,
             attempt=row.attempt,
         )
-        watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, clock
+        self._watches[watch.task] = watch
+        if not 0 <= clock - self._lately < _MOMENT:
+            self._lately = clock
+        watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, self._lately
         wait = began + self.cadence.first(watch, self.world.random) - clock
         watch.late = now or wait < 0
         self.again(watch, 0.0 if watch.late else wait)
@@ -89,8 +95,8 @@ class Hub:
             self._heap = [turn for turn in self._heap if turn[2] is not watch]
             heapq.heapify(self._heap)
         now = self.world.monotonic()
-        watch.due = now + wait
-        turn = (min(now, self._round) if wait <= 0 else watch.due, next(self._tickets), watch)
+        watch.due = min(now, self._round) if wait <= 0 else now + wait
+        turn = watch.due, watch.since, watch
         self._place(turn)
         if self._heap[0] is turn:
             self._wake.set()

@@ -1,34 +1,41 @@
 """A waiting task, as small as it can be kept.
 
-A hundred thousand of them may wait at once. So what most have in common is one object for all of them, and a handle
-that is an id and nothing else is kept as that.
+A hundred thousand of them may wait at once. So what most have in common is one object for all of them, what a task's
+seat knows too is one object with that, and a handle that is an id and nothing else is one text with the key.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
-from attrs.converters import optional
 from attrs.setters import NO_OP
 
 from viseme.attempts import Handle
 
-__all__ = ["ModelStage", "Watch"]
+__all__ = ["ModelStage", "Watch", "kind_of", "told_of"]
 
 ModelStage = tuple[str | None, str]
 """A model and a stage: whose jobs take about equally long."""
 
+_Told = str | tuple[str, Handle]
+_BETWEEN = "\n"
 
-def _small(handle: Handle) -> Handle | str:
+
+def told_of(key: str, handle: Handle) -> _Told:
+    """A task's key and handle as they are kept: 64 bytes less as one text."""
     name = handle.get("id")
-    return name if len(handle) == 1 and isinstance(name, str) else handle
+    if len(handle) == 1 and isinstance(name, str) and _BETWEEN not in name:
+        return f"{name}{_BETWEEN}{key}"
+    return key, handle
 
 
-def _shared(text: str) -> str:
-    """The same text, which all that have it share."""
-    return sys.intern(text) if type(text) is str else text
+@lru_cache(maxsize=1024)
+def kind_of(model: str | None, stage: str) -> ModelStage:
+    """A model and a stage, as one object for all tasks that have them."""
+    return model, stage
 
 
 @define(eq=False, weakref_slot=False, on_setattr=NO_OP)  # else every change of any field asks the converters
@@ -36,11 +43,11 @@ class Watch:
     """What the hub keeps of a waiting task.
 
     Attributes:
+        kind: the model that does it, and the stage that the handle belongs to, of this ``attempt``.
         since: when the task's clock started, UTC seconds; ``began`` when its present stage was taken.
-        stage: that the handle belongs to, of this ``attempt``; ``model`` that does it.
         batch: it was created together with others.
         background: nobody waits for it; it is looked at for its seat's sake.
-        due: when the next look is due, monotonic seconds.
+        due: when the next look is due, monotonic seconds; earlier where it shall be looked at at once.
         placed: it has its turn among those that are due.
         shown: what was last told of its progress.
         running_since: when it was first seen running, UTC seconds.
@@ -56,14 +63,13 @@ class Watch:
         asked: when it was last part of a list request, monotonic seconds.
     """
 
-    task: str
-    key: str
+    task: str = field(converter=sys.intern)
     run: int
     seq: int
-    _handle: Handle | str = field(converter=_small, alias="handle")
+    _told: _Told = field(alias="told")
+    kind: ModelStage
     since: float
     began: float
-    stage: str = field(default="", converter=_shared)
     batch: bool = False
     background: bool = False
     due: float = 0.0
@@ -78,7 +84,6 @@ class Watch:
     heard: float = 0.0
     observed: float = 0.0
     gone: bool = False
-    model: str | None = field(default=None, converter=optional(_shared))
     media: float | None = None
     attempt: int | None = None
     wary: bool = False
@@ -86,14 +91,30 @@ class Watch:
     late: bool = False
     asked: float = 0.0
 
+    def __lt__(self, other: Watch) -> bool:
+        """Between two that are due and began at the same time, their names decide who goes first."""
+        return self.task < other.task
+
+    @property
+    def key(self) -> str:
+        """The task's key."""
+        told = self._told
+        return told.partition(_BETWEEN)[2] if isinstance(told, str) else told[0]
+
+    @property
+    def stage(self) -> str:
+        """The stage that the handle belongs to."""
+        return self.kind[1]
+
     @property
     def handle(self) -> Handle:
         """What the vendor gave back for the stage."""
-        return {"id": self._handle} if isinstance(self._handle, str) else self._handle
+        told = self._told
+        return {"id": told.partition(_BETWEEN)[0]} if isinstance(told, str) else told[1]
 
     @handle.setter
     def handle(self, handle: Handle) -> None:
-        self._handle = _small(handle)  # pyright: ignore[reportAttributeAccessIssue]
+        self._told = told_of(self.key, handle)
 
     @property
     def vendor_id(self) -> str:

@@ -1,0 +1,2 @@
+-- From here on, what stands in a column of `tasks` (run, account, state, parked) stands nowhere else: the texts in `body` leave it out,
+-- so that a task that goes on under a later run keeps its text. Texts from before say it too, as it was then; the columns hold.
