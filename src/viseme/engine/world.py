@@ -235,7 +235,7 @@ def real_world() -> World:
         sleep=anyio.sleep,
         call_at=call_at,
         random=random.Random().random,
-        new_id=lambda: uuid.uuid4().hex,
+        new_id=lambda: os.urandom(16).hex(),
         blocking=blocking,
         disk=RealDisk(),
         appender=appender,
