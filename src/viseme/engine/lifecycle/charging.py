@@ -66,8 +66,8 @@ def charged(
     held = before.charge
     if held is None or held.state != "reserved":
         return Charged(row=held)
-    paid_before = any(stage not in free for stage in before.handles)
-    if isinstance(signal, Turned | Proved) and before.state in _UNSETTLED and not paid_before:
+    paid_before = bool(before.handles) and any(stage not in free for stage in before.handles)
+    if isinstance(signal, (Turned, Proved)) and before.state in _UNSETTLED and not paid_before:
         return Charged(row=None, ends=held)
     ended = _ended(before, signal, after, held, stages, paid_before=paid_before)
     return ended or Charged(row=held)
