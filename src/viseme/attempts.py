@@ -17,9 +17,11 @@ Handle = dict[str, Any]
 """What a vendor gave back for a stage: JSON, opaque to all but its provider; ``id`` is the vendor's id of the job."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Intent:
     """The promise to send one paid request, on disk before it leaves.
+
+    Its fields are in a dictionary, as a task's row has them: each is made once and copied twice (1.0 against 1.8 µs).
 
     Attributes:
         id: names the create; unique for ever.

@@ -140,8 +140,10 @@ class Intake:
 
     def route(self, job: Job) -> tuple[str, ...]:
         """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
-        only = tuple(self.providers) if len(self.providers) == 1 else ()
-        names = job.route or ((self.default,) if self.default else only)
+        if job.account is None:
+            names = (self.default,) if self.default else tuple(self.providers) if len(self.providers) == 1 else ()
+        else:
+            names = job.route
         if not names:
             raise JobInvalid(
                 f"the job names no account and there is no default; configured are {', '.join(self.providers)}",

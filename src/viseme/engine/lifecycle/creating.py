@@ -179,7 +179,7 @@ class Creator:
 
     def has(self, task: str) -> bool:
         """Whether a task's create is under way."""
-        return task in self._out or task in self.batcher
+        return task in self._out or task in self.batcher.waiting or task in self.batcher.sending
 
     def hurry(self) -> None:
         """Wait for nothing more."""
