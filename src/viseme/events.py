@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -90,4 +92,13 @@ class Event:
 
 def timestamp(at: float) -> str:
     """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = math.floor(at)
+    milliseconds = round((at - second) * 1_000_000) // 1000
+    if milliseconds == 1000:
+        second, milliseconds = second + 1, 0
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=64)  # each job's record tells five moments, most of them within few seconds (0.6 against 1.9 µs)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
