@@ -44,10 +44,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _finite = JSONEncoder(allow_nan=False).encode
 
 
-@lru_cache(maxsize=1024)  # it is asked some fourteen times of a job's media
 def is_url(source: str) -> bool:
     """Whether a media source is a URL (of any scheme) and not a local path."""
-    return _SCHEME.match(source) is not None
+    return source.startswith(("http://", "https://")) or _SCHEME.match(source) is not None
 
 
 def plain_host(text: str) -> str | None:
