@@ -20,9 +20,14 @@ T = TypeVar("T")
 
 @frozen
 class _Copier:
-    """How values of a class are copied. ``plain`` are the fields that take any value as it is."""
+    """How values of a class are copied.
 
-    copy: Callable[[Any, dict[str, Any]], Any]
+    Attributes:
+        copy: copies one; None where the fields are in a dictionary.
+        plain: the fields that take any value as it is.
+    """
+
+    copy: Callable[[Any, dict[str, Any]], Any] | None
     plain: frozenset[str]
 
 
@@ -36,9 +41,13 @@ def evolve(value: T, **changes: Any) -> T:
     copier = _COPIERS.get(value.__class__)
     if copier is None:
         copier = _COPIERS[value.__class__] = _copier(value.__class__)
-    if copier.plain.issuperset(changes):
+    if not copier.plain.issuperset(changes):
+        return attrs.evolve(value, **changes)  # type: ignore[type-var]
+    if copier.copy is not None:
         return copier.copy(value, changes)
-    return attrs.evolve(value, **changes)  # type: ignore[type-var]
+    copy = _new(value.__class__)
+    _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
+    return copy
 
 
 def _copier(cls: type[Any]) -> _Copier:
@@ -50,16 +59,10 @@ def _copier(cls: type[Any]) -> _Copier:
         if not hooked and one.init and one.alias == one.name and one.converter is None and one.validator is None
     )
     if not hasattr(cls, "__slots__"):
-        return _Copier(_copy_of_dict, plain)
+        return _Copier(None, plain)
     lines = [f" put(copy, {one.name!r}, value.{one.name})" for one in fields]
     source = ["def copied(value, changes):", " copy = new(cls)", *lines]
     source += [" for name in changes:", "  put(copy, name, changes[name])", " return copy"]
     names: dict[str, Any] = {"cls": cls, "new": _new, "put": _put}
     exec("\n".join(source), names)
     return _Copier(names["copied"], plain)
-
-
-def _copy_of_dict(value: Any, changes: dict[str, Any]) -> Any:
-    copy = _new(value.__class__)
-    _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
-    return copy

@@ -40,17 +40,17 @@ def default_key(job: Job, account: str | Sequence[str], files: Mapping[str, File
 
 def inputs_digest(job: Job, account: str | Sequence[str], files: Mapping[str, FileStamp] | None = None) -> str:
     """SHA-256 (hexadecimal) of what makes two jobs the same job."""
-    stamps = files or {}
-
-    def source(value: str) -> object:
-        stamp = None if is_url(value) else stamps.get(value)
-        return value if stamp is None else {"path": stamp.path, "size": stamp.size, "mtime": stamp.mtime}
-
-    body: dict[str, object] = {"v": 1, "account": account}
+    body: dict[str, Any] = {"v": 1, "account": account}
     for name in ("model", "video", "image", "audio", "text", "voice", "language", "source_language"):
         value = getattr(job, name)
         if value is not None:
-            body[name] = source(value) if name in ("video", "image", "audio") else value
+            body[name] = value
+    if files:
+        for name in ("video", "image", "audio"):
+            source = body.get(name)
+            stamp = None if source is None or is_url(source) else files.get(source)
+            if stamp is not None:
+                body[name] = {"path": stamp.path, "size": stamp.size, "mtime": stamp.mtime}
     if job.options:
         body["options"] = job.options
     return hashlib.sha256(canonical(body)).hexdigest()
@@ -75,7 +75,9 @@ def _write(value: Any) -> str:
         return encode_basestring(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
+        return str(value)  # every digit of it
+    if isinstance(value, float):
         return _number(value)
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_write(item) for item in value) + "]"  # pyright: ignore[reportUnknownVariableType]
@@ -85,18 +87,21 @@ def _write(value: Any) -> str:
 
 
 def _object(value: Mapping[Any, Any]) -> str:
-    odd = [name for name in value if not isinstance(name, str)]
-    if odd:
-        raise JobInvalid(f"{quote(odd[0])} is no name for a value; the names in an object are text")
-    plain = "".join(value).isascii()  # then the order of characters is that of code units
+    try:
+        plain = "".join(value).isascii()  # then the order of characters is that of code units
+    except TypeError:
+        odd = next(name for name in value if not isinstance(name, str))
+        raise JobInvalid(f"{quote(odd)} is no name for a value; the names in an object are text") from None
     names = sorted(value) if plain else sorted(value, key=lambda name: name.encode("utf-16-be"))
-    return "{" + ",".join([f"{encode_basestring(name)}:{_write(value[name])}" for name in names]) + "}"
+    items = [
+        f"{encode_basestring(name)}:{encode_basestring(item) if isinstance(item := value[name], str) else _write(item)}"
+        for name in names
+    ]
+    return "{" + ",".join(items) + "}"
 
 
 def _number(value: float) -> str:
-    """A number as ECMAScript's Number::toString writes it, which RFC 8785 asks for; whole numbers keep every digit."""
-    if isinstance(value, int):
-        return str(value)
+    """A number as ECMAScript's Number::toString writes it, which RFC 8785 asks for."""
     if not math.isfinite(value):
         raise JobInvalid("a number in the job is not finite; JSON has no such number")
     if not value:

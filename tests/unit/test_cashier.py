@@ -13,10 +13,12 @@ from viseme.attempts import TaskRow
 from viseme.config import Account
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
+from viseme.engine.money.pricing import priced
 from viseme.engine.money.purse import Room
 from viseme.engine.money.till import Till, parsed
 from viseme.errors import JobInvalid
 from viseme.jobs import Job
+from viseme.ledger.memory import MemoryLedger
 from viseme.providers import adapter
 from viseme.results import Cost, State
 
@@ -117,3 +119,23 @@ async def test_a_budget_needs_a_price_in_its_unit_and_without_one_nothing_is_ask
         simulated_world().world, Till(), Estimator({"jogg": Desk(Account("jogg", api_key="k" * 20))}), {"jogg": "jogg"}
     )
     assert (await free.priced(row("a"))).price is None
+
+
+@virtually
+async def test_without_a_budget_nothing_is_priced_before_the_create_and_a_price_per_job_is_known_then() -> None:
+    account = Account("jogg", api_key="k" * 20, price="1 credits/job")
+    kept = Cashier(simulated_world().world, Till.of([account], None), Estimator({"jogg": Desk(account)}), {"jogg": "p"})
+    taken = row("a", price=None)
+    assert await priced(kept, MemoryLedger(), [taken]) == [taken]
+    assert await kept.admit(taken, "jogg") == (Room.FITS, "", False)
+    charge = kept.aside("a")
+    assert charge is not None
+    assert (charge.pool, charge.amount, charge.unit) == ("p", Decimal(1), "credits")
+
+
+def test_a_budget_anywhere_makes_a_till_count() -> None:
+    account = Account("jogg", api_key="k" * 20)
+    limited = Account("jogg", api_key="k" * 20, budget="2 credits")
+    assert not Till.of([account], None).limited
+    assert Till.of([account], parsed("2 usd")).limited
+    assert Till.of([limited], None).limited

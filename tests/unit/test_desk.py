@@ -81,6 +81,22 @@ async def test_an_account_begins_with_one_create_alone_and_each_acceptance_doubl
 
 
 @virtually
+async def test_creates_are_told_of_an_acceptance_only_where_more_of_them_may_begin() -> None:
+    desk, told = setting(seats=4).desk, list[int]()
+    desk.on_change(lambda: told.append(desk.width))
+    for _ in range(4):
+        desk.opened()
+    assert told == [2, 4]
+    desk.pool.seats.set_limit(8)
+    desk.opened()
+    alone = setting(seats=1).desk
+    alone.on_change(lambda: told.append(alone.width))
+    alone.opened()
+    alone.opened()
+    assert told == [2, 4, 8, 1]
+
+
+@virtually
 async def test_an_account_with_one_seat_stays_at_one() -> None:
     desk = setting(seats=1).desk
     desk.opened()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from viseme.config import Account
 from viseme.engine.money.estimating import Estimator, longest, spoken
-from viseme.errors import Kind
+from viseme.errors import JobInvalid, Kind
 from viseme.jobs import Job
+from viseme.money import Price
 from viseme.providers import adapter
 from viseme.providers.base import Refused, Verdict
 from viseme.results import Cost
@@ -111,6 +112,21 @@ async def test_a_price_per_job_needs_nothing_looked_at() -> None:
         "accounts.sync.price",
     )
     assert media.looked == []
+
+
+def test_only_a_price_per_job_that_no_vendor_knows_better_is_flat() -> None:
+    stated = Cost(amount=0.5, unit="usd", usd=0.5, estimated=True)
+    assert estimator("jogg", price="0.5 usd/job").flat(job(), "jogg") == stated
+    assert estimator("sync", price="0.5 usd/job").flat(job(), "sync") == stated
+    assert estimator("jogg", price="0.5 usd/s").flat(job(), "jogg") is None
+    published = estimator("sync")
+    model = next(iter(published.desks["sync"].provider.sheet.models.values()))
+    assert published.flat(job(), "sync") is None
+    sold = evolve(model, price=Price(amount=2.0, unit="usd", per="job", usd_per_unit=1.0))
+    published.desks["sync"].provider.sheet = evolve(published.desks["sync"].provider.sheet, models={"m": sold})
+    assert published.flat(job(), "sync") is None
+    with pytest.raises(JobInvalid, match="no model"):
+        published.flat(job(model="x"), "sync")
 
 
 async def test_the_accounts_own_price_goes_before_the_vendors_estimate() -> None:

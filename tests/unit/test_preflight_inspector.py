@@ -335,6 +335,14 @@ async def test_a_local_file_that_changes_is_looked_at_anew(inspector: Inspector,
     assert (await inspector.facts(str(path), private=True)).seconds == 2.0
 
 
+async def test_what_was_looked_at_is_known_and_nothing_is_asked_for_it(inspector: Inspector, tmp_path: Path) -> None:
+    path, other = str(await made(make_film, tmp_path / "a.mp4")), str(tmp_path / "b.mp4")
+    assert (inspector.looked, await inspector.known(path, private=True)) == (False, None)
+    facts = await inspector.facts(path, private=True)
+    assert (inspector.looked, await inspector.known(path, private=True)) == (True, facts)
+    assert await inspector.known(other, private=True) is None
+
+
 async def test_without_pyav_what_the_first_bytes_tell_is_told_all_the_same(host: Host, tmp_path: Path) -> None:
     film = await made(make_film, tmp_path / "a.mp4")
     link = host.put("a.mp4", await asyncio.to_thread(film.read_bytes))

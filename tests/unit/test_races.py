@@ -310,15 +310,15 @@ async def test_a_key_that_is_revoked_in_the_middle_parks_and_its_successor_goes_
 async def test_a_create_that_is_withdrawn_before_it_waits_for_anything_does_not_leave(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sends, withdrawn = Creator._send, list[str]()
+    goes, withdrawn = Creator._go, list[str]()
 
-    async def send(self: Creator, hold: Hold, *rest: Any) -> None:
+    async def go(self: Creator, hold: Hold, *rest: Any) -> None:
         if not withdrawn:
             withdrawn.append(hold.row.id)
             self.withdraw(hold.row.id)
-        await sends(self, hold, *rest)
+        await goes(self, hold, *rest)
 
-    monkeypatch.setattr(Creator, "_send", send)
+    monkeypatch.setattr(Creator, "_go", go)
     async with house("sync") as one:
         rows = await one.run(job("a"))
         assert rows["a"].state is State.SUCCEEDED

@@ -8,12 +8,13 @@ import anyio
 import pytest
 from attrs import evolve
 from tests.support.virtual import simulated_world, virtually
-from tests.support.workshop import Workshop, job, opened, run_all
+from tests.support.workshop import Staged, Workshop, job, opened, run_all
 
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import Line
+from viseme.errors import Kind
 from viseme.ledger.memory import MemoryLedger
-from viseme.providers.base import Fault, Outcome, Reply
+from viseme.providers.base import Fault, Outcome, Reply, Verdict
 from viseme.results import Reason, State
 
 
@@ -259,6 +260,17 @@ async def test_what_comes_back_in_line_of_a_stopped_account_is_parked(
         workshop.reply = lambda stage, name, times: refused if (stage, name) == (began, "j1") else None
         tally, _ = await run_all(scheduler, map(job, range(2)))
     assert tally.parked == 2
+
+
+@virtually
+async def test_a_refusal_that_parks_its_own_job_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one project lacks is not what the account lacks."""
+    said = Verdict(kind=Kind.NO_CREDIT, message="this project is out of minutes", park=Reason.NO_CREDIT)
+    async with opened(monkeypatch, concurrency=1) as (scheduler, workshop):
+        monkeypatch.setattr(Staged, "refusal", lambda self, request, reply: said)
+        workshop.reply = lambda stage, name, times: Reply(status=402) if name == "j0" else None
+        tally, _ = await run_all(scheduler, (job(number, stages=["lipsync"]) for number in range(3)))
+    assert (tally.parked, tally.succeeded) == (1, 2)
 
 
 @virtually

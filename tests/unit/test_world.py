@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,11 @@ def test_much_that_is_appended_is_sent_on_its_way_to_the_disk(tmp_path: Path, mo
     RealDisk().append(path, [b"little"], at=0)
     RealDisk().append(path, [bytes(1 << 20), b"more"], at=6)
     assert advised == [(6, (1 << 20) + 4, os.POSIX_FADV_DONTNEED)]
+
+
+async def test_names_that_are_given_are_never_given_again() -> None:
+    world = real_world()
+    names = {world.new_id() for _ in range(1000)}
+    assert len(names) == 1000
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
+    world.close()

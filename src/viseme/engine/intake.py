@@ -67,13 +67,17 @@ class Intake:
             self._check(name, job, alone=len(route) == 1)
         account = route[0]
         together = self._together(account, mode)
-        digest = await self._digest(job, route)
+        if all(map(is_url, job.sources)):
+            digest = inputs_digest(job, account if len(route) == 1 else route)
+        else:
+            digest = await self._digest_with_files(job, route)
         key = job.key or digest[:32]
         if len(key) > _KEY_LIMIT or not key.isprintable():
             raise JobInvalid(
                 f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key"
             )
-        await self._own_place(job, key)
+        if self.ledger or self._read or self._owners or job.output is not None:
+            await self._own_place(job, key)
         return TaskRow(
             id=self.world.new_id(),
             key=key,
@@ -92,13 +96,8 @@ class Intake:
             raise JobInvalid(
                 f"the result {quote(name)!r} would overwrite the ledger; give another output", field="output"
             )
-        written = (name, preview_name(name), cover_name(name)) if self._read else ()
-        lost = next((one for one in written if _one_file(one) in self._read), None)
-        if lost is not None:
-            raise JobInvalid(
-                f"the result {quote(lost)!r} would overwrite a file that a job reads; give another output or --out",
-                field="output",
-            )
+        if self._read:
+            self._spare_what_is_read(name)
         if job.output is None and not self._owners:
             return
         name = _one_file(name)
@@ -117,10 +116,19 @@ class Intake:
             if len(self._owners) > _NAMES:
                 self._owners.popitem(last=False)
 
-    async def _digest(self, job: Job, route: tuple[str, ...]) -> str:
+    def _spare_what_is_read(self, name: str) -> None:
+        written = (name, preview_name(name), cover_name(name))
+        lost = next((one for one in written if _one_file(one) in self._read), None)
+        if lost is not None:
+            raise JobInvalid(
+                f"the result {quote(lost)!r} would overwrite a file that a job reads; give another output or --out",
+                field="output",
+            )
+
+    async def _digest_with_files(self, job: Job, route: tuple[str, ...]) -> str:
         """What makes the job the same job; a file that is needed no more may be gone."""
         try:
-            stamps = {} if all(map(is_url, job.sources)) else await self._stamps(job)
+            stamps = await self._stamps(job)
         except JobInvalid:
             kept = await self.known(job.key) if job.key else None
             if kept is None or (kept.state is State.QUEUED and not kept.attempt) or _inputs(kept.job) != _inputs(job):
@@ -132,8 +140,10 @@ class Intake:
 
     def route(self, job: Job) -> tuple[str, ...]:
         """The names of the accounts that may run a job, in order: its own, else the default, else the only one."""
-        only = tuple(self.providers) if len(self.providers) == 1 else ()
-        names = job.route or ((self.default,) if self.default else only)
+        if job.account is None:
+            names = (self.default,) if self.default else tuple(self.providers) if len(self.providers) == 1 else ()
+        else:
+            names = job.route
         if not names:
             raise JobInvalid(
                 f"the job names no account and there is no default; configured are {', '.join(self.providers)}",

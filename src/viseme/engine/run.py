@@ -352,7 +352,7 @@ class Run:
             if self._sieve is not None and not self._skip_invalid:
                 self._sieve.put_off([(kept, line) for (_, line), kept in zip(batch, stored, strict=True)])
         else:
-            self.core.queued(kept for (given, _), kept in zip(batch, stored, strict=True) if kept.id == given.id)
+            self.core.queued([kept for (given, _), kept in zip(batch, stored, strict=True) if kept.id == given.id])
             await self._take_up(known)
 
     async def _begin(self) -> None:
@@ -399,8 +399,12 @@ class Run:
         return self
 
     async def __anext__(self) -> Event:
+        if self._cursor is None:
+            raise VisemeError("iterate a run inside its async with")
         while True:
-            event = await self._next()
+            event = await self._cursor.next()
+            if event is None and self._replays:
+                event = await self._replay(self._replays.popleft())
             if event is not None:
                 return event
             broken = self.core.journal.closed or self._error
@@ -409,14 +413,6 @@ class Run:
             if (self.finished or self._left) and not self._replays:
                 raise StopAsyncIteration
             await self.core.journal.changed()
-
-    async def _next(self) -> Event | None:
-        if self._cursor is None:
-            raise VisemeError("iterate a run inside its async with")
-        event = await self._cursor.next()
-        if event is None and self._replays:
-            return await self._replay(self._replays.popleft())
-        return event
 
     async def _replay(self, task: str) -> Event | None:
         rows = await self.core.ledger.tasks([task])

@@ -12,7 +12,6 @@ import os
 import random
 import stat
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
@@ -30,7 +29,7 @@ __all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
 
 _CHUNK = 1 << 20
 _BOOT = "/proc/sys/kernel/random/boot_id"
-_PROCESS = uuid.uuid4().hex
+_PROCESS = os.urandom(16).hex()
 """Stands for the boot where the system does not name it: no other process may then trust what this one left."""
 
 
@@ -248,7 +247,7 @@ def real_world() -> World:
         sleep=anyio.sleep,
         call_at=call_at,
         random=random.Random().random,
-        new_id=lambda: uuid.uuid4().hex,
+        new_id=lambda: os.urandom(16).hex(),
         blocking=threads.run,
         disk=RealDisk(),
         appender=appender,

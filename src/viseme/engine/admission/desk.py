@@ -52,6 +52,8 @@ class Desk:
     """One account at work.
 
     Attributes:
+        name: the account's name.
+        seat_ttl: seconds after which a seat is given up whose job nothing is heard of.
         width: how many creates may be under way at once: one at first, doubled by each that is accepted.
         creating: how many are under way.
         accepted: whether a create was accepted in this run.
@@ -67,6 +69,8 @@ class Desk:
     provider: Provider
     pool: Pool
     transport: Transport
+    name: str = field(init=False)
+    seat_ttl: float = field(init=False)
     courier: Courier = field(init=False)
     width: int = 1
     creating: int = 0
@@ -85,18 +89,9 @@ class Desk:
     """Rings when one more seat may be tried than the vendor taught."""
 
     def __attrs_post_init__(self) -> None:
+        self.name, stated = self.account.name, self.account.seat_ttl
+        self.seat_ttl = self.provider.sheet.seat_ttl if stated is None else stated
         self.courier = Courier(self.world, self.transport, self.provider, self.pool.rates, self._slowed)
-
-    @property
-    def name(self) -> str:
-        """The account's name."""
-        return self.account.name
-
-    @property
-    def seat_ttl(self) -> float:
-        """Seconds after which a seat is given up whose job nothing is heard of."""
-        stated = self.account.seat_ttl
-        return self.provider.sheet.seat_ttl if stated is None else stated
 
     def seat(self, intent: Intent, now: float) -> Seat:
         """The seat of an attempt whose paid request leaves now."""
@@ -122,9 +117,11 @@ class Desk:
 
     def opened(self) -> None:
         """A create was accepted: open wider."""
-        self.accepted, self._failures, self._full = True, 0, 0
-        self.width = min(max(self.width * 2, 2), max(1, self.pool.seats.limit))
-        self.changed()
+        wider = min(max(self.width * 2, 2), max(1, self.pool.seats.limit))
+        news = not self.accepted or wider != self.width
+        self.accepted, self._failures, self._full, self.width = True, 0, 0, wider
+        if news:
+            self.changed()
 
     def rest(self, seconds: float, why: str) -> None:
         """Begin no create for so many seconds."""

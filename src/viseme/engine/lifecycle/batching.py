@@ -74,14 +74,13 @@ class Batcher:
     coming: Callable[[], bool] = field(default=lambda: False)
     group: TaskGroup | None = None
     """Set before the first task comes."""
-    _waiting: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
-    _sending: dict[str, _Out] = field(factory=dict[str, "_Out"])
+    waiting: dict[str, TaskRow] = field(factory=dict[str, TaskRow], init=False)
+    """The tasks that wait for others."""
+    sending: dict[str, _Out] = field(factory=dict[str, "_Out"], init=False)
+    """The tasks whose batch is under way."""
     _timer: Timer | None = None
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _stopping: bool = False
-
-    def __contains__(self, task: object) -> bool:
-        return task in self._waiting or task in self._sending
 
     @property
     def limits(self) -> Batch | None:
@@ -90,25 +89,25 @@ class Batcher:
 
     def put(self, row: TaskRow) -> None:
         """Have a task wait for others."""
-        self._waiting[row.id] = row
+        self.waiting[row.id] = row
         limits = self.limits
-        if limits is not None and len(self._waiting) >= limits.most + limits.least:
-            self._begin(list(self._waiting.values())[: limits.most])
+        if limits is not None and len(self.waiting) >= limits.most + limits.least:
+            self._begin(list(self.waiting.values())[: limits.most])
         self._linger()
 
     def clear(self) -> None:
         """Forget the tasks that wait; they stay in line."""
-        self._drop(list(self._waiting))
+        self._drop(list(self.waiting))
 
     def _drop(self, tasks: Iterable[str]) -> None:
         for task in tasks:
-            if self._waiting.pop(task, None) is not None:
+            if self.waiting.pop(task, None) is not None:
                 self.cashier.release(task)
 
     def withdraw(self, task: str) -> None:
         """A task was called off: a batch that has not left goes without it."""
         self._drop([task])
-        out = self._sending.get(task)
+        out = self.sending.get(task)
         if out is not None and not out.left:
             out.scope.cancel()
 
@@ -116,17 +115,17 @@ class Batcher:
         """Send no more; the reply to a batch that may have left is waited for up to the grace time."""
         self._stopping = True
         self.clear()
-        for out in self._sending.values():
+        for out in self.sending.values():
             out.withdraw(self.world.monotonic() + self.grace)
 
     def hurry(self) -> None:
         """Wait for nothing more."""
-        for out in self._sending.values():
+        for out in self.sending.values():
             out.withdraw(self.world.monotonic())
 
     async def drained(self) -> None:
         """Wait until no batch is under way."""
-        while self._sending:
+        while self.sending:
             self._drained.clear()
             await self._drained.wait()
 
@@ -142,7 +141,7 @@ class Batcher:
         if self.coming() and not self._stopping:
             self._linger()
             return
-        rows, limits = list(self._waiting.values()), self.limits
+        rows, limits = list(self.waiting.values()), self.limits
         if not self._stopping and rows:
             for share in _shares(rows, limits.most if limits else len(rows)):
                 self._begin(share)
@@ -150,8 +149,8 @@ class Batcher:
     def _begin(self, rows: Sequence[TaskRow]) -> None:
         out = _Out()
         for row in rows:
-            del self._waiting[row.id]
-            self._sending[row.id] = out
+            del self.waiting[row.id]
+            self.sending[row.id] = out
         assert self.group is not None
         self.group.start_soon(self._send, rows, out)
 
@@ -184,7 +183,7 @@ class Batcher:
         finally:
             self.desk.creating -= 1
             for row in rows:
-                del self._sending[row.id]
+                del self.sending[row.id]
             stay = [] if self._stopping or self.desk.stopped is not None else [row.id for row in left]
             for row in rows:
                 if row.id in stay and row.id not in self.called_off:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import anyio
 from attrs import define, field
@@ -13,39 +13,29 @@ from viseme.engine.admission.desk import Desk, Stop
 from viseme.engine.crew import Crew
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
+from viseme.engine.lifecycle.claims import Claimed, Claims
 from viseme.engine.lifecycle.funding import Funding
 from viseme.engine.lifecycle.line import BATCH, Line, intent_for, rank_of, seat_of, stage_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
+from viseme.engine.lifecycle.refusals import Refusals
 from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
-from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, UNSETTLED
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import Failure, JobInvalid, Kind
 from viseme.evolving import evolve
 from viseme.ledger.base import Ledger, Rank
-from viseme.providers.base import Accepted, Flow, Refused, Request, Verdict
+from viseme.providers.base import Accepted, Refused, Request, Verdict
 from viseme.results import ENDED, Reason, State
 
 __all__ = ["Creator"]
 
 _GONE = frozenset({Kind.NOT_FOUND, Kind.MEDIA_UNREACHABLE})
 """Refusals that may mean that the vendor lost a medium that it was handed."""
-_UNREACHABLE = 600.0
-"""An account that cannot be reached for so many seconds is given up for this run."""
 
 
 class _Withdrawn(Exception):
     """The task was called off, or the run stopped, before its create left."""
-
-
-class _Claimed(Exception):
-    """Another task, ``key``, has paid for the same: its ``handle``, or None where the fate of its create is unknown."""
-
-    def __init__(self, key: str, handle: Handle | None) -> None:
-        super().__init__(key)
-        self.key = key
-        self.handle = handle
 
 
 @define(eq=False)
@@ -96,7 +86,6 @@ class Creator:
     _out: dict[str, _Out] = field(factory=dict[str, _Out])
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _stopping: bool = False
-    _unreached: float | None = None
     _greeted: bool = False
     _shown_out: Stop | None = None
     """The last stop for which the tasks with other accounts were sent there."""
@@ -106,15 +95,19 @@ class Creator:
     funding: Funding = field(init=False)
     preparer: Preparer = field(init=False)
     batcher: Batcher = field(init=False)
+    refusals: Refusals = field(init=False)
+    claims: Claims = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.refusals = Refusals(self.world, self.desk, self.keep_waiting)
+        self.claims = Claims(self.ledger, self.book, self.desk)
         self.batcher = Batcher(
             self.world,
             self.book,
             self.desk,
             self.cashier,
             self.called_off,
-            self._batch_refused,
+            self.refusals.of_batch,
             self.notice,
             self.grace,
             self.keep_waiting,
@@ -154,8 +147,10 @@ class Creator:
 
     def follow(self, row: TaskRow) -> None:
         """A task has moved."""
-        self.line.follow(row)
-        self.preparer.follow(row)
+        if self.line.shares or row.id in self.line.ahead:
+            self.line.follow(row)
+        if row.id in self.preparer.ahead:
+            self.preparer.follow(row)
         if row.state in ENDED:
             self._renewed.discard(row.id)
             if row.failure is not None and row.failure.kind is Kind.MEDIA_UNREACHABLE:
@@ -184,7 +179,7 @@ class Creator:
 
     def has(self, task: str) -> bool:
         """Whether a task's create is under way."""
-        return task in self._out or task in self.batcher
+        return task in self._out or task in self.batcher.waiting or task in self.batcher.sending
 
     def hurry(self) -> None:
         """Wait for nothing more."""
@@ -213,9 +208,9 @@ class Creator:
                 self.preparer.begun(row.id)
                 continue
             self.desk.creating += 1
-            seat = None if self.line.free(row) or not self.desk.pool.seats.take(seat_of(row)) else seat_of(row)
-            self._out[row.id] = _Out(seat)
-            crew.start_soon(self._create, row, self._out[row.id])
+            seat = None if self.line.free(row) else seat_of(row)
+            out = self._out[row.id] = _Out(seat if seat and self.desk.pool.seats.take(seat) else None)
+            crew.start_soon(self._create, row, out)
 
     async def _next(self) -> TaskRow | None:
         """The next task that may be created now. Parks the line where the account is stopped."""
@@ -232,9 +227,11 @@ class Creator:
             return None
         if not self._greeted and await self.line.anyone():
             await self._greet()
-        row = await self.funding.next() if self.desk.may_begin() else None
-        for barred, key in self.line.take_barred():
-            await self._bar(barred, key)
+            if not self.desk.may_begin():
+                return None
+        row = await self.funding.next()
+        while self.line.barred:
+            await self._bar(*self.line.barred.pop(0))
         return row
 
     async def _bar(self, row: TaskRow, key: str) -> None:
@@ -249,8 +246,7 @@ class Creator:
         try:
             told = await self.desk.courier.run(self.desk.provider.start(), tries=1)
         except Refused as refusal:
-            if refusal.verdict.kind in ACCOUNT_TROUBLE:
-                self._stop_account(ACCOUNT_TROUBLE[refusal.verdict.kind], refusal.verdict)
+            self.refusals.conclude(refusal.verdict)
         else:
             if told:
                 self.notice(told)
@@ -271,31 +267,35 @@ class Creator:
     async def _create(self, row: TaskRow, out: _Out) -> None:
         try:
             with out.scope:
-                await self._try(row, out)
+                async with self.book.hold(row.id) as hold:
+                    try:
+                        same = hold.row is row or self._still(row, hold.row)
+                        if same and not self._stopping and await self._has_media(hold):
+                            await self._go(hold, out)
+                    except JobInvalid as error:  # it was taken under a configuration that allowed it
+                        await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
+                    finally:
+                        if row.id in self.line.ahead:
+                            self.line.tried(hold.row)
+                        out.back = stands_in_line(hold.row) and not hold.row.handles
         finally:
-            self.desk.creating -= 1
-            del self._out[row.id]
-            self.preparer.begun(row.id)
-            self._drained.set()
-            self.called_off.discard(row.id)
-            self.cashier.release(row.id)
-            if out.seat is not None:
-                self.desk.pool.seats.give_back(out.seat)
-            if out.back:  # whoever read the line while this was under way passed it over
-                self.line.arrived(rank_of(row))
-                self.preparer.arrived(rank_of(row))
-            self._wake.set()
+            self._over(row, out)
 
-    async def _try(self, row: TaskRow, out: _Out) -> None:
-        async with self.book.hold(row.id) as hold:
-            try:
-                if self._still(row, hold.row) and not self._stopping and await self._has_media(hold):
-                    await self._go(hold, out)
-            except JobInvalid as error:  # it was taken under a configuration that allowed it
-                await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
-            finally:
-                self.line.tried(hold.row)
-                out.back = stands_in_line(hold.row) and not hold.row.handles
+    def _over(self, row: TaskRow, out: _Out) -> None:
+        """Whatever became of a create: what it did not take with it is free again, and the next may begin."""
+        self.desk.creating -= 1
+        del self._out[row.id]
+        self.preparer.begun(row.id)
+        if not self._out:
+            self._drained.set()
+        self.called_off.discard(row.id)
+        self.cashier.release(row.id)
+        if out.seat is not None:
+            self.desk.pool.seats.give_back(out.seat)
+        if out.back:  # whoever read the line while this was under way passed it over
+            self.line.arrived(rank_of(row))
+            self.preparer.arrived(rank_of(row))
+        self._wake.set()
 
     def _still(self, row: TaskRow, now: TaskRow) -> bool:
         """Whether a task still stands in line for the stage that it was taken out for, and so has the seat for it."""
@@ -311,6 +311,7 @@ class Creator:
         return True
 
     async def _go(self, hold: Hold, out: _Out) -> None:
+        """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
         row = hold.row = await self._measured(hold.row)
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
@@ -319,7 +320,7 @@ class Creator:
             if self._stopping or row.id in self.called_off:
                 raise _Withdrawn
             if request.claim:
-                await self._heed_claim(row, intent.stage, request.claim)
+                await self.claims.heed(row, intent.stage, request.claim)
             if out.scope.cancel_called:
                 raise _Withdrawn
             out.scope.shield = True
@@ -329,82 +330,44 @@ class Creator:
             out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
-        await self._send(hold, intent.stage, flow, leave, saved)
+        try:
+            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=row.job.priority)
+        except _Withdrawn:
+            if row.id in self.called_off:
+                await hold.take(Called(None))
+        except Claimed as claimed:
+            await self.claims.settle(hold, intent.stage, claimed, saved[-1] if saved else {})
+        except Refused as refusal:
+            await self._refused(hold, refusal.verdict)
+        else:
+            if hold.row.state is not State.CREATING:
+                await hold.take(Taken(accepted, intent.stage))
+                return
+            await hold.take(Taken(accepted))
+            self.refusals.over()
 
     async def _measured(self, row: TaskRow) -> TaskRow:
         """The row with the length of its result, if that is known by now: it tells when to look."""
-        if row.seconds is not None:
+        if row.seconds is not None or not self.cashier.estimator.looked:
             return row
         seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
         return row if seconds is None else evolve(row, seconds=seconds)
 
-    async def _heed_claim(self, row: TaskRow, stage: str, claim: str) -> None:
-        """Pay for nothing that another task has paid for, or may have."""
-        owner = await self.ledger.adopted(self.desk.name, claim)
-        if owner is None or owner == row.id:
-            return
-        other = await self.book.look(owner)
-        if other.intent is not None and other.intent.claim == claim:
-            if other.handle is not None:
-                raise _Claimed(other.key, other.handle)
-            refused = other.failure is not None and other.failure.kind is not Kind.FATE_UNKNOWN
-            if other.state in UNSETTLED or (other.state in ENDED and not refused):
-                raise _Claimed(other.key, None)
-        elif stage in other.handles:
-            raise _Claimed(other.key, other.handles[stage])
-
-    async def _send(
-        self,
-        hold: Hold,
-        stage: str,
-        flow: Flow[Accepted],
-        leave: Callable[[Request], Awaitable[None]],
-        saved: list[Handle],
-    ) -> None:
-        priority = hold.row.job.priority
-        try:
-            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=priority)
-        except _Withdrawn:
-            if hold.row.id in self.called_off:
-                await hold.take(Called(None))
-        except _Claimed as claimed:
-            await self._claimed(hold, stage, claimed, saved[-1] if saved else {})
-        except Refused as refusal:
-            await self._refused(hold, refusal.verdict)
-        else:
-            if hold.row.state is State.CREATING:
-                await self._accepted(hold, accepted)
-            else:
-                await hold.take(Taken(accepted, stage))
-
-    async def _claimed(self, hold: Hold, stage: str, claimed: _Claimed, own: Handle) -> None:
-        if claimed.handle is not None:
-            handle = self.desk.provider.inherit(own, claimed.handle)
-            await hold.take(Taken(Accepted(handle=handle), stage))
-            return
-        message = f"the job {claimed.key!r} may have started the same already; settle that one (viseme reconcile) first"
-        await hold.take(Parks(Reason.FATE_UNKNOWN, Failure(kind=Kind.FATE_UNKNOWN, message=message)))
-
-    async def _accepted(self, hold: Hold, accepted: Accepted) -> None:
-        await hold.take(Taken(accepted))
-        self._unreached = None
-        self.desk.opened()
-
     async def _refused(self, hold: Hold, verdict: Verdict) -> None:
         if verdict.kind is Kind.FATE_UNKNOWN and hold.row.state is State.CREATING:
-            if verdict.handle is not None:
-                await self._accepted(hold, Accepted(handle=verdict.handle))
-            else:
+            if verdict.handle is None:
                 await hold.take(Lost(verdict))
+                return
+            await hold.take(Taken(Accepted(handle=verdict.handle)))
+            self.refusals.over()
             return
         if verdict.kind in _GONE and await self._renews(hold):
             await hold.take(Turned(evolve(verdict, kind=Kind.TRANSIENT)))
             return
-        self._note(verdict)
+        self.refusals.note(verdict)
         await hold.take(Turned(verdict, self.keep_waiting))
-        trouble = ACCOUNT_TROUBLE.get(verdict.kind)
-        if trouble is not None and verdict.park is None:
-            self._stop_account(trouble, verdict)
+        if verdict.park is None:
+            self.refusals.conclude(verdict)
 
     async def _renews(self, hold: Hold) -> bool:
         """Have media that the vendor does not find handed over once more, and given to nobody else as they are."""
@@ -412,32 +375,6 @@ class Creator:
             return False
         self._renewed.add(hold.row.id)
         return True
-
-    def _batch_refused(self, verdict: Verdict) -> None:
-        """What the refusal of a batch, which takes no seat, means for the account."""
-        self._note(verdict, seated=False)
-        trouble = ACCOUNT_TROUBLE.get(verdict.kind)
-        if trouble is not None:
-            self._stop_account(trouble, verdict)
-
-    def _stop_account(self, reason: Reason, verdict: Verdict) -> None:
-        self.desk.stop(reason, verdict)
-        if self.keep_waiting:
-            self.desk.probe_later()
-
-    def _note(self, verdict: Verdict, *, seated: bool = True) -> None:
-        """What a refusal means for the account's further creates."""
-        if verdict.kind not in BACK_IN_LINE:
-            return
-        self.desk.refused(verdict, seated=seated)
-        if verdict.kind is not Kind.TRANSIENT:
-            self._unreached = None
-            return
-        now = self.world.monotonic()
-        self._unreached = self._unreached if self._unreached is not None else now
-        if now - self._unreached > _UNREACHABLE:
-            self._unreached = None
-            self._stop_account(Reason.NEEDS_PERSON, verdict)
 
 
 def _has_others(row: TaskRow) -> bool:

@@ -68,7 +68,8 @@ class Funding:
             if len(broke) == _LOT:
                 await self._park(broke)
                 broke = []
-        await self._park(broke)
+        if broke:
+            await self._park(broke)
         return row
 
     def _wait(self, row: TaskRow, why: str) -> None:

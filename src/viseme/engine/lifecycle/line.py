@@ -14,6 +14,7 @@ from viseme.engine.admission.desk import Desk
 from viseme.engine.admission.turns import Turns
 from viseme.engine.lifecycle.book import Book
 from viseme.ledger.base import Rank
+from viseme.providers.base import Provider
 from viseme.results import ENDED, State
 
 __all__ = ["BATCH", "Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
@@ -91,12 +92,18 @@ class Line:
     _brought: list[_Place] = field(factory=list["_Place"])
     """Behind the reading, and ready now: the vendor has their media."""
     _tickets: count[int] = field(factory=count)
-    _ahead: set[str] = field(factory=set[str])
+    ahead: set[str] = field(factory=set[str])
     """Begun with a stage that costs nothing, and without a seat so far."""
     _turns: Turns = field(factory=Turns)
     _held_up: dict[str, tuple[str, str]] = field(factory=dict[str, tuple[str, str]])
     """Things (projects) whose task is parked with its work perhaps under way: that task's id and key."""
-    _barred: list[tuple[TaskRow, str]] = field(factory=list[tuple[TaskRow, str]])
+    barred: list[tuple[TaskRow, str]] = field(factory=list[tuple[TaskRow, str]], init=False)
+    """Tasks that cannot go on since another one's work on the same thing is unsettled, with that one's key."""
+    shares: bool = field(init=False)
+    """Whether there are things at this vendor that only one task may work on at a time."""
+
+    def __attrs_post_init__(self) -> None:
+        self.shares = type(self.desk.provider).exclusive is not Provider.exclusive
 
     # -- who comes -------------------------------------------------------------------------------------------------
 
@@ -131,9 +138,9 @@ class Line:
 
     def follow(self, row: TaskRow) -> None:
         """A task has moved: it may have got its seat, or its turn, or have let go of them."""
-        if self.desk.pool.seats.holds(row.seat):
-            self._ahead.discard(row.id)
-        name = self.desk.provider.exclusive(row.job)
+        if row.id in self.ahead and self.desk.pool.seats.holds(row.seat):
+            self.ahead.discard(row.id)
+        name = self.desk.provider.exclusive(row.job) if self.shares else None
         if name is not None:
             self._note(name, row)
         if row.parked is not None or row.state in ENDED:
@@ -152,20 +159,16 @@ class Line:
         """A create is over; a task that did not begin, or does not go on, runs ahead of no seat."""
         begun = row.state is not State.QUEUED or row.handles
         if not begun or row.parked is not None or row.state in ENDED:
-            self._ahead.discard(row.id)
-
-    def take_barred(self) -> list[tuple[TaskRow, str]]:
-        """Tasks that cannot go on since another one's work on the same thing is unsettled, with that one's key."""
-        barred, self._barred = self._barred, []
-        return barred
+            self.ahead.discard(row.id)
 
     def let_go(self, task: str) -> None:
         """A task has ended, parked, or left for another account."""
-        self._ahead.discard(task)
-        waiting = self._turns.leave(task)
+        waiting = self._turns.leave(task) if self.shares else None
         if waiting is not None:
             self._front.appendleft(waiting)
-        self.changed()
+        if waiting is not None or task in self.ahead:
+            self.ahead.discard(task)
+            self.changed()
 
     # -- who goes --------------------------------------------------------------------------------------------------
 
@@ -178,25 +181,39 @@ class Line:
     async def next(self) -> TaskRow | None:
         """The task whose create may begin now, taken out of the line; None if there is none."""
         while True:
-            row = self._pop(self._between) or (self._pop(self._unseated) if self.desk.pool.seats.free > 0 else None)
+            row = self._pop(self._between) if self._between else None
+            if row is None and self._unseated and self.desk.pool.seats.free > 0:
+                row = self._pop(self._unseated)
             if row is not None:
                 return row
-            first = self._first() if await self.anyone() else None
-            if first is None or not self._admits(first):
+            if not self._front and self._more:
+                await self._read()
+            first, brought = self._first()
+            if first is None:
                 return None
-            row = self._take_first()
-            if self.busy(row.id) or self.wanting(row):
+            free = self.free(first)
+            if not self._admits(first, free=free):
+                return None
+            if brought:
+                heapq.heappop(self._brought)
+            else:
+                self._front.popleft()
+            if self.busy(first.id) or self.wanting(first) or (self.shares and not self._has_turn(first)):
                 continue
-            name = self.desk.provider.exclusive(row.job)
-            if name in self._held_up:
-                self._barred.append((row, self._held_up[name][1]))
-                continue
-            if name is not None and not self._turns.enter(name, row.id):
-                self._turns.wait(name, row)
-                continue
-            if self.free(row):
-                self._ahead.add(row.id)
-            return row
+            if free:
+                self.ahead.add(first.id)
+            return first
+
+    def _has_turn(self, row: TaskRow) -> bool:
+        """Whether a task may work on its thing now; if not, it waits for its turn, or is barred from it."""
+        name = self.desk.provider.exclusive(row.job)
+        if name in self._held_up:
+            self.barred.append((row, self._held_up[name][1]))
+            return False
+        if name is None or self._turns.enter(name, row.id):
+            return True
+        self._turns.wait(name, row)
+        return False
 
     def _pop(self, places: list[_Place]) -> TaskRow | None:
         """The first whose create before is over; the others keep their places until it is."""
@@ -212,26 +229,23 @@ class Line:
             heapq.heappush(places, place)
         return found
 
-    def _first(self) -> TaskRow | None:
+    def _first(self) -> tuple[TaskRow | None, bool]:
+        """The first that has not begun, and whether it was brought."""
         if self._brought and (not self._front or self._brought[0][0] <= rank_of(self._front[0])):
-            return self._brought[0][2]
-        return self._front[0] if self._front else None
-
-    def _take_first(self) -> TaskRow:
-        brought = bool(self._brought) and self._first() is self._brought[0][2]
-        return heapq.heappop(self._brought)[2] if brought else self._front.popleft()
+            return self._brought[0][2], True
+        return (self._front[0] if self._front else None), False
 
     def free(self, row: TaskRow) -> bool:
         """Whether the task's next stage costs nothing, and so needs no seat."""
         free = self.desk.provider.sheet.free_stages
         return bool(free) and stage_of(self.desk, row) in free
 
-    def _admits(self, row: TaskRow) -> bool:
+    def _admits(self, row: TaskRow, *, free: bool) -> bool:
         """Whether a task may begin: in a seat, or, with a stage that costs nothing, as one of so many as have seats."""
         seats = self.desk.pool.seats
         if row.mode == BATCH:
             return True
-        return len(self._ahead) < seats.limit if self.free(row) else seats.free > 0
+        return len(self.ahead) < seats.limit if free else seats.free > 0
 
     async def _read(self) -> None:
         self._more, self._unseen, after = False, None, self._after
@@ -243,10 +257,9 @@ class Line:
             return
         self._after = after
         self._more = self._more or len(rows) == _PAGE
-        self._front = deque(row for row in rows if self._stands(row))
-
-    def _stands(self, row: TaskRow) -> bool:
-        return not self.busy(row.id) and not row.handles and not self._turns.waits(row.id)
+        self._front = deque(
+            [row for row in rows if not (row.handles or self.busy(row.id) or self._turns.waits(row.id))]
+        )
 
     def clear(self) -> None:
         """Forget all that stand in line; who still does arrives anew."""

@@ -63,7 +63,7 @@ class Preparer:
     _unseen: Rank | None = None
     """The first of those that arrived since the line was last read on."""
     _out: dict[str, anyio.CancelScope] = field(factory=dict[str, anyio.CancelScope])
-    _ahead: set[str] = field(factory=set[str])
+    ahead: set[str] = field(factory=set[str])
     """Brought, and not begun yet."""
     _accepted: bool = False
     _failures: int = 0
@@ -78,9 +78,9 @@ class Preparer:
 
     def wanted(self, row: TaskRow) -> bool:
         """Whether a task has to wait until its media are handed over; then it is brought once they are."""
-        if not self.waits(row):
+        if not self.uploads.wanted(row) or self.uploads.ready(row) is not None:
             return False
-        self._ahead.discard(row.id)
+        self.ahead.discard(row.id)
         if row.id not in self._out and row.id not in self._front:
             self._read_again(rank_of(row))
         return True
@@ -105,8 +105,8 @@ class Preparer:
 
     def begun(self, task: str) -> None:
         """A task that was brought does not wait for its create any more."""
-        if task in self._ahead:
-            self._ahead.discard(task)
+        if task in self.ahead:
+            self.ahead.discard(task)
             self._wake.set()
 
     def withdraw(self, task: str) -> None:
@@ -147,7 +147,7 @@ class Preparer:
             self.desk.stopped is None
             and self.world.monotonic() >= self._quiet_until
             and len(self._out) < (_AT_ONCE if opened else 1)
-            and len(self._out) + len(self._ahead) < self.desk.pool.seats.limit + _AHEAD
+            and len(self._out) + len(self.ahead) < self.desk.pool.seats.limit + _AHEAD
         )
 
     def _read_again(self, rank: Rank | None) -> None:
@@ -166,7 +166,7 @@ class Preparer:
                 await self._read()
                 continue
             row = self._front.pop(next(iter(self._front)))
-            if not self.uploads.wanted(row) or row.id in self._out or row.id in self._ahead:
+            if not self.uploads.wanted(row) or row.id in self._out or row.id in self.ahead:
                 continue
             if self.uploads.ready(row) is None:
                 return row
@@ -187,7 +187,7 @@ class Preparer:
         self._front = {row.id: row for row in rows}
 
     def _bring(self, row: TaskRow) -> None:
-        self._ahead.add(row.id)
+        self.ahead.add(row.id)
         self.bring(row)
 
     # -- one task --------------------------------------------------------------------------------------------------

@@ -34,10 +34,14 @@ class Cashier:
     pools: Mapping[str, str]
     _aside: dict[str, Charge] = field(factory=dict[str, Charge])
     """Set aside for creates that have not left, by task."""
+    _budgets: dict[str, Sequence[Budget]] = field(factory=dict[str, Sequence[Budget]])
 
     def budgets(self, account: str) -> Sequence[Budget]:
         """What limits an account's spending."""
-        return self.till.budgets(self.pools.get(account, account))
+        found = self._budgets.get(account)
+        if found is None:
+            found = self._budgets[account] = self.till.budgets(self.pools.get(account, account))
+        return found
 
     def on_change(self, account: str, function: Callable[[], None]) -> None:
         """Call a function whenever an account's creates may have room that they had not before."""
@@ -56,10 +60,13 @@ class Cashier:
         for account in row.job.route or (row.account,):
             if account in self.pools and self.budgets(account):
                 self._need(account, await self.estimator.quote(row.job, account))
-        return evolve(row, price=await self._price(row.job, row.account))
+        price = await self._price(row.job, row.account)
+        return row if price is row.price else evolve(row, price=price)
 
     async def _price(self, job: Job, account: str) -> Cost | None:
-        return (await self.estimator.quote(job, account, measured=bool(self.budgets(account)))).cost
+        if self.till.limited and self.budgets(account):
+            return (await self.estimator.quote(job, account)).cost
+        return self.estimator.flat(job, account)
 
     def _need(self, account: str, quote: Quote) -> None:
         unknown = self._unknown(account, quote)
@@ -93,7 +100,8 @@ class Cashier:
         today = day_of(self.world.now())
         if aside is not None and (aside.id, aside.account, aside.day) == (f"{row.id}:{attempt}", account, today):
             return Room.FITS, "", False
-        self.release(row.id)
+        if aside is not None:
+            self.release(row.id)
         if row.handles and row.charge is not None and row.charge.id == row.seat:
             return Room.FITS, "", False  # a later stage is part of what was set aside
         price = row.price if row.price is not None else await self._price(row.job, account)
@@ -134,7 +142,8 @@ class Cashier:
             del self._aside[row.id]  # the ledger's from now on
         elif aside is not None and (row.parked is not None or row.state in ENDED or row.account != aside.account):
             self.release(row.id)
-        self.till.follow(row, ends, writes if ends is not None else None)
+        if self.till.limited:
+            self.till.follow(row, ends, writes if ends is not None else None)
 
     def _hopeless(self, price: Cost | None, account: str) -> bool:
         """Whether a price can never be paid from the budgets, whatever comes back."""

@@ -54,6 +54,11 @@ class Inspector(Protocol):
         """The same, only if somebody has looked already."""
         ...
 
+    @property
+    def looked(self) -> bool:
+        """Whether anything was looked at yet, so that something may be known."""
+        ...
+
 
 class Look(Protocol):
     """Tells what a medium is, or None where nobody knows."""
@@ -127,19 +132,28 @@ class Estimator:
         """What an attempt at an account costs at most, None where that cannot be told."""
         return (await self.quote(job, account)).cost
 
-    async def quote(self, job: Job, account: str, *, measured: bool = True) -> Quote:
-        """The same, with its source.
+    def flat(self, job: Job, account: str) -> Cost | None:
+        """The same as far as it can be told without measuring media or asking the vendor: where a job has one price.
 
-        Args:
-            measured: whether media may be measured and the vendor asked for it.
+        Raises:
+            JobInvalid: the provider has no such model.
+        """
+        provider = self.desks[account].provider
+        price = provider.price(job)
+        if price is None or price.per != "job" or _asks(provider, account_price(provider, provider.model(job).name)):
+            return None
+        return price.cost(0.0)
+
+    async def quote(self, job: Job, account: str) -> Quote:
+        """The same, with its source.
 
         Raises:
             JobInvalid: the provider has no such model.
         """
         provider = self.desks[account].provider
         model, price = provider.model(job), provider.price(job)
-        stated = bool(account_price(provider, model.name))
-        asks = type(provider).estimate is not Provider.estimate and not stated
+        stated = account_price(provider, model.name)
+        asks = _asks(provider, stated)
         if price is None and not asks:
             return Quote(account=account, model=model.name)
         source = f"accounts.{account}.price" if stated else "published"
@@ -147,7 +161,7 @@ class Estimator:
         if price is not None and price.per == "job" and not asks:
             cost = price.cost(0.0)
             return Quote(account=account, model=model.name, cost=cost, firm=True, source=source, dated=dated)
-        seconds, fps = await self._length_of(job, provider) if measured else (None, None)
+        seconds, fps = await self._length_of(job, provider)
         if seconds is None:
             return Quote(account=account, model=model.name, source=source, dated=dated)
         asked = await self._ask(job, account, seconds, fps) if asks else None
@@ -155,6 +169,11 @@ class Estimator:
             return Quote(account=account, model=model.name, cost=asked, seconds=seconds, source="the vendor's estimate")
         cost = provider.reckon(job, seconds, fps)
         return Quote(account=account, model=model.name, cost=cost, seconds=seconds, source=source, dated=dated)
+
+    @property
+    def looked(self) -> bool:
+        """Whether any medium was looked at yet, so that a length may be known."""
+        return self.inspector is not None and self.inspector.looked
 
     async def known_length(self, job: Job, account: str) -> float | None:
         """How long the job's result is at most, where its media were measured already; nothing is measured for it."""
@@ -201,6 +220,11 @@ async def _length(source: str | None, look: Look | None, private: bool) -> tuple
     if facts.seconds is None or not math.isfinite(facts.seconds):
         return None, facts.fps
     return facts.seconds * 1.1 if facts.rough else facts.seconds, facts.fps
+
+
+def _asks(provider: Provider, stated: Price | None) -> bool:
+    """Whether the vendor itself says what a job costs, and the account does not know better."""
+    return type(provider).estimate is not Provider.estimate and not stated
 
 
 def account_price(provider: Provider, model: str) -> Price | None:

@@ -17,7 +17,12 @@ _AT_ONCE = 16
 
 
 async def priced(cashier: Cashier, ledger: Ledger, rows: Sequence[TaskRow]) -> list[TaskRow | JobInvalid]:
-    """Each row with its price, or why a budget cannot be kept for it; a task that the ledger knows stays as it is."""
+    """Each row with its price, or why a budget cannot be kept for it; a task that the ledger knows stays as it is.
+
+    Where there is no budget at all, a job has time until its create to learn what it costs.
+    """
+    if not cashier.till.limited:
+        return list(rows)
     if not any(cashier.budgets(row.account) for row in rows):
         return [await cashier.priced(row) for row in rows]
     known = {row.key for row in await ledger.by_keys([row.key for row in rows])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from attrs import define, field
 
@@ -16,10 +17,17 @@ from viseme.results import ENDED
 
 __all__ = ["Till", "day_of", "next_day", "parsed"]
 
+_DAY = 86_400
+
 
 def day_of(now: float) -> str:
     """The UTC day of a moment, like ``2026-11-21``."""
-    return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+    return _day(int(now // _DAY))
+
+
+@lru_cache(maxsize=8)  # each create asks for today's (0.2 against 2.7 µs)
+def _day(number: int) -> str:
+    return f"{datetime.fromtimestamp(number * _DAY, UTC):%Y-%m-%d}"
 
 
 def next_day(now: float) -> float:
@@ -35,28 +43,27 @@ class Till:
     Attributes:
         whole: of ``--budget``.
         pools: by name.
+        limited: whether there is any budget at all; where there is none, nothing is counted.
     """
 
     whole: Purse = field(factory=lambda: Purse((), "the run"))
     pools: Mapping[str, Purse] = field(factory=dict[str, Purse])
-    _by_pool: dict[str, tuple[tuple[Purse, ...], tuple[Budget, ...]]] = field(
-        factory=dict[str, "tuple[tuple[Purse, ...], tuple[Budget, ...]]"], init=False
-    )
+    limited: bool = field(init=False)
+    _by_pool: dict[str, tuple[Purse, ...]] = field(factory=dict[str, "tuple[Purse, ...]"], init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limited = any((self.whole, *self.pools.values()))
 
     def purses(self, pool: str) -> Sequence[Purse]:
         """The purses that a pool's creates are paid from."""
-        return self._of(pool)[0]
+        found = self._by_pool.get(pool)
+        if found is None:
+            found = self._by_pool[pool] = tuple(purse for purse in (self.whole, self.pools.get(pool)) if purse)
+        return found
 
     def budgets(self, pool: str) -> Sequence[Budget]:
         """What limits a pool's spending."""
-        return self._of(pool)[1]
-
-    def _of(self, pool: str) -> tuple[tuple[Purse, ...], tuple[Budget, ...]]:
-        found = self._by_pool.get(pool)
-        if found is None:
-            purses = tuple(purse for purse in (self.whole, self.pools.get(pool)) if purse)
-            found = self._by_pool[pool] = purses, tuple(budget for purse in purses for budget in purse.budgets)
-        return found
+        return tuple(budget for purse in self.purses(pool) for budget in purse.budgets)
 
     def load(self, spending: Iterable[Spending], present: Mapping[str, str], today: str) -> list[str]:
         """Count what earlier runs took.
@@ -88,6 +95,8 @@ class Till:
 
     def reserve(self, charge: Charge) -> Room:
         """Set a charge aside in every purse, if it fits in all of them."""
+        if not self.limited:
+            return Room.FITS
         purses = self.purses(charge.pool)
         rooms = [purse.room(charge) for purse in purses]
         if Room.NEVER in rooms:

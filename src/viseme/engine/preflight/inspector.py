@@ -56,11 +56,13 @@ class Inspector:
 
     Attributes:
         measuring: whether PyAV is there; without it lengths and streams stay unknown.
+        looked: whether anything was looked at yet, so that something may be known.
     """
 
     world: World
     transport: Transport
     measuring: bool = field(factory=can_measure)
+    looked: bool = field(default=False, init=False)
     _known: OrderedDict[Name, _Entry] = field(factory=OrderedDict[Name, _Entry], init=False)
     _doors: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(_AT_ONCE), init=False)
     _threads: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(_MEASURED_AT_ONCE), init=False)
@@ -85,8 +87,6 @@ class Inspector:
 
     async def known(self, source: str, *, private: bool) -> Facts | None:
         """What a source is, if that was found out already; None else, and nothing is asked for it."""
-        if not self._known:
-            return None
         entry = self._known.get(await self._name(source, private))
         return None if entry is None else entry.facts
 
@@ -101,6 +101,7 @@ class Inspector:
         return (stamp.path, stamp.size, stamp.mtime)
 
     async def _look(self, name: Name, source: str, private: bool) -> Facts:
+        self.looked = True
         entry = self._known[name] = _Entry(self.world.monotonic())
         try:
             async with self._doors:

@@ -80,7 +80,7 @@ class Uploads:
     def ready(self, row: TaskRow) -> dict[str, Handle] | None:
         """What the vendor calls the task's media, by field; None where some of it has to be handed over first."""
         fields = self.provider.handed_over(row.job) if not row.handles else ()
-        if all(self._lasts(row.inputs.get(name)) for name in fields):
+        if not fields or all(self._lasts(row.inputs.get(name)) for name in fields):
             return row.inputs
         found = {name: self._known(row.job, name) for name in fields}
         if not all(self._lasts(handle) for handle in found.values()) or not self._is_of(row, fields):
