@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.support.commands import Desk, desk, in_order
+from tests.support.small_disks import unwritable
 
 
 async def lose_a_create(at: Desk) -> None:
@@ -118,6 +119,17 @@ async def test_a_missing_ledger_is_said_and_not_made(tmp_path: Path) -> None:
             assert done.status == 2
             assert "there is no ledger" in done.err
         assert not (tmp_path / "out").exists()
+
+
+async def test_a_run_that_lies_where_nothing_can_be_written_can_be_looked_at(tmp_path: Path) -> None:
+    async with desk(tmp_path, "sync") as at:
+        assert (await at.viseme("run", at.write(at.row(1)))).status == 0
+        with unwritable(tmp_path / "out"):
+            told = await at.viseme("status", "--json")
+            assert (told.status, told.err) == (0, "")
+            assert json.loads(told.out)["accounts"]["sync"]["states"] == {"succeeded": 1}
+            spent = await at.viseme("spend")
+            assert (spent.status, spent.err) == (0, "")
 
 
 async def test_accounts_are_shown_without_their_keys(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -211,11 +212,12 @@ async def test_a_result_without_a_link_is_asked_for_anew() -> None:
         assert (found.failure.kind, found.refresh) == (Kind.RESULT_EXPIRED, True)
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @virtually
-async def test_a_full_disk_parks_the_task_with_the_next_step() -> None:
+async def test_a_full_disk_parks_the_task_with_the_next_step(number: int) -> None:
     def full(verb: str, path: str) -> None:
         if verb == "append":
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, os.strerror(number))
 
     async with bench(MemoryFiles(trouble=full)) as one:
         one.put("a")
@@ -224,7 +226,7 @@ async def test_a_full_disk_parks_the_task_with_the_next_step() -> None:
         assert (row.state, row.parked) == (State.FETCHING, Reason.NEEDS_PERSON)
         assert row.failure is not None
         assert row.failure.kind is Kind.DISK
-        assert "Free some space" in row.failure.message
+        assert f"{os.strerror(number)}. Free some space" in row.failure.message
 
 
 @virtually

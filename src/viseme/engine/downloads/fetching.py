@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 import math
 import os
@@ -22,7 +21,7 @@ from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.errors import Failure, Kind, no_room
 from viseme.jobs import cover_name, output_name, preview_name
 from viseme.results import Artifact, State
 
@@ -172,7 +171,7 @@ def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:
     if isinstance(error, DeadLink):
         return Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=f"the result could not be fetched: {error}"), True)
     if isinstance(error, OSError):
-        full = " Free some space and run again: what was paid for is kept." if error.errno == errno.ENOSPC else ""
+        full = " Free some space and run again: what was paid for is kept." if no_room(error) else ""
         return Unfetched(
             Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}")
         )
