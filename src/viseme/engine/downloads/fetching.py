@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from anyio import CancelScope
@@ -15,7 +16,7 @@ from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
-from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe
+from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe, remove_part
 from viseme.engine.downloads.places import Place, Places
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
@@ -87,14 +88,13 @@ class Fetcher:
 
     async def discard(self, row: TaskRow) -> None:
         """Remove what was fetched of a result that nobody wants any more."""
-        part = os.path.join(self.folder, output_name(row.key, row.job.output)) + ".part"
+        name = output_name(row.key, row.job.output)
+        for each in (name, preview_name(name)):
+            await self._remove_part(each)
 
-        def remove() -> None:
-            self.world.disk.remove(part)
-            self.world.disk.remove(part + ".tag")
-
+    async def _remove_part(self, name: str) -> None:
         with suppress(OSError):
-            await self.world.blocking(remove)
+            await self.world.blocking(partial(remove_part, self.world, os.path.join(self.folder, name)))
 
     def _fill(self) -> None:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
@@ -158,6 +158,7 @@ class Fetcher:
             async with self._places.room(cover_name(name)) as place:
                 await self._download(row, cover, place).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
+            await self._remove_part(cover_name(name))  # it is not tried again
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
 
 
