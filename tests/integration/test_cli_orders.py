@@ -142,3 +142,22 @@ async def test_accounts_are_shown_without_their_keys(tmp_path: Path) -> None:
         unset = await at.viseme("accounts")
         assert unset.status == 2
         assert "reads the environment variable THE_KEY, which is not set" in unset.err
+
+
+async def test_accounts_show_what_is_left_where_their_vendors_tell(tmp_path: Path) -> None:
+    async with desk(tmp_path, settings={"jogg": {"credits": 37.5}}) as at:
+        done = await at.viseme("accounts")
+        assert (done.status, done.err) == (0, "")
+        lines = {line.split()[0].rstrip("*"): line for line in done.out.splitlines()[1:5]}
+        for name, left in (("sync", " - "), ("jogg", " 37.5 credits "), ("aimlapi", " usd "), ("rask", " minutes ")):
+            assert left in lines[name], name
+
+
+async def test_accounts_are_shown_although_their_vendors_do_not_answer(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        at.configure("jogg", "aimlapi", base_url="http://127.0.0.1:9")
+        done = await at.viseme("accounts")
+        assert done.status == 0
+        assert done.out.count("yes") == 2
+        for name in ("jogg", "aimlapi"):
+            assert f"what is left on {name} was not told: " in done.err
