@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import pytest
 from aiohttp import web
+from tests.support.hosts import hosted
 from tests.support.sandboxes import VENDORS, Stage, check_events, read_books, result_lines, staged, until
 
 import viseme
@@ -60,16 +61,8 @@ class Babbler:
 
 @asynccontextmanager
 async def served(babbler: Babbler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", babbler.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        babbler.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with hosted(babbler.handle) as babbler.base:
         yield babbler.base
-    finally:
-        await runner.cleanup()
 
 
 @contextmanager
