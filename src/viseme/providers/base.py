@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from viseme.addresses import private_host
 from viseme.attempts import Handle, Intent
-from viseme.config import Account, private_host
+from viseme.config import Account
 from viseme.errors import ConfigError, JobInvalid, Kind, quote
 from viseme.jobs import Job, is_url, plain_host
 from viseme.keys import FileStamp
