@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
-from unicodedata import normalize
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 from attrs import field, frozen
 
+from viseme.addresses import private_host
 from viseme.errors import ConfigError, quote
 from viseme.money import Budget, Price
 from viseme.strict import known_names, structure
 from viseme.units import Rate, Seconds, duration, rates
 
-__all__ = ["RATE_CLASSES", "Account", "Config", "Downloads", "Polling", "parse_config", "private_host"]
+__all__ = ["RATE_CLASSES", "Account", "Config", "Downloads", "Polling", "parse_config"]
 
 RATE_CLASSES = ("create", "read", "upload", "post", "all")
 """What a rate can count: creates, status reads, uploads, every POST, every request."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
-_LAST_FOUR = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96")))
-_UNICAST = ipaddress.IPv6Network("2000::/3")
-_RESERVED = tuple(
-    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20"))
-)
-"""What some versions of Python take for public addresses."""
 T = TypeVar("T")
 Fate = Literal["ask", "fail", "resubmit"]
 Mode = Literal["single", "batch"]
@@ -369,35 +362,3 @@ def _checked_base(url: str, *, private: bool) -> str:
             " or set allow_private_hosts = true for a local host"
         )
     return url.rstrip("/")
-
-
-def private_host(host: str) -> bool:
-    """Whether a host name or address literal is private, loopback, link-local or otherwise not on the public internet.
-
-    Only what the text itself says: names are resolved (and checked again) when a connection is made.
-    """
-    name = normalize("NFKC", unquote(host)).replace("\u3002", ".").strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name.split("%")[0])
-    except ValueError:
-        return _looks_numeric(name)
-    inner = _embedded(address) if address.version == 6 else None
-    if inner is not None:
-        address = inner
-    elif address.version == 6 and address not in _UNICAST:
-        return True
-    return not address.is_global or address.is_multicast or any(address in network for network in _RESERVED)
-
-
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to: mapped, translated, 6to4, by NAT64, or "compatible"."""
-    if any(address in network for network in _LAST_FOUR):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.sixtofour
-
-
-def _looks_numeric(name: str) -> bool:
-    """``127.1``, ``0x7f000001`` and their like, which some resolvers read as addresses."""
-    return all(re.fullmatch(r"0[xX][0-9a-fA-F]*|[0-9]+", label) for label in name.split("."))

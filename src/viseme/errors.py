@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ __all__ = [
     "SchedulerClosed",
     "VisemeError",
     "legible",
+    "no_room",
     "one_line",
     "quote",
 ]
@@ -94,6 +96,11 @@ def quote(value: object, limit: int = 200) -> str:
         return text
     shown = one_line(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def no_room(error: OSError) -> bool:
+    """Whether a disk is full, or what the user may have of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _code(value: str | None) -> str | None:

@@ -57,7 +57,7 @@ class Reason(StrEnum):
     NEEDS_PERSON = "needs_person"
     """Someone has to act at the vendor or in the configuration (a refused key, an edited project)."""
     UNCONFIRMED = "unconfirmed"
-    """The vendor still shows an old result; the next run reads again."""
+    """The vendor still shows an old result, or none that can be fetched; the next run looks again."""
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.support.commands import Desk, desk, in_order
+from tests.support.small_disks import unwritable
 
 
 async def lose_a_create(at: Desk) -> None:
@@ -120,6 +121,17 @@ async def test_a_missing_ledger_is_said_and_not_made(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
 
 
+async def test_a_run_that_lies_where_nothing_can_be_written_can_be_looked_at(tmp_path: Path) -> None:
+    async with desk(tmp_path, "sync") as at:
+        assert (await at.viseme("run", at.write(at.row(1)))).status == 0
+        with unwritable(tmp_path / "out"):
+            told = await at.viseme("status", "--json")
+            assert (told.status, told.err) == (0, "")
+            assert json.loads(told.out)["accounts"]["sync"]["states"] == {"succeeded": 1}
+            spent = await at.viseme("spend")
+            assert (spent.status, spent.err) == (0, "")
+
+
 async def test_accounts_are_shown_without_their_keys(tmp_path: Path) -> None:
     async with desk(tmp_path, "sync", "jogg", api_key="$THE_KEY", pool="acme") as at:
         done = await at.viseme("accounts", THE_KEY="tell-nobody")
@@ -130,3 +142,22 @@ async def test_accounts_are_shown_without_their_keys(tmp_path: Path) -> None:
         unset = await at.viseme("accounts")
         assert unset.status == 2
         assert "reads the environment variable THE_KEY, which is not set" in unset.err
+
+
+async def test_accounts_show_what_is_left_where_their_vendors_tell(tmp_path: Path) -> None:
+    async with desk(tmp_path, settings={"jogg": {"credits": 37.5}}) as at:
+        done = await at.viseme("accounts")
+        assert (done.status, done.err) == (0, "")
+        lines = {line.split()[0].rstrip("*"): line for line in done.out.splitlines()[1:5]}
+        for name, left in (("sync", " - "), ("jogg", " 37.5 credits "), ("aimlapi", " usd "), ("rask", " minutes ")):
+            assert left in lines[name], name
+
+
+async def test_accounts_are_shown_although_their_vendors_do_not_answer(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        at.configure("jogg", "aimlapi", base_url="http://127.0.0.1:9")
+        done = await at.viseme("accounts")
+        assert done.status == 0
+        assert done.out.count("yes") == 2
+        for name in ("jogg", "aimlapi"):
+            assert f"what is left on {name} was not told: " in done.err

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.commands import Command, desk, in_order
 
+full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+
 
 def sizes(folder: Path) -> dict[str, int]:
     """The films in a folder."""
@@ -194,7 +196,22 @@ async def test_a_reader_of_events_that_sleeps_holds_nothing_up_and_misses_nothin
         assert len(in_order([json.loads(line) for line in text.splitlines()])) == 150
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@full_device
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_what_cannot_be_printed_is_said_in_a_sentence(tmp_path: Path, unbuffered: str) -> None:
+    (tmp_path / "viseme.toml").write_text('[accounts.sync]\napi_key = "k"\n')
+    program = ["sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "viseme"]
+    for arguments in (["accounts"], ["--version"], ["status", "--help"], ["sandbox", "--port", "0"]):
+        command = await Command.run([*program, *arguments], folder=tmp_path, environ={"PYTHONUNBUFFERED": unbuffered})
+        done = await command.finished()
+        assert done.status == 1, arguments
+        assert done.err == (
+            "viseme: standard output cannot be written (No space left on device); free some space there, or send it"
+            " elsewhere\n"
+        )
+
+
+@full_device
 async def test_an_events_file_on_a_full_disk_ends_the_events_and_not_the_run(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
         done = await at.viseme("run", at.write(at.row(1)), "--events", "/dev/full")

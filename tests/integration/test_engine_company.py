@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from blockbuster import BlockBuster
 from tests.support.driver import order, start
+from tests.support.hosts import hosted
 from tests.support.sandboxes import VENDORS, Stage, check_events, check_files, read_books, staged, until
 
 import viseme
@@ -213,15 +214,8 @@ async def foreign_host(answer: Any) -> AsyncIterator[tuple[str, list[dict[str, s
         seen.append({name.lower(): value for name, value in request.headers.items()})
         return answer(request)
 
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", seen
-    finally:
-        await runner.cleanup()
+    async with hosted(handle) as base:
+        yield base, seen
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

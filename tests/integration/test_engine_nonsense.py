@@ -6,17 +6,20 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 from aiohttp import web
+from tests.support.hosts import hosted
 from tests.support.sandboxes import VENDORS, Stage, check_events, read_books, result_lines, staged, until
 
 import viseme
 from viseme import Reason
+from viseme.sandbox.vendors.storage import Storage
 
 NONSENSE: dict[str, tuple[int, str, bytes]] = {
     "a page": (200, "text/html", b"<!doctype html><html><body>Welcome to our captive portal</body></html>"),
@@ -58,16 +61,24 @@ class Babbler:
 
 @asynccontextmanager
 async def served(babbler: Babbler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", babbler.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        babbler.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with hosted(babbler.handle) as babbler.base:
         yield babbler.base
-    finally:
-        await runner.cleanup()
+
+
+@contextmanager
+def spoilt_links(monkeypatch: pytest.MonkeyPatch, link: str) -> Iterator[list[str]]:
+    """The sandbox's vendors show this instead of the links to what they made; the list grows with each."""
+    real, shown = Storage.result_url, list[str]()
+
+    def spoilt(self: Storage, job: Any, origin: str, file: str, **more: Any) -> str:
+        if file in ("dubbed.mp4", "cover.jpg"):  # of a dub, before the lip-sync
+            return real(self, job, origin, file, **more)
+        shown.append(file)
+        return link
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "result_url", spoilt)
+        yield shown
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
@@ -127,6 +138,41 @@ async def test_looks_that_never_make_sense_park_at_the_deadline_and_a_later_run_
             assert (await asyncio.wait_for(run.wait(), 20)).succeeded == 5
         assert stage.creates("sync") == 5
         check_events(await stage.books())
+
+
+@pytest.mark.parametrize("link", ["", "s3://bucket/film.mp4"])
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_what_is_done_without_a_link_parks_soon_and_a_later_run_collects_it(
+    vendor: str, link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with staged(tmp_path, speed=400) as stage:
+        with spoilt_links(monkeypatch, link):
+            async with stage.scheduler(stage.account(vendor)) as scheduler, scheduler.run(stage.jobs(2, vendor)) as run:
+                began = stage.clock.now()
+                assert (await asyncio.wait_for(run.wait(), 20)).parked == 2
+                assert stage.clock.now() - began < 900
+        assert (await stage.books()).states() == {Reason.UNCONFIRMED: 2}
+        message = result_lines(tmp_path / "out")[-1]["error"]["message"]
+        assert (link or "no link") in message
+        assert "run again to look once more" in message
+        async with stage.scheduler(stage.account(vendor)) as scheduler, scheduler.run(stage.jobs(2, vendor)) as run:
+            assert (await asyncio.wait_for(run.wait(), 20)).succeeded == 2
+        assert stage.creates(vendor) == 2
+        check_events(await stage.books())
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_link_that_comes_a_little_after_the_end_is_waited_for(
+    vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with staged(tmp_path, speed=100) as stage:
+        account = stage.account(vendor, polling={"first": "1s", "every": "2s"})
+        async with stage.scheduler(account) as scheduler:
+            with spoilt_links(monkeypatch, "") as shown:
+                task = await scheduler.submit(stage.job(1, vendor))
+                await until(lambda: len(shown) >= 3)
+            assert (await asyncio.wait_for(task.result(), 20)).state == "succeeded"
+        assert stage.creates(vendor) == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 405])

@@ -7,8 +7,6 @@ import base64
 import json
 import logging
 import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_plus
@@ -16,6 +14,7 @@ from urllib.parse import quote, unquote_plus
 import attrs
 import pytest
 from aiohttp import web
+from tests.support.hosts import hosted
 from tests.support.sandboxes import VENDORS, Stage, staged
 
 import viseme
@@ -72,19 +71,6 @@ LATE = ("message", "msg", "error_description", "description", "failureReason")
 MOODS = {"accepts": 200, "refuses": 400, "forbids": 401, "limits": 429, "breaks": 500, "mumbles": 400}
 
 
-@asynccontextmanager
-async def served(parrot: Parrot) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", parrot.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 def sweep(folder: Path) -> dict[str, list[str]]:
     """The files that hold a secret, ledger, ``-wal`` and parts included."""
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -113,7 +99,7 @@ async def test_what_a_vendor_quotes_back_is_in_no_file_event_message_log_or_trac
     asyncio.get_running_loop().set_debug(True)
     told: list[str] = []
     parrot = Parrot(mood)
-    async with staged(tmp_path, speed=200) as stage, served(parrot) as base:
+    async with staged(tmp_path, speed=200) as stage, hosted(parrot.handle) as base:
         given = accounts(stage, base, mood)
         told += [repr(given), str(given)]
         async with asyncio.timeout(60), stage.scheduler(*given, notice=told.append) as scheduler:

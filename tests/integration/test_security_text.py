@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 from tests.support.commands import Command
+from tests.support.hosts import hosted
 
 from viseme.cli.guard import complain
 from viseme.cli.live import LiveView, table_of
@@ -64,15 +65,8 @@ async def heckler(status: int) -> AsyncIterator[str]:
         words |= {"data": words.copy()} | ({"code": 0} if status == 200 else {})
         return web.json_response(words, status=status, headers={"X-Odd": "\u202e"})
 
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with hosted(handle) as base:
+        yield base
 
 
 def configured(folder: Path, base: str) -> None:

@@ -1,7 +1,9 @@
-"""Disks that are soon full: a small file system where one may be mounted, or a process that may write no large file."""
+"""Disks that are soon full, or may not be written: file systems where they may be mounted, or a process that may write
+no large file."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["capped", "grow", "small_disk"]
+__all__ = ["capped", "grow", "small_disk", "unwritable"]
 
 
 @contextmanager
@@ -27,6 +29,25 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 def grow(folder: Path, size: str) -> None:
     """Make room on it."""
     assert _mount("-o", f"remount,size={size}", folder)
+
+
+@contextmanager
+def unwritable(folder: Path) -> Iterator[None]:
+    """A folder in which nothing can be written, by root neither, to whom modes are no bar."""
+    if os.geteuid():
+        mode = folder.stat().st_mode
+        folder.chmod(0o555)
+        try:
+            yield
+        finally:
+            folder.chmod(mode)
+        return
+    if not (_mount("--bind", folder, folder) and _mount("-o", "remount,ro,bind", folder)):
+        pytest.skip("mounting takes privileges that this process lacks")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def _mount(*arguments: str | Path) -> bool:

@@ -9,9 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 import pytest
-from attrs import evolve, fields_dict, frozen
+from attrs import define, evolve, fields_dict, frozen
 from hypothesis import strategies as st
 
 from viseme import codec
@@ -50,6 +51,19 @@ class House:
         if self.kind == "memory":
             return MemoryLedger(self.disk, read_only=read_only)
         return SqliteLedger(self.path, blocking=blocking, read_only=read_only)
+
+
+@define(eq=False)
+class SlowDisk:
+    """Where a ledger in memory writes to: each group takes a second, and the next so many are refused."""
+
+    refuses: int = 0
+
+    async def sync(self) -> None:
+        await anyio.sleep(1)
+        if self.refuses:
+            self.refuses -= 1
+            raise OSError("full")
 
 
 def house(kind: str, folder: Path) -> House:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from attrs import define, evolve, field
 from tests.support.virtual import settled, simulated_world, virtually
-from tests.unit.ledgers import intent, seat
+from tests.unit.ledgers import SlowDisk, intent, seat
 
 from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
@@ -28,20 +28,13 @@ JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
 
 
 @define(eq=False)
-class Shelf:
-    """A book over a ledger whose disk takes a second for each group, and fails as often as ``fails`` says."""
+class Shelf(SlowDisk):
+    """A book over a ledger whose disk is slow and may refuse."""
 
     ledger: MemoryLedger = field(init=False)
     book: Book = field(init=False)
     steps: list[Step] = field(factory=list[Step])
     events: list[Event] = field(factory=list[Event])
-    fails: int = 0
-
-    async def sync(self) -> None:
-        await anyio.sleep(1)
-        if self.fails:
-            self.fails -= 1
-            raise OSError("full")
 
     def heard(self, events: Sequence[Event]) -> None:
         self.events += events
@@ -213,24 +206,24 @@ async def test_progress_counts_in_the_sequence_and_is_not_written_down() -> None
 @virtually
 async def test_what_happened_at_the_vendor_is_tried_to_be_written_for_half_a_minute() -> None:
     async with shelf("a") as one:
-        one.fails = 5
+        one.refuses = 5
         async with one.book.hold("a") as hold:
             await hold.take(Parks(Reason.STOPPED))
         assert len(one.steps) == 1
-        one.fails = 1000
+        one.refuses = 1000
         began = asyncio.get_running_loop().time()
         async with one.book.hold("a") as hold:
             with pytest.raises(LedgerError):
                 await hold.take(Called(None))
         assert 30 <= asyncio.get_running_loop().time() - began <= 34
         assert len(one.steps) == 1
-        one.fails = 0
+        one.refuses = 0
 
 
 @virtually
 async def test_an_intent_that_cannot_be_written_fails_at_once_so_that_its_request_does_not_leave() -> None:
     async with shelf("a") as one:
-        one.fails = 1
+        one.refuses = 1
         async with one.book.hold("a") as hold:
             with pytest.raises(LedgerError):
                 await hold.take(Intended(intent(hold.row), seat(hold.row)))

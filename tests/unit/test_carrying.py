@@ -10,6 +10,7 @@ import anyio
 import pytest
 from attrs import define, field
 from tests.support.virtual import settled, simulated_world, virtually
+from tests.unit.ledgers import SlowDisk
 
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.carrying import Carrying
@@ -23,20 +24,13 @@ JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
 
 
 @define(eq=False)
-class Disk:
-    """A ledger with one task, whose disk takes a second for each group, and refuses the next so many."""
+class Disk(SlowDisk):
+    """A ledger with one task, whose disk is slow and may refuse."""
 
     ledger: MemoryLedger = field(init=False)
     row: TaskRow = field(init=False)
     acted: list[float] = field(factory=list[float])
-    refuses: int = 0
     breaks: bool = False
-
-    async def sync(self) -> None:
-        await anyio.sleep(1)
-        if self.refuses:
-            self.refuses -= 1
-            raise OSError("full")
 
     def act(self) -> None:
         self.acted.append(now())

@@ -104,6 +104,17 @@ def test_each_vendor_can_tell_what_its_sheet_says(tmp_path: Path, capsys: pytest
         assert f"the reply of {key} was lost" in lines[key]
 
 
+@pytest.mark.parametrize(("account", "first"), [("sync", True), ("aimlapi", True), ("jogg", False)])
+def test_what_the_next_run_asks_for_is_not_to_be_decided_before(
+    account: str, first: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept(tmp_path, lost(account, "a"))
+    _, said = listed(tmp_path, capsys)
+    assert ("Where the next run asks the vendor, run it first" in said) == first
+    assert ("viseme run, or resume" in said) == first
+    assert said.index("own list") < said.index("--resubmit KEY")
+
+
 def test_what_is_at_stake_is_what_was_set_aside_or_what_the_table_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from viseme.config import Account, Downloads, Polling, parse_config, private_host
+from viseme.addresses import private_host
+from viseme.config import Account, Downloads, Polling, parse_config
 from viseme.errors import ConfigError
 from viseme.money import Budget, Price
 from viseme.units import Rate

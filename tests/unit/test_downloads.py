@@ -696,7 +696,7 @@ async def test_a_file_that_turns_out_too_large_is_broken_off() -> None:
     with pytest.raises(Unfit, match=r"max_bytes"):
         await download(world, max_bytes=2_000_000).run()
     assert taken <= 2_100_000
-    assert FINAL not in world.files.files
+    assert world.files.files == {}
 
 
 @virtually
@@ -705,6 +705,7 @@ async def test_a_part_that_declares_a_larger_whole_is_refused() -> None:
     files = MemoryFiles(files={PART: FILE[:100], TAG: b'1\n"v1"'})
     with pytest.raises(Unfit):
         await download(simulation(storage, files), max_bytes=1000).run()
+    assert files.files == {}
 
 
 @virtually
@@ -836,46 +837,48 @@ async def test_what_lies_where_nothing_can_be_is_overwritten_and_never_taken_up(
         assert all("Range" not in headers for _, headers in network.fetched)
 
 
+@define(eq=False)
+class Users:
+    """Who wants one and the same file: who has it, and who has had it."""
+
+    places: Places = field(factory=lambda: Places(simulated_world().world, "out"))
+    inside: list[str] = field(factory=list[str])
+    had: list[str] = field(factory=list[str])
+
+    async def use(self, name: str) -> None:
+        async with self.places.room("talk.mp4"):
+            self.inside.append(name)
+            await anyio.sleep(1)
+            self.inside.remove(name)
+            self.had.append(name)
+
+
 @virtually
 async def test_who_waits_for_a_file_has_it_before_anyone_who_comes_later() -> None:
-    places = Places(simulated_world().world, "out")
-    inside: list[str] = []
-
-    async def use(name: str) -> None:
-        async with places.room("talk.mp4"):
-            inside.append(name)
-            await anyio.sleep(1)
-            inside.remove(name)
-
+    users = Users()
     async with anyio.create_task_group() as group:
-        async with places.room("Talk.mp4"):
-            group.start_soon(use, "waits")
+        async with users.places.room("Talk.mp4"):
+            group.start_soon(users.use, "waits")
             await settled()
-        async with places.room("TALK.mp4"):  # at once, before the other has even begun
+        async with users.places.room("TALK.mp4"):  # at once, before the other has even begun
             await settled()
-            assert inside == []
-    assert not places.held
+            assert users.inside == []
+    assert users.had == ["waits"]
+    assert not users.places.held
 
 
 @virtually
 async def test_a_file_goes_on_to_the_next_where_who_waited_for_it_gives_up() -> None:
-    places = Places(simulated_world().world, "out")
-
-    had: list[str] = []
-
-    async def use(name: str) -> None:
-        async with places.room("talk.mp4"):
-            had.append(name)
-
-    async with places.room("talk.mp4"):
-        early, late, third = (asyncio.ensure_future(use(name)) for name in ("early", "late", "third"))
+    users = Users()
+    async with users.places.room("talk.mp4"):
+        early, late, third = (asyncio.ensure_future(users.use(name)) for name in ("early", "late", "third"))
         await settled()
         early.cancel()
         await settled()
     late.cancel()  # the file is its own by now, and it has not begun
     await asyncio.wait([early, late, third])
-    assert had == ["third"]
-    assert not places.held
+    assert users.had == ["third"]
+    assert not users.places.held
 
 
 @virtually

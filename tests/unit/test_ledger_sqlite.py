@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import sqlite3
@@ -10,10 +11,12 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from attrs import evolve
+from tests.support.small_disks import small_disk, unwritable
 from tests.unit.ledgers import charge, creating, in_line, in_thread, row, upload
 
 from viseme.errors import LedgerBusy, LedgerError
@@ -143,6 +146,33 @@ async def test_a_missing_ledger_cannot_be_read(path: Path) -> None:
 async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "make its folder writable" in await refused(tmp_path / "file" / "viseme.db")
+
+
+async def test_a_ledger_in_a_folder_that_may_not_be_written_can_be_read(path: Path) -> None:
+    await made(path)
+    with unwritable(path.parent):
+        async with at(path, read_only=True) as ledger:
+            assert [task.key for task in await ledger.all_tasks(0, 10)] == ["key-a"]
+        assert "its folder" in await refused(path)
+    assert beside(path) == ["viseme.db", "viseme.db.lock"]
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with-shm", "without-shm"])
+async def test_the_steps_in_the_log_of_a_snapshot_are_read_or_said_to_be_there(
+    path: Path, tmp_path: Path, index: bool
+) -> None:
+    snapshot = tmp_path / "snapshot" / "viseme.db"
+    snapshot.parent.mkdir()
+    async with at(path) as ledger:
+        await ledger.add([row("a")])
+        for end in ("", "-wal", "-shm" if index else ".lock"):
+            write(Path(f"{snapshot}{end}"), content(Path(f"{path}{end}")))
+    with unwritable(snapshot.parent):
+        if index:
+            async with at(snapshot, read_only=True) as ledger:
+                assert [task.key for task in await ledger.all_tasks(0, 10)] == ["key-a"]
+        else:
+            assert f"still in {snapshot}-wal; copy both" in await refused(snapshot, read_only=True)
 
 
 async def test_a_lock_that_cannot_be_opened_is_refused(path: Path) -> None:
@@ -462,6 +492,20 @@ async def test_a_full_ledger_refuses_whole_groups_loses_nothing_and_goes_on(path
         assert [e.order for e in heard] == list(range(1, 52))
     async with at(path) as ledger:
         assert len(await ledger.all_tasks(0, 99)) == 51
+
+
+async def test_a_ledger_on_a_disk_that_is_full_says_so_and_lets_go_of_its_lock(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", "600k") as folder:
+        filler = folder / "filler"
+        with suppress(OSError):
+            write(filler, bytes(1_000_000))
+        assert "free some space" in await refused(folder / "viseme.db")
+        filler.unlink()
+        await made(folder / "viseme.db")
+
+
+def test_a_quota_is_a_full_disk_too() -> None:
+    assert "free some space" in str(files.explain("viseme.db", OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on files")

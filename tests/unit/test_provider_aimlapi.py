@@ -159,7 +159,8 @@ def test_these_statuses_are_done_with_a_url(status: str) -> None:
 @pytest.mark.parametrize("status", DONE)
 @pytest.mark.parametrize("video", [None, {}, {"url": ""}, {"url": "ftp://x/y"}, {"url": 5}, "nothing", []])
 def test_done_without_a_url_is_not_done(status: str, video: object) -> None:
-    assert observed({"id": "x", "status": status, "video": video}).seen is Seen.RUNNING
+    seen = observed({"id": "x", "status": status, "video": video})
+    assert (seen.seen, seen.verdict.kind) == (Seen.RUNNING, Kind.PROTOCOL)
 
 
 @pytest.mark.parametrize("video", [FILE, [{"url": FILE}], {"url": f" {FILE} "}])

@@ -457,6 +457,8 @@ def test_a_completed_generation_has_a_link_its_end_and_an_estimated_cost() -> No
 def test_completed_without_a_link_is_not_done_yet(url: object) -> None:
     seen = observed(generation("COMPLETED", outputUrl=url))
     assert (seen.seen, seen.status) == (Seen.RUNNING, "COMPLETED")
+    assert seen.verdict.kind is Kind.PROTOCOL
+    assert ("gives no link" if url in (None, "") else str(url)) in seen.verdict.message
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ async def test_what_proves_nothing_of_the_first_create_ends_no_job_and_frees_no_
         charge = rows["a"].charge
         assert charge is not None
         assert charge.state == "reserved"
+        assert rows["a"].failure is not None
+        assert "; run again, which asks once more and pays nothing twice; or look at" in rows["a"].failure.message
         home.vendor.creates = []
         rows = await home.run(job("a"))
     assert rows["a"].state is State.SUCCEEDED
@@ -122,6 +124,7 @@ async def test_a_key_older_than_the_vendor_remembers_is_not_sent_again() -> None
         assert failure is not None
         assert "older than 2 h" in failure.message
         assert "viseme reconcile --resubmit a" in failure.message
+        assert "run again" not in failure.message
     assert rows["a"].parked is Reason.FATE_UNKNOWN
     assert len(home.vendor.keys) == sent
 

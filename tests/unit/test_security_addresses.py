@@ -16,7 +16,7 @@ from tests.support.house import account, house
 from tests.support.virtual import simulated_world, virtually
 from tests.support.wire import Arrived, Visit, answer, serving
 
-from viseme.config import private_host
+from viseme.addresses import private_host
 from viseme.engine import transport as transport_module
 from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier

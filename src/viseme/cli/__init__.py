@@ -16,7 +16,15 @@ def main() -> None:
         raise SystemExit(2)
     try:
         from viseme.cli.app import app
+        from viseme.cli.guard import explained
+        from viseme.cli.output import Unheard, heeded, mute
 
-        app(prog_name="viseme")
+        try:
+            with heeded():
+                app(prog_name="viseme")
+        except Unheard as error:  # the help's; commands explain their own
+            raise SystemExit(explained(error)) from None
+        except BrokenPipeError:
+            mute()
     except KeyboardInterrupt:
         raise SystemExit(130) from None

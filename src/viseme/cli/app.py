@@ -251,7 +251,7 @@ def cancel(
 
 @app.command()
 def accounts(config: ConfigFile = None) -> None:
-    """Show the configured accounts and their limits, never their keys."""
+    """Show the configured accounts, their limits and what is left on them, never their keys."""
 
     def command() -> int:
         from viseme.cli.accounts import accounts

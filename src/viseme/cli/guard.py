@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
+from viseme.cli.output import Unheard, flush, mute
 from viseme.errors import (
     ConfigError,
     JobInvalid,
@@ -23,10 +24,22 @@ from viseme.errors import (
     ProviderError,
     VisemeError,
     legible,
+    no_room,
     quote,
 )
 
-__all__ = ["INTERRUPTED", "OK", "SOME_FAILED", "USAGE", "Unusable", "complain", "finish", "in_loop", "usable"]
+__all__ = [
+    "INTERRUPTED",
+    "OK",
+    "SOME_FAILED",
+    "USAGE",
+    "Unusable",
+    "complain",
+    "explained",
+    "finish",
+    "in_loop",
+    "usable",
+]
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 T = TypeVar("T")
@@ -57,21 +70,23 @@ def _occupy_standard_streams() -> None:
 def _status(command: Callable[[], int]) -> int:
     try:
         status = command()
-        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            sys.stdout.flush()
+        flush()
         return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that nothing is flushed into the closed pipe at exit
+        mute()
         return OK
     except BaseException as error:
         if isinstance(error, SystemExit | typer.Exit):
             raise
-        return _explained(_first(error))
+        return explained(_first(error))
 
 
-def _explained(error: BaseException) -> int:
+def explained(error: BaseException) -> int:
+    """Say what went wrong, and tell the status that it makes."""
+    if isinstance(error, Unheard):
+        mute()
     if os.environ.get("VISEME_DEBUG"):
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
@@ -80,7 +95,8 @@ def _explained(error: BaseException) -> int:
         complain("\n  ".join([str(error), *_problems(error)]))
         return USAGE if isinstance(error, _USAGE) else SOME_FAILED
     if isinstance(error, OSError) and error.filename is not None:
-        complain(f"{quote(error.filename)}: {error.strerror}; make it usable, or name another place")
+        step = "free some space" if no_room(error) else "make it usable"
+        complain(f"{quote(error.filename)}: {error.strerror}; {step}, or name another place")
         return USAGE
     complain(
         f"unexpected {type(error).__name__}: {quote(str(error))}; the ledger is intact, run the same command again to"
@@ -116,7 +132,8 @@ def usable() -> Generator[None]:
         raise Unusable(str(error)) from error
     except OSError as error:
         place = f"{quote(error.filename)}: " if error.filename else ""
-        raise Unusable(f"{place}{error.strerror or error}; make it writable, or name another place") from error
+        step = "free some space" if no_room(error) else "make it writable"
+        raise Unusable(f"{place}{error.strerror or error}; {step}, or name another place") from error
 
 
 def in_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

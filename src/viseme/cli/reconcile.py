@@ -30,13 +30,20 @@ __all__ = ["reconcile"]
 _UNDECIDED = (State.CREATING, State.RECONCILING)
 
 _CHOICES = """
-at stake: what the lost create costs at most, if the vendor carried it out. Look at the vendor's own list; then
+at stake: what the lost create costs at most, if the vendor carried it out.{first}
 
-  viseme run, or resume             ask the vendor once more, where it can be asked; that pays nothing twice
   viseme reconcile --resubmit KEY   create it anew: if the lost one was carried out, what is at stake is paid again
   viseme reconcile --abandon KEY    end it as failed: if it was carried out, what is at stake is paid and lost
 
 with the same --out or --ledger."""
+
+_RUN_FIRST = """ Where the next run asks the vendor, run it first:
+
+  viseme run, or resume             ask once more what became of it; nothing is paid for twice
+
+What waits for you, and what is still open after that, is yours to decide, by the vendor's own list:"""
+
+_LOOK_FIRST = " Look at the vendor's own list, then decide:"
 
 _DONE = {
     "resubmit": "is queued again, by your order; the run at work creates it, or the next one does",
@@ -87,7 +94,8 @@ async def _list(where: Places, config: str | None) -> int:
     view = _View(_providers(config), time.time())
     titles = ("key", "account", "sent", "stands", "what the vendor can tell", "at stake", "why")
     show(titles, [view.cells(row) for row in rows])
-    print(_CHOICES)
+    asks = any(view.asks(row) for row in rows)
+    print(_CHOICES.format(first=_RUN_FIRST if asks else _LOOK_FIRST))
     return OK
 
 
@@ -114,13 +122,17 @@ class _View:
         why = quote(row.failure.message, 500) if row.failure else "no reply was written down"
         return quote(row.key), row.account, sent, self._stands(row), self._tells(row), self._at_stake(row), why
 
+    def asks(self, row: TaskRow) -> bool:
+        """Whether the next run asks the vendor what became of it."""
+        provider = self.providers.get(row.account)
+        return (
+            provider is not None and row.intent is not None and how_to_ask(provider, row.intent, self.now) is not None
+        )
+
     def _stands(self, row: TaskRow) -> str:
         if row.parked is None:
             return "under way, or left by a run that was killed"
-        provider = self.providers.get(row.account)
-        if provider is None or row.intent is None or how_to_ask(provider, row.intent, self.now) is None:
-            return "waits for you"
-        return "the next run asks the vendor"
+        return "the next run asks the vendor" if self.asks(row) else "waits for you"
 
     def _tells(self, row: TaskRow) -> str:
         provider, intent = self.providers.get(row.account), row.intent

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio import CancelScope, Semaphore, create_task_group
+from anyio import CancelScope
 from attrs import define, evolve, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.core import Again, Core
+from viseme.engine.feeding import Feeding, Jobs
 from viseme.engine.intake import Intake
 from viseme.engine.journal import RunCursor
 from viseme.engine.lifecycle.advance import last_event
-from viseme.engine.money.pricing import priced
-from viseme.engine.preflight.screening import refusal
 from viseme.engine.preflight.sieve import Sieve
-from viseme.engine.sources import each
-from viseme.errors import Failure, JobFailed, JobInvalid, Kind, ManifestError, Problem, VisemeError, quote
+from viseme.errors import Failure, JobFailed, Kind, Problem, VisemeError
 from viseme.events import Event
-from viseme.jobs import Job
 from viseme.ledger.base import Count
-from viseme.manifest import Row
 from viseme.results import Result, State
 
-__all__ = ["Jobs", "Run", "Tally", "Trouble", "other_inputs"]
-
-_BATCH = 256
-_PAGE = 128
-"""Open tasks that are taken up at a time; larger pages cost memory (1.5 MB with 256) and save no time."""
-_LOOKED_AT = 32
-"""How many jobs are added at a time, or of a live source at once, where their media are looked at first."""
-_AHEAD = 10_000
-"""How many jobs are taken from the source before some of them have ended."""
-
-Jobs = Iterable[Job] | AsyncIterable[Job] | Iterable[Row] | AsyncIterable[Row]
+__all__ = ["Run", "Tally", "Trouble"]
 
 
 @define
@@ -113,8 +99,6 @@ class Run:
     """Set once nothing more is fed."""
     _error: BaseException | None = None
     _replays: deque[str] = field(factory=deque[str])
-    _known: list[tuple[str, str]] = field(factory=list[tuple[str, str]])
-    """Tasks that the ledger had already, by account and id."""
     _cursor: RunCursor | None = None
     _left: bool = False
 
@@ -237,10 +221,8 @@ class Run:
     async def _feed(self) -> None:
         try:
             with self._feeding:
-                if self._jobs is None:
-                    await self._feed_open_tasks()
-                else:
-                    await self._feed_jobs(self._jobs)
+                feeding = self._way_in()
+                await (feeding.open_tasks() if self._jobs is None else feeding.jobs(self._jobs))
                 self._fed = True
         except Exception as error:
             self._error = error
@@ -251,129 +233,21 @@ class Run:
             self._unfed.set()
             self.core.journal.nudge()
 
-    async def _feed_open_tasks(self) -> None:
-        after = 0
-        while rows := await self.core.book.open_tasks(after, _PAGE):
-            after = rows[-1].order
-            await self._take_up([(row.account, row.id) for row in rows if row.account in self.core.offices])
-
-    async def _feed_jobs(self, jobs: Jobs) -> None:
-        eager = not self._whole and isinstance(jobs, AsyncIterable)
-        if eager and self._sieve is not None:
-            await self._feed_eagerly(jobs)
-            return
-        size = _LOOKED_AT if self._sieve is not None and not self._whole else _BATCH
-        batch: list[tuple[TaskRow, int | None]] = []
-        async for given in each(jobs):
-            line, row = await self._row(given)
-            if row is not None:
-                batch.append((row, line))
-            if len(batch) >= size or (batch and eager):
-                await self._add(batch)
-                batch = []
-                await self._keep_back()
-        if batch:
-            await self._add(batch)
-        if self._whole:
-            await self._begin()
-
-    async def _feed_eagerly(self, jobs: Jobs) -> None:
-        """Add each job of a live source as soon as its media were looked at, some of them at once."""
-        places = Semaphore(_LOOKED_AT)
-
-        async def add(row: TaskRow, line: int | None) -> None:
-            try:
-                await self._add([(row, line)])
-            finally:
-                places.release()
-
-        try:
-            async with create_task_group() as group:
-                async for given in each(jobs):
-                    line, row = await self._row(given)
-                    if row is not None:
-                        await places.acquire()
-                        group.start_soon(add, row, line)
-                        await self._keep_back()
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-
-    async def _row(self, given: Job | Row) -> tuple[int | None, TaskRow | None]:
-        job, line = (given, None) if isinstance(given, Job) else (given.job, given.line)
-        try:
-            if job is None:
-                raise JobInvalid(given.problem or "the row is empty" if isinstance(given, Row) else "")
-            return line, await self.intake.row(job, self.number, self._mode)
-        except JobInvalid as error:
-            self._refuse(error, line)
-            return line, None
-
-    def _refuse(self, error: JobInvalid, line: int | None) -> None:
-        """Note a bad row, or, where nobody asked for bad rows to be noted, raise."""
-        if not (self._skip_invalid or self._whole):
-            raise error
-        self.problems.append(Problem(message=str(error), line=line, field=error.field, kind=error.kind))
-
-    async def _sifted(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
-        """The batch without the jobs that would certainly fail for their media."""
-        if self._sieve is None or (self._whole and not self._skip_invalid):
-            return batch
-        certain = await self._sieve.certain(batch)
-        for row, line in batch:
-            error = refusal(certain.get(row.id, ()))
-            if error is not None:
-                self._refuse(error, line)
-        return [(row, line) for row, line in batch if row.id not in certain]
-
-    async def _priced(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
-        """The batch with its prices, without the jobs for which a budget could not be kept."""
-        kept: list[tuple[TaskRow, int | None]] = []
-        found = await priced(self.core.cashier, self.core.ledger, [row for row, _ in batch])
-        for (_, line), row in zip(batch, found, strict=True):
-            if isinstance(row, JobInvalid):
-                self._refuse(row, line)
-            else:
-                kept.append((row, line))
-        return kept
-
-    async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
-        batch = await self._priced(await self._sifted(batch))
-        stored = await self.core.ledger.add([row for row, _ in batch], held=self._whole)
-        known: list[tuple[str, str]] = []
-        for (given, line), kept in zip(batch, stored, strict=True):
-            if kept.id == given.id:
-                self._expect(given.account)
-            elif kept.digest != given.digest:
-                self._refuse(other_inputs(given), line)
-            else:
-                known.append((kept.account, kept.id))
-        if self._whole:
-            self._known += known
-            if self._sieve is not None and not self._skip_invalid:
-                self._sieve.put_off([(kept, line) for (_, line), kept in zip(batch, stored, strict=True)])
-        else:
-            self.core.queued([kept for (given, _), kept in zip(batch, stored, strict=True) if kept.id == given.id])
-            await self._take_up(known)
-
-    async def _begin(self) -> None:
-        """The whole source was read: let its tasks be seen, or refuse it all."""
-        if self._sieve is not None:
-            self.problems += await self._sieve.rest()
-        if self.problems and not self._skip_invalid:
-            problems = sorted(self.problems, key=lambda problem: problem.line or 0)
-            raise ManifestError(f"{len(problems)} rows cannot be run", problems)
-        await self.core.ledger.release(self.number)
-        self.core.released()
-        await self._take_up(self._known)
-        self._known = []
-
-    async def _take_up(self, known: Sequence[tuple[str, str]]) -> None:
-        for start in range(0, len(known), _BATCH):
-            lot = known[start : start + _BATCH]
-            for account, _ in lot:
-                self._expect(account)
-            for row in await self.core.take_up_all([task for _, task in lot], self.number, self._again):
-                self._done(row)
+    def _way_in(self) -> Feeding:
+        return Feeding(
+            core=self.core,
+            intake=self.intake,
+            number=self.number,
+            again=self._again,
+            whole=self._whole,
+            skip_invalid=self._skip_invalid,
+            mode=self._mode,
+            sieve=self._sieve,
+            problems=self.problems,
+            expect=self._expect,
+            done=self._done,
+            under_way=lambda: self.tally.total - self.tally.ended,
+        )
 
     def _expect(self, account: str) -> None:
         self.tally.total += 1
@@ -387,10 +261,6 @@ class Run:
         self.core.results.add(row.result())
         self.core.on_result()
         self.ended(row)
-
-    async def _keep_back(self) -> None:
-        while not self._whole and self.tally.total - self.tally.ended >= _AHEAD:
-            await self.core.journal.changed()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -437,9 +307,3 @@ class Run:
             if self.finished:
                 return self.tally
             await self.core.journal.changed()
-
-
-def other_inputs(row: TaskRow) -> JobInvalid:
-    return JobInvalid(
-        f"key {quote(row.key, 60)!r} belongs to a job with other inputs; give this one another key", field="key"
-    )

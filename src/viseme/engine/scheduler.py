@@ -13,13 +13,14 @@ import anyio
 from viseme.attempts import TaskRow
 from viseme.config import Account, Downloads, Mode
 from viseme.engine.core import Again, Core
+from viseme.engine.feeding import Jobs, other_inputs
 from viseme.engine.money.pricing import priced
 from viseme.engine.money.till import parsed
 from viseme.engine.opening import Engine, Opening
 from viseme.engine.orders import obey
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
 from viseme.engine.preflight.sieve import Sieve
-from viseme.engine.run import Jobs, Run, other_inputs
+from viseme.engine.run import Run
 from viseme.engine.task import Task
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World

@@ -21,7 +21,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSess
 from attrs import define, field, frozen
 from yarl import URL
 
-from viseme.config import private_host
+from viseme.addresses import private_host
 from viseme.engine.deadlines import Deadline, Deadlines
 from viseme.errors import quote as shown
 from viseme.providers.base import Fault, Outcome, Reply

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from viseme.errors import LedgerError, quote
+from viseme.errors import LedgerError, no_room, quote
 from viseme.ledger import migrate
 
 __all__ = ["connect", "create", "explain", "explained", "reader", "writer"]
@@ -43,7 +43,8 @@ def explain(path: str, error: Exception) -> LedgerError:
     """An error of SQLite or of the system as one sentence with the next step."""
     if isinstance(error, LedgerError):
         return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    full = isinstance(error, OSError) and no_room(error)
+    code = sqlite3.SQLITE_FULL if full else getattr(error, "sqlite_errorcode", 0) & 0xFF
     known = isinstance(error, sqlite3.Error | OSError)  # else it holds what nobody writes
     step = _STEPS.get(code, "see the cause, then run again") if known else _DAMAGED
     return LedgerError(f"the ledger {path} cannot be used: {step} ({quote(str(error))})")
@@ -58,19 +59,24 @@ def explained(path: str) -> Generator[None]:
         raise explain(path, error) from error
 
 
-def connect(path: str, mode: str) -> sqlite3.Connection:
+def connect(path: str, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, for any thread.
 
     Args:
         mode: SQLite's, ``ro`` or ``rw``.
+        immutable: the file alone is read, without a lock; its write-ahead log is not looked at.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise LedgerError(
             f"Python's SQLite is {sqlite3.sqlite_version}, the ledger needs 3.33 with JSON; use a newer Python"
         )
-    address = f"{Path(path).as_uri()}?mode={mode}"
+    address = f"{Path(path).as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -82,8 +88,9 @@ def create(path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
+        step = "free some space" if no_room(error) else "make its folder writable"
         raise LedgerError(
-            f"the ledger {path} cannot be written ({error.strerror}); make its folder writable, or name another ledger"
+            f"the ledger {path} cannot be written ({error.strerror}); {step}, or name another ledger"
         ) from error
 
 
@@ -117,14 +124,37 @@ def writer(path: str) -> sqlite3.Connection:
 def reader(path: str) -> sqlite3.Connection:
     """A connection that never writes.
 
+    A log beside the ledger is read through a ``-shm``, which SQLite makes even to read. Where it may not be made, in an
+    artefact or a mounted snapshot, the file is read alone, which is all of the ledger as long as its log is empty.
+
     Raises:
-        LedgerError: there is no ledger, or one of another version.
+        LedgerError: there is no ledger, one of another version, or one whose log cannot be read where it lies.
     """
     if os.path.isdir(path):
         raise LedgerError(f"the ledger {path} is a folder; name a file in it")
     if not os.path.exists(path):
         raise LedgerError(f"there is no ledger {path}; name the one that `viseme run` wrote")
-    connection = connect(path, "ro")
+    try:
+        return _reader(path)
+    except sqlite3.OperationalError:
+        if os.access(os.path.dirname(path), os.W_OK):
+            raise
+    if _has_log(path):
+        raise LedgerError(
+            f"the ledger {path} cannot be read where its folder is read-only: its last steps are still in {path}-wal;"
+            " copy both to a folder that can be written, and look there"
+        )
+    return _reader(path, immutable=True)
+
+
+def _has_log(path: str) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.getsize(f"{path}-wal") > 0
+    return False
+
+
+def _reader(path: str, *, immutable: bool = False) -> sqlite3.Connection:
+    connection = connect(path, "ro", immutable=immutable)
     try:
         connection.execute(f"PRAGMA cache_size = -{_CACHED // 2}")
         version = migrate.check(connection, path)

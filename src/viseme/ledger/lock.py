@@ -8,7 +8,7 @@ import sys
 from typing import Final
 from weakref import WeakSet
 
-from viseme.errors import LedgerBusy, LedgerError
+from viseme.errors import LedgerBusy, LedgerError, no_room
 
 __all__ = ["OwnerLock"]
 
@@ -49,24 +49,28 @@ class OwnerLock:
         Raises:
             LedgerBusy: another process has it, or this one already.
             LedgerError: the file cannot be opened, or its file system knows no locks.
+            OSError: it cannot be written.
         """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise LedgerError(
-                f"the ledger's lock {self._path} cannot be opened ({error.strerror}); make its folder writable"
-            ) from error
+            step = "free some space" if no_room(error) else "make its folder writable"
+            raise LedgerError(f"the ledger's lock {self._path} cannot be opened ({error.strerror}); {step}") from error
         try:
             _lock(fd)
         except OSError as error:
             refusal = self._refusal(fd, error)
             os.close(fd)
             raise refusal from None
-        os.truncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)
-        os.write(fd, b"%d\n" % os.getpid())
         self._fd = fd
         _held.add(self)
+        try:
+            os.truncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.write(fd, b"%d\n" % os.getpid())
+        except OSError:  # a full disk
+            self.release()
+            raise
 
     def _refusal(self, fd: int, error: OSError) -> LedgerError:
         if error.errno not in _BUSY:

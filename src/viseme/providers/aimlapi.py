@@ -44,6 +44,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.media import file_handle, file_of
 from viseme.providers.reading import artifacts, encode, entry, identifier, listing, moment, number, said, word
+from viseme.providers.verdicts import without_link
 from viseme.results import Cost
 from viseme.units import Rate, Size, size
 
@@ -305,7 +306,8 @@ def _medium(source: str | None, handle: Handle | None) -> str | Base64Of | None:
 def _observe(found: Mapping[str, Any]) -> Observation:
     raw = word(found.get("status"))
     status = (raw or "").strip().lower()
-    if status in _DONE and (outputs := artifacts(_video(found.get("video")))):
+    link = _video(found.get("video"))
+    if status in _DONE and (outputs := artifacts(link)):
         return Observation(
             seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=_cost(found, estimated=False)
         )
@@ -314,7 +316,8 @@ def _observe(found: Mapping[str, Any]) -> Observation:
         free = Cost(amount=0.0, unit="credits", usd=0.0, estimated=True)
         return Observation(seen=Seen.FAILED, status=status, verdict=_failed(found, status), cost=free)
     seen = Seen.QUEUED if status in _QUEUED else Seen.RUNNING
-    return Observation(seen=seen, status=raw or "unknown", cost=_cost(found, estimated=True))
+    odd = without_link("aimlapi", status, link) if status in _DONE else None
+    return Observation(seen=seen, status=raw or "unknown", verdict=odd, cost=_cost(found, estimated=True))
 
 
 def _video(value: object) -> object:

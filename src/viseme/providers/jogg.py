@@ -45,7 +45,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.media import Slot, deliver, slot, stored
 from viseme.providers.reading import artifacts, encode, entry, identifier, moment, number, said, word
-from viseme.providers.verdicts import of_another
+from viseme.providers.verdicts import of_another, without_link
 from viseme.results import Cost
 from viseme.units import Rate
 
@@ -355,13 +355,18 @@ def _wait(reply: Reply) -> float | None:
 def _observe(data: object) -> Observation:
     raw = word(entry(data, "status"))
     status = (raw or "").strip().lower()
-    if status in _DONE and (outputs := artifacts(*(entry(data, "data", name) for name in ("result_url", "cover_url")))):
+    link = entry(data, "data", "result_url")
+    if status in _DONE and (outputs := artifacts(link, entry(data, "data", "cover_url"))):
         seconds = number(entry(data, "data", "duration_seconds"))
         cost = _PRICE.cost(seconds) if seconds is not None and seconds >= 0 else None
         return Observation(seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=cost)
     if status == "failed":
         return Observation(seen=Seen.FAILED, status=status, verdict=_failed(entry(data, "error")))
-    return Observation(seen=Seen.QUEUED if status in _QUEUED else Seen.RUNNING, status=raw or "unknown")
+    return Observation(
+        seen=Seen.QUEUED if status in _QUEUED else Seen.RUNNING,
+        status=raw or "unknown",
+        verdict=without_link("jogg", status, link) if status in _DONE else None,
+    )
 
 
 def _failed(error: object) -> Verdict:

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from viseme.config import Account, private_host
+from viseme.addresses import private_host
+from viseme.config import Account
 from viseme.errors import ConfigError, JobInvalid, quote
 from viseme.jobs import Job, is_url, plain_host
 from viseme.keys import FileStamp

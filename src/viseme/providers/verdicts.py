@@ -28,6 +28,7 @@ __all__ = [
     "Uploaded",
     "Verdict",
     "of_another",
+    "without_link",
 ]
 
 Blame = Literal["job", "account", "vendor", "network"]
@@ -105,7 +106,8 @@ class Observation:
         status: the vendor's own word.
         progress: 0 to 100, where the vendor tells.
         outputs: what there is to fetch, once it succeeded.
-        verdict: why it failed, once it did.
+        verdict: why it failed, once it did. Of a job that is still running: what makes no sense about it (see
+            ``without_link``); where that stays so, the task is parked as unconfirmed.
         hint: seconds until another look is worth it, by the vendor's word.
         handle: the stage's handle from now on, where the look taught something that has to be kept.
         park: why this run can do no more for the stage (``verdict`` says it in words); a later run looks again. Its
@@ -192,3 +194,14 @@ class Answer:
 
     outcome: Literal["cancelled", "requested", "too_late", "unsupported"]
     message: str = field(default="", converter=one_line)
+
+
+def without_link(vendor: str, status: str, link: object) -> Verdict:
+    """What makes no sense about a job that is called done: nothing can be fetched. The link may yet come."""
+    shown = "gives no link to its result" if link in (None, "") else f"its link to the result is none: {quote(link)}"
+    return Verdict(
+        kind=Kind.PROTOCOL,
+        message=f"{vendor} calls the job {quote(status)} and {shown}; it is paid for and not created again; run again"
+        " to look once more",
+        charged=True,
+    )

@@ -19,7 +19,7 @@ from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.errors import quote
 
-__all__ = ["DeadLink", "Download", "Landed", "Unfit"]
+__all__ = ["DeadLink", "Download", "Landed", "Unfit", "remove_part"]
 
 _FLUSH, _MOST = 1 << 20, 1 << 22
 """So many bytes at least are handed to the disk at once; of a large file more, as each time costs two hops."""
@@ -41,6 +41,10 @@ class DeadLink(Exception):
 
 class Unfit(Exception):
     """What was fetched is not a complete video file, or may not be kept."""
+
+
+class _TooLarge(Unfit):
+    """It has more bytes than are taken."""
 
 
 @frozen
@@ -125,10 +129,18 @@ class Download:
                     await self._caught_up()
                     raise Broken(f"the download broke off {vain} times in a row: {message}")
                 await self.world.sleep(min(30.0, 0.5 * 2.0**vain) * (1 + self.world.random() / 4))
-        finally:  # nothing is written any more once this has ended
-            if self._writing is not None:
-                with suppress(OSError):  # it ended for another reason
-                    await self._caught_up()
+        except _TooLarge:
+            await self._finished()
+            await self.world.blocking(partial(remove_part, self.world, self.final))  # nobody will go on with it
+            raise
+        finally:
+            await self._finished()
+
+    async def _finished(self) -> None:
+        """Nothing is written any more."""
+        if self._writing is not None:
+            with suppress(OSError):  # it ended for another reason
+                await self._caught_up()
 
     def _crawls(self, gained: int, began: float) -> bool:
         lasted = self.world.monotonic() - began
@@ -219,7 +231,9 @@ class Download:
 
     def _refuse_large(self, size: int) -> None:
         if size > self.limits.max_bytes:
-            raise Unfit(f"the result has more than {self.limits.max_bytes} bytes; raise downloads.max_bytes to take it")
+            raise _TooLarge(
+                f"the result has more than {self.limits.max_bytes} bytes; raise downloads.max_bytes to take it"
+            )
 
     # -- the part file ---------------------------------------------------------------------------------------------
 
@@ -237,9 +251,7 @@ class Download:
             noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
             boot, _, tag = noted.decode("latin-1").partition("\n")
             if not size or not _TAG.fullmatch(tag) or boot != disk.boot():
-                if size is not None:
-                    disk.remove(self.part)
-                disk.remove(self.tag)
+                remove_part(self.world, self.final)
                 return None, 0, None
             digest = hashlib.sha256()
             for piece in disk.read(self.part):
@@ -317,8 +329,7 @@ class Download:
             read = partial(disk.peek, self.part) if at else partial(_part_of, data)
             torn = torn_mp4(size, read) if self.video else None
             if torn is not None:
-                disk.remove(self.part)
-                disk.remove(self.tag)
+                remove_part(self.world, self.final)
                 raise DeadLink(torn)
             if not at:
                 disk.keep(self.part, self.final, data)
@@ -330,6 +341,12 @@ class Download:
 
         digest = await self.world.blocking(land)
         return Landed(size, digest)
+
+
+def remove_part(world: World, final: str) -> None:
+    """Remove what was fetched of a file, and what is noted of it (blocks)."""
+    world.disk.remove(final + ".part")
+    world.disk.remove(final + ".part.tag")
 
 
 def _part_of(data: bytes, offset: int, count: int) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from anyio import CancelScope
@@ -16,13 +16,13 @@ from attrs import Factory, define, field
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.crew import Crew
-from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe
+from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe, remove_part
 from viseme.engine.downloads.places import Place, Places
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.errors import Failure, Kind, no_room
 from viseme.jobs import cover_name, output_name, preview_name
 from viseme.results import Artifact, State
 
@@ -88,14 +88,13 @@ class Fetcher:
 
     async def discard(self, row: TaskRow) -> None:
         """Remove what was fetched of a result that nobody wants any more."""
-        part = os.path.join(self.folder, output_name(row.key, row.job.output)) + ".part"
+        name = output_name(row.key, row.job.output)
+        for each in (name, preview_name(name)):
+            await self._remove_part(each)
 
-        def remove() -> None:
-            self.world.disk.remove(part)
-            self.world.disk.remove(part + ".tag")
-
+    async def _remove_part(self, name: str) -> None:
         with suppress(OSError):
-            await self.world.blocking(remove)
+            await self.world.blocking(partial(remove_part, self.world, os.path.join(self.folder, name)))
 
     def _fill(self) -> None:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
@@ -160,6 +159,7 @@ class Fetcher:
             async with self._places.room(cover_name(name)) as place:
                 await self._download(row, cover, place).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
+            await self._remove_part(cover_name(name))  # it is not tried again
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
 
 
@@ -173,7 +173,7 @@ def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:
     if isinstance(error, DeadLink):
         return Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=f"the result could not be fetched: {error}"), True)
     if isinstance(error, OSError):
-        full = " Free some space and run again: what was paid for is kept." if error.errno == errno.ENOSPC else ""
+        full = " Free some space and run again: what was paid for is kept." if no_room(error) else ""
         return Unfetched(
             Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}")
         )

@@ -143,9 +143,10 @@ class Reconciler:
         return how_to_ask(self.desk.provider, intent, self.world.now())
 
     def _open_question(self, hold: Hold, intent: Intent) -> str:
+        first = "" if self._method(intent) is None else " run again, which asks once more and pays nothing twice; or"
         return (
             f"{self._lost(hold)} and {why_not(self.desk.provider, intent, self.world.now())};"
-            f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;"
+            f" its seat stays taken for up to {self.desk.seat_ttl / 60:g} min;{first}"
             f" look at the vendor's own list, then run viseme reconcile --resubmit {hold.row.key} (may pay twice)"
             f" or --abandon {hold.row.key}"
         )

@@ -120,7 +120,7 @@ class Cadence:
             return self.polling.every
         if seen is not None and seen.hint is not None:
             return max(_SOON, seen.hint)
-        forecast = None if seen is None else self._forecast(watch)
+        forecast = None if seen is None or seen.verdict is not None else self._forecast(watch)
         if forecast is None:
             slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
             return self.sheet.every * slower * (1 + chance / 10)

@@ -28,6 +28,8 @@ __all__ = ["Looker"]
 _YOUNG = 60.0
 """A job that the vendor does not know counts as gone only so long after its create, and after the first of two looks or
 more that missed it, seconds."""
+_ODD = 60.0
+"""A job that is called done without a link to its result is given up for this run after so many seconds of that."""
 _HELD = 1.0
 """A look that the vendor held for so many seconds was answered when the job ended, not before."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
@@ -151,9 +153,9 @@ class Looker:
             if seen.seen.terminal:
                 self.hub.forget(watch.task)
                 await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
-            elif seen.park is not None and not watch.background:
+            elif not watch.background and (seen.park is not None or self._stays_odd(watch, seen)):
                 self.hub.forget(watch.task)
-                await self._ended(watch, seen)
+                await self._ended(watch, evolve(seen, park=seen.park or Reason.UNCONFIRMED))
             else:
                 if seen.handle is not None and seen.handle != watch.handle:
                     await self._taught(watch, seen, seen.handle)
@@ -161,6 +163,12 @@ class Looker:
                 await self._later(watch, seen)
         except UnknownTask:
             self.hub.forget(watch.task)
+
+    def _stays_odd(self, watch: Watch, seen: Observation) -> bool:
+        """Whether looks have shown for a while what makes no sense; the vendor may only be slow to write it down."""
+        now = self.world.monotonic()
+        watch.odd = None if seen.verdict is None else now if watch.odd is None else watch.odd
+        return watch.odd is not None and now - watch.odd >= _ODD
 
     async def _taught(self, watch: Watch, seen: Observation, handle: Handle) -> None:
         watch.handle = handle

@@ -54,6 +54,7 @@ class Watch:
         failures: looks that failed one after the other.
         missing: looks at which the vendor did not know it, one after the other; ``missed`` when the first of them was
             (monotonic seconds).
+        odd: when looks began to show what makes no sense, monotonic seconds; None where the last one did not.
         seen: whether a look has shown it; ``heard`` when the last one did, or when it began to be watched, UTC seconds.
         observed: when the newest look was sent, UTC seconds; later with each, whatever the clock does.
         media: how long its result is at most, seconds; None where nobody measured it.
@@ -80,6 +81,7 @@ class Watch:
     failures: int = 0
     missing: int = 0
     missed: float = 0.0
+    odd: float | None = None
     seen: bool = False
     heard: float = 0.0
     observed: float = 0.0

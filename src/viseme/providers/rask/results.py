@@ -98,10 +98,9 @@ def _done(info: Info, handle: Handle, waited: float, grace: float) -> Observatio
     if not outputs:
         message = (
             f"rask's link to the lip-sync of project {quote(handle['id'])} is no http(s) link: {quote(info.path)};"
-            " the result can be had at rask.ai"
+            " the result can be had at rask.ai, or run again to look once more"
         )
-        verdict = Verdict(kind=Kind.PROTOCOL, message=message, charged=True)
-        return Observation(seen=Seen.FAILED, status="done", verdict=verdict, cost=_cost(handle))
+        return _no_file(message, handle)
     role = "preview" if handle.get("keep") else "video"
     made = tuple(Artifact(url=one.url, role=role, expires_at=one.expires_at) for one in outputs)
     # What was ordered has been seen: when its link runs out, the next look is not asked for proof again.
@@ -136,10 +135,23 @@ def _empty(handle: Handle, waited: float, grace: float) -> Observation:
         return Observation(seen=Seen.RUNNING, status="done", progress=100.0, handle=noted, hint=5.0)
     message = (
         f"rask calls the lip-sync of project {quote(handle['id'])} done and gives no link to it;"
-        " write to support@rask.ai and name the project"
+        " write to support@rask.ai and name the project, or run again to look once more"
     )
+    return _no_file(message, noted)
+
+
+def _no_file(message: str, handle: Handle) -> Observation:
+    """What was paid for is done and cannot be fetched as it is shown; a later run looks again."""
     verdict = Verdict(kind=Kind.PROTOCOL, message=message, charged=True)
-    return Observation(seen=Seen.FAILED, status="done", verdict=verdict, cost=_cost(handle))
+    return Observation(
+        seen=Seen.RUNNING,
+        status="done",
+        progress=100.0,
+        verdict=verdict,
+        park=Reason.UNCONFIRMED,
+        cost=_cost(handle),
+        handle=handle,
+    )
 
 
 def _failed(handle: Handle) -> Verdict:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
-from viseme.config import private_host
+from viseme.addresses import private_host
 from viseme.errors import ConfigError, quote
 from viseme.units import Seconds, duration
 

@@ -20,6 +20,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.reading import artifacts, entry, identifier, number, said, word
 from viseme.providers.sync.codes import Meaning, meaning
+from viseme.providers.verdicts import without_link
 from viseme.results import Cost
 
 __all__ = ["observe", "refusal"]
@@ -52,9 +53,9 @@ _ADVICE = {
 
 def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply | None = None) -> Observation:
     """One look at a generation. Without an ``outputUrl`` nothing is done yet, whatever the status says."""
-    raw = word(found.get("status"))
+    raw, link = word(found.get("status")), found.get("outputUrl")
     status = (raw or "").strip().upper()
-    if status == "COMPLETED" and (outputs := artifacts(found.get("outputUrl"))):
+    if status == "COMPLETED" and (outputs := artifacts(link)):
         return Observation(
             seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=_cost(found, models)
         )
@@ -64,6 +65,7 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
         seen=Seen.QUEUED if status == "PENDING" else Seen.RUNNING,
         status=raw or "unknown",
         progress=_progress(found),
+        verdict=without_link("sync", status, link) if status == "COMPLETED" else None,
         hint=None if reply is None else retry_after(reply),
     )
 
