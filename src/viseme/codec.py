@@ -26,9 +26,10 @@ def _writer() -> Callable[[Any], str]:
     """
     encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False)
     make: Any = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:  # another Python than CPython
+    try:
+        pieces = make(None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    except TypeError:  # a Python that has none, or makes it otherwise
         return encoder.encode
-    pieces = make(None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
     return lambda value: "".join(pieces(value, 0))
 
 

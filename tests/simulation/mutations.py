@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from tests.simulation.network import Transport
 
-from viseme.attempts import TaskRow
 from viseme.engine.admission.limits import Rates
 from viseme.engine.core import Core
-from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Intended, Signal, Taken
-from viseme.engine.lifecycle.steps import Policy, Step
+from viseme.engine.lifecycle.steps import Step
 from viseme.results import State
 
 __all__ = ["MUTATIONS", "mutated"]
@@ -27,10 +26,11 @@ def _uncommitted(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
     def mutate(patch: pytest.MonkeyPatch) -> None:
         written = Book.write
 
-        async def write(self: Book, row: TaskRow, signal: Signal, policy: Policy) -> Step | None:
-            decided = self._decide(row, signal, policy, self.world.now()) if isinstance(signal, kind) else None
+        async def write(self: Book, hold: Hold, signal: Signal) -> Step | None:
+            known = hold.row, signal, hold.policy, self.world.now(), hold.kept
+            decided = self._decide(*known) if isinstance(signal, kind) else None
             if decided is None:
-                return await written(self, row, signal, policy)
+                return await written(self, hold, signal)
             self._act(decided[:1])
             return decided[0]
 

@@ -7,6 +7,7 @@ import random
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from tests.simulation.__main__ import main
 from tests.simulation.bugs import BUGS, NEAR, SEEDS
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.story import replay, shortest, tell
+
+from viseme.ledger.base import Change, Done
+from viseme.ledger.memory import MemoryLedger
 
 FIXED = 40
 FRESH = 8
@@ -35,6 +39,23 @@ def test_no_law_breaks(seed: int) -> None:
 def test_no_law_breaks_in_fresh_worlds() -> None:
     for _ in range(FRESH):
         _passes(random.SystemRandom().randrange(10**6, 10**9))
+
+
+def test_what_a_change_says_its_task_was_is_what_the_ledger_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = 0
+    hand_over = MemoryLedger.hand_over
+
+    def compared(self: MemoryLedger, given: Sequence[Change], done: Done) -> None:
+        nonlocal changes
+        for change in given:
+            assert change.was == self.disk.tasks[change.row.order].row()
+            changes += 1
+        hand_over(self, given, done)
+
+    monkeypatch.setattr(MemoryLedger, "hand_over", compared)
+    for seed in range(10):
+        _passes(seed)
+    assert changes > 100
 
 
 def test_the_same_seed_runs_alike_to_the_byte_in_every_process() -> None:

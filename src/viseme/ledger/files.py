@@ -18,8 +18,7 @@ PATIENCE: Final = 30.0
 """Seconds to wait for another connection's transaction."""
 
 _CACHED: Final = 2000
-"""KiB of a file that its writer keeps in memory, beside what the system does; a reader half of it. Neither runs nor
-restarts are faster with more."""
+"""KiB of a file that its writer keeps in memory, beside what the system keeps; a reader has half of it."""
 
 _OLDEST: Final = (3, 33, 0)
 """The first SQLite that knows UPDATE FROM."""
