@@ -33,7 +33,7 @@ from viseme.engine.lifecycle.signals import (
     Unheard,
     Unsettled,
 )
-from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, Policy, Step
+from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, Policy, Step, stage_after
 from viseme.errors import Failure, Kind
 from viseme.events import LAST, EventType
 from viseme.jobs import Job
@@ -757,7 +757,7 @@ def _lets_go(row: TaskRow, signal: Signal, found: Step, policy: Policy) -> bool:
         case Parks() | Unfetched():
             return idle and parks
         case Observed(observation):
-            goes_on = found.row.state in (State.QUEUED, State.FETCHING) and row.stage != policy.stages[-1]
+            goes_on = found.row.state in (State.QUEUED, State.FETCHING) and stage_after(row, policy) is not None
             again = any(kind is EventType.RETRYING for kind, _ in found.events)
             return observation.seen.terminal and (bool(row.parked) or again or not goes_on)
         case _:
