@@ -17,22 +17,20 @@ if typing.TYPE_CHECKING:
     from viseme.engine.task import Task, Why
     from viseme.errors import (
         ConfigError,
-        Failure,
         JobCancelled,
         JobFailed,
         JobInvalid,
-        Kind,
         LedgerBusy,
         LedgerError,
         ManifestError,
         MissingExtra,
         Parked,
-        Problem,
         ProviderError,
         SchedulerClosed,
         VisemeError,
     )
     from viseme.events import Event, EventType
+    from viseme.failures import Failure, Kind, Problem
     from viseme.jobs import Job
     from viseme.money import Budget, Price, Quote
     from viseme.oneliner import lipsync
@@ -93,13 +91,13 @@ _HOMES = {
     "Downloads": "viseme.config",
     "Event": "viseme.events",
     "EventType": "viseme.events",
-    "Failure": "viseme.errors",
+    "Failure": "viseme.failures",
     "Handle": "viseme.attempts",
     "Job": "viseme.jobs",
     "JobCancelled": "viseme.errors",
     "JobFailed": "viseme.errors",
     "JobInvalid": "viseme.errors",
-    "Kind": "viseme.errors",
+    "Kind": "viseme.failures",
     "LedgerBusy": "viseme.errors",
     "LedgerError": "viseme.errors",
     "ManifestError": "viseme.errors",
@@ -107,7 +105,7 @@ _HOMES = {
     "Parked": "viseme.errors",
     "Polling": "viseme.config",
     "Price": "viseme.money",
-    "Problem": "viseme.errors",
+    "Problem": "viseme.failures",
     "ProviderError": "viseme.errors",
     "Quote": "viseme.money",
     "Rate": "viseme.units",

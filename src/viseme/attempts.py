@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from viseme.errors import Failure
+from viseme.failures import Failure
 from viseme.jobs import Job
 from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, Result, State, Timings

@@ -13,10 +13,11 @@ import attrs
 from attrs import field, frozen
 
 from viseme.addresses import private_host
-from viseme.errors import ConfigError, quote
+from viseme.errors import ConfigError
 from viseme.money import Budget, Price
 from viseme.strict import known_names, structure
 from viseme.units import Rate, Seconds, duration, rates
+from viseme.wording import quote
 
 __all__ = ["RATE_CLASSES", "Account", "Config", "Downloads", "Polling", "parse_config"]
 

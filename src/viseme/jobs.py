@@ -16,7 +16,8 @@ import attrs
 from attrs import field, frozen
 
 from viseme.codec import dumps
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
+from viseme.wording import quote
 
 __all__ = [
     "FIELDS",

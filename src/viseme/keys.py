@@ -11,8 +11,9 @@ from typing import Any
 
 from attrs import frozen
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.jobs import Job, is_url
+from viseme.wording import quote
 
 __all__ = ["FileStamp", "canonical", "default_key", "inputs_digest"]
 

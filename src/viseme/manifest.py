@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from attrs import frozen
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.jobs import FIELDS, Job
+from viseme.wording import quote
 
 __all__ = ["LONGEST", "Row", "read_csv", "read_jsonl"]
 

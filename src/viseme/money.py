@@ -8,9 +8,9 @@ from typing import Literal
 
 from attrs import frozen
 
-from viseme.errors import quote
 from viseme.evolving import evolve
 from viseme.results import Cost
+from viseme.wording import quote
 
 __all__ = ["Budget", "Charge", "ChargeState", "Price", "Quote", "Spending", "exact", "unit_name"]
 

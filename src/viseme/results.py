@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from viseme.errors import Failure
+from viseme.failures import Failure
 
 __all__ = ["ENDED", "Artifact", "Cost", "Reason", "Result", "State", "Timings"]
 

@@ -19,8 +19,8 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from viseme.errors import quote
 from viseme.units import Seconds, Size, duration, size
+from viseme.wording import quote
 
 __all__ = ["known_names", "snake_names", "structure"]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from attrs import frozen
 
-from viseme.errors import quote
+from viseme.wording import quote
 
 __all__ = ["Rate", "Seconds", "Size", "duration", "rates", "size"]
 

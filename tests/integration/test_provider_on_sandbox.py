@@ -11,7 +11,7 @@ import pytest
 from tests.unit.flows import intent
 
 from viseme.config import Account
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import find
 from viseme.providers.base import Fault, Flow, Found, Outcome, Provider, Refused, Reply, Request, Seen, Undecided

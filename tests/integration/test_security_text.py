@@ -30,12 +30,14 @@ from viseme.cli.status import status
 from viseme.cli.tables import show
 from viseme.config import parse_config
 from viseme.engine.results_file import result_line
-from viseme.errors import Failure, Kind, VisemeError, legible, one_line
+from viseme.errors import VisemeError
 from viseme.events import Event, EventType
+from viseme.failures import Failure, Kind
 from viseme.manifest import read_csv, read_jsonl
 from viseme.providers import adapter
 from viseme.providers.base import Answer, Observation, Seen, Undecided, Verdict
 from viseme.results import Result, State
+from viseme.wording import legible, one_line
 
 EVIL = (
     "\x1b[5mBLINK\x1b[0m\x1b]0;pwned\x07\x1b]8;;http://evil.example\x07click\x1b]8;;\x07\x9b31m\u202etxt.exe\u2066\u200f"

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,

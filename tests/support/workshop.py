@@ -18,7 +18,7 @@ import viseme
 from viseme import Account, Job, Scheduler
 from viseme.attempts import Handle, Intent
 from viseme.engine.transport import Line, Wire
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.ledger.memory import MemoryLedger
 from viseme.providers.base import (
     Accepted,

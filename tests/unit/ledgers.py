@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from viseme import codec
 from viseme.attempts import Intent, Seat, TaskRow, Upload
-from viseme.errors import Failure, Kind
 from viseme.events import Event, EventType
+from viseme.failures import Failure, Kind
 from viseme.jobs import Job
 from viseme.ledger import Change, Ledger, MemoryDisk, MemoryLedger, SqliteLedger
 from viseme.money import Charge

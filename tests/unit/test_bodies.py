@@ -20,7 +20,7 @@ from tests.support.virtual import MemoryFiles, simulated_world, virtually
 from viseme.engine.bodies import PIECE, Rendered, render
 from viseme.engine.transport import AioTransport, Line, Wire
 from viseme.engine.world import RealDisk, World, real_world
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Reply, Request, Verdict
 
 CLIP = bytes(range(256)) * 8000  # 2 MB: some whole pieces and a rest

@@ -26,7 +26,7 @@ from viseme.engine.lifecycle.signals import (
     Unsettled,
 )
 from viseme.engine.lifecycle.steps import Policy, Step
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.money import Charge
 from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict

@@ -13,8 +13,8 @@ from attrs import evolve
 
 from viseme.attempts import Intent, TaskRow
 from viseme.cli.reconcile import reconcile
-from viseme.errors import Failure, Kind
 from viseme.events import timestamp
+from viseme.failures import Failure, Kind
 from viseme.jobs import Job
 from viseme.ledger.base import Change
 from viseme.ledger.sqlite import SqliteLedger

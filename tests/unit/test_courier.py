@@ -18,7 +18,8 @@ from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
 from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Wire
-from viseme.errors import JobInvalid, Kind
+from viseme.errors import JobInvalid
+from viseme.failures import Kind
 from viseme.providers.base import (
     Accepted,
     Answer,

@@ -14,7 +14,8 @@ from tests.support.virtual import Simulation, settled, simulated_world, virtuall
 from viseme.attempts import Seat
 from viseme.config import Account
 from viseme.engine.admission.desk import CAP, Desk, pools_of
-from viseme.errors import ConfigError, Kind
+from viseme.errors import ConfigError
+from viseme.failures import Kind
 from viseme.providers.base import Verdict
 from viseme.results import Reason
 from viseme.units import Rate

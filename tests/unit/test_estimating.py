@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from viseme.config import Account
 from viseme.engine.money.estimating import Estimator, longest, spoken
-from viseme.errors import JobInvalid, Kind
+from viseme.errors import JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.money import Price
 from viseme.providers import adapter

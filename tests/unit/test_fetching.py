@@ -22,7 +22,7 @@ from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Fetched, Signal, Unfetched
 from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.transport import Broken
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.results import Artifact, Reason, State
 

@@ -34,8 +34,8 @@ from viseme.engine.lifecycle.signals import (
     Unsettled,
 )
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, Policy, Step, stage_after
-from viseme.errors import Failure, Kind
 from viseme.events import LAST, EventType
+from viseme.failures import Failure, Kind
 from viseme.jobs import Job
 from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict
 from viseme.results import ENDED, Artifact, Cost, Reason, State, Timings

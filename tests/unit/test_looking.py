@@ -26,7 +26,7 @@ from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.looking import Looker
 from viseme.engine.transport import Line, Wire
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import Fault, Outcome, Reply, Seen
 from viseme.results import Reason, State, Timings

@@ -19,7 +19,7 @@ from tests.support.virtual import settled, simulated_world, virtual_run, virtual
 from viseme.engine.admission.desk import CREATES, Desk, pools_of
 from viseme.engine.admission.limits import Rates, spelled
 from viseme.engine.admission.paces import Pace
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Verdict
 from viseme.units import Rate
 

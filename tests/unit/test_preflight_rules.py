@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 import viseme
 from viseme.engine.preflight.facts import Facts, Reach
 from viseme.engine.preflight.rules import Flaw, flaws
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers import adapter
 from viseme.providers.base import Limits, Provider
 

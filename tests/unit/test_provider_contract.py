@@ -13,7 +13,8 @@ from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
 from viseme import providers
 from viseme.attempts import Handle, Intent
 from viseme.config import RATE_CLASSES, Account
-from viseme.errors import ConfigError, JobInvalid, Kind
+from viseme.errors import ConfigError, JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import find, names
 from viseme.providers.aimlapi import AimlApi

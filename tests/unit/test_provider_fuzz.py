@@ -15,7 +15,8 @@ from tests.unit.flows import AUDIO, VIDEO, intent
 from viseme import codec
 from viseme.codec import dumps
 from viseme.config import Account
-from viseme.errors import JobInvalid, Kind, VisemeError
+from viseme.errors import JobInvalid, VisemeError
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import steps
 from viseme.providers.aimlapi import AimlApi

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
 
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, Kind
+from viseme.errors import ConfigError, JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import Fault, Found, Refused, Request, Role, Safety, Seen, Undecided
 from viseme.providers.jogg import JoggAI, JoggOptions

@@ -11,7 +11,8 @@ from tests.unit.rask_replies import DUBBED, MEDIA, NOW, PROJECT, RESULT, T1, inf
 
 from viseme.attempts import Handle
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, Kind
+from viseme.errors import ConfigError, JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import FilePart, Multipart, Refused, Reply, Request, Role, Safety, Seen, Uploaded
 from viseme.providers.rask import Rask, RaskOptions

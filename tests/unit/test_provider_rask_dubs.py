@@ -9,7 +9,7 @@ from tests.unit.flows import KEY, drive, intent, reply
 from tests.unit.rask_replies import DUBBED, MEDIA, NOW, PROJECT, T1, T2, T3, info, job, of_project, project, provider
 
 from viseme.attempts import Handle
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Absent, Fault, Found, Outcome, Refused, Role, Seen, Undecided
 from viseme.providers.rask.statuses import PHASES
 from viseme.results import Reason

@@ -14,7 +14,8 @@ from tests.unit.flows import VIDEO, intent
 from tests.unit.rask_replies import MEDIA, NOW, PROJECT, RESULT, T1, T2, job, of_project, provider, run_handle
 
 from viseme.codec import dumps
-from viseme.errors import JobInvalid, Kind, VisemeError
+from viseme.errors import JobInvalid, VisemeError
+from viseme.failures import Kind
 from viseme.providers.base import Accepted, Fault, Flow, Outcome, Refused, Reply, Request, Role, Save, Verdict
 from viseme.providers.rask import Rask
 from viseme.providers.rask.statuses import PHASES

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.flows import reply
 from tests.unit.rask_replies import PROJECT, provider
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Outcome, Request, Verdict
 
 CALLS = provider().calls

@@ -23,7 +23,7 @@ from tests.unit.rask_replies import (
 )
 
 from viseme.attempts import Handle
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Absent, Accepted, Fault, Found, Outcome, Refused, Role, Seen, Undecided
 from viseme.results import Reason
 

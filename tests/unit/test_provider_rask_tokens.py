@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.unit.flows import drive, reply
 from tests.unit.rask_replies import NOW, provider
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Credential, Fault, Form, Outcome, Refused, Request, Role
 from viseme.providers.rask import Rask
 

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.flows import AUDIO, KEY, VIDEO, drive, intent, reply
 
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, Kind
+from viseme.errors import ConfigError, JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.keys import default_key
 from viseme.providers.base import Refused, Request, Role, Safety, Seen

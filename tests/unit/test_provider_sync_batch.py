@@ -10,7 +10,7 @@ from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
 
 from viseme.attempts import Handle
 from viseme.config import Account
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import adapter
 from viseme.providers.base import (

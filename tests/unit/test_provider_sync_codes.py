@@ -8,7 +8,7 @@ import pytest
 from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
 
 from viseme.config import Account
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import Fault, Refused, Seen, Verdict
 from viseme.providers.sync import Sync

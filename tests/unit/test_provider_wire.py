@@ -23,7 +23,7 @@ from viseme.config import Account
 from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
 from viseme.engine.transport import AioTransport
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import find
 from viseme.providers.base import Accepted, Observation, Provider, Refused, Seen

@@ -9,7 +9,7 @@ import pytest
 from tests.support.trio import AWAY, LOST, account, house, job, jogg_says, reply, sync_says
 from tests.support.virtual import virtually
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Outcome, Reply
 from viseme.results import Reason, State
 

@@ -11,7 +11,7 @@ from tests.support.virtual import simulated_world, virtually
 
 from viseme.engine.admission.desk import Desk, pools_of
 from viseme.engine.lifecycle.refusals import Refusals
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Verdict
 from viseme.results import Reason
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.support.virtual import MemoryFiles, simulated_world, virtual_run, virtually
 
 from viseme.engine.results_file import ResultsFile, result_line
-from viseme.errors import Failure, Kind, VisemeError
+from viseme.errors import VisemeError
 from viseme.events import timestamp
+from viseme.failures import Failure, Kind
 from viseme.results import Cost, Reason, Result, State, Timings
 
 PATH = "out/results.jsonl"

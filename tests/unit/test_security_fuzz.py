@@ -36,7 +36,7 @@ from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 from viseme.engine.downloads.download import DeadLink, Download, Unfit
 from viseme.engine.intake import Intake
 from viseme.engine.transport import Broken
-from viseme.errors import ConfigError, JobInvalid, LedgerError, VisemeError, legible, quote
+from viseme.errors import ConfigError, JobInvalid, LedgerError, VisemeError
 from viseme.jobs import Job
 from viseme.ledger import Order, SqliteLedger, rows
 from viseme.manifest import LONGEST, Row, read_csv, read_jsonl
@@ -45,6 +45,7 @@ from viseme.providers import adapter
 from viseme.providers.base import FilePart, Member, Provider, Refused, Reply, Request, Save
 from viseme.providers.steps import retry_after
 from viseme.units import Rate, duration, rates, size
+from viseme.wording import legible, quote
 
 MORE = int(os.environ.get("VISEME_FUZZ", "1"))
 NOISE = st.text(max_size=30) | st.sampled_from(

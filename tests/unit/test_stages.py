@@ -12,7 +12,7 @@ from tests.support.workshop import Staged, Workshop, job, opened, run_all
 
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import Line
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.ledger.memory import MemoryLedger
 from viseme.providers.base import Fault, Outcome, Reply, Verdict
 from viseme.results import Reason, State

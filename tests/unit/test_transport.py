@@ -17,7 +17,7 @@ from tests.support.wire import Arrived, Counter, Visit, answer, serving
 
 from viseme.engine import transport as transport_module
 from viseme.engine.transport import AioTransport, Broken, Content, Line, Wire
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Fault, Refused, Reply, Verdict
 
 HOME = Line("sync", private=True)

@@ -21,8 +21,8 @@ from viseme.engine.transport import Line, Wire
 from viseme.engine.uploads.files import Digests, content_type, file_part
 from viseme.engine.uploads.flights import Flights
 from viseme.engine.uploads.uploads import Uploads
-from viseme.errors import Kind
 from viseme.events import EventType
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.keys import FileStamp, inputs_digest
 from viseme.ledger.memory import MemoryLedger

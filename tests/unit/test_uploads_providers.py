@@ -10,7 +10,8 @@ from attrs import asdict
 from tests.unit.flows import AUDIO, VIDEO, drive, intent, reply
 
 from viseme import Account, Job, JobInvalid
-from viseme.errors import ConfigError, Kind
+from viseme.errors import ConfigError
+from viseme.failures import Kind
 from viseme.keys import FileStamp
 from viseme.providers.aimlapi import AimlApi
 from viseme.providers.base import Base64Of, Fault, FilePart, Multipart, Provider, Refused, Request, Role, Uploaded

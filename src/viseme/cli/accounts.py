@@ -11,9 +11,9 @@ from viseme.cli.guard import OK, complain, in_loop
 from viseme.cli.settings import load_config
 from viseme.cli.tables import show
 from viseme.engine.money.balances import Balance, balances
-from viseme.errors import quote
 from viseme.providers import adapter, find
 from viseme.providers.base import Provider
+from viseme.wording import quote
 
 __all__ = ["accounts"]
 

@@ -10,9 +10,9 @@ from viseme.cli.guard import OK, SOME_FAILED, Unusable, in_loop
 from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
 from viseme.cli.settings import Places, places
-from viseme.errors import quote
 from viseme.ledger import Order
 from viseme.results import ENDED, State
+from viseme.wording import quote
 
 __all__ = ["cancel"]
 

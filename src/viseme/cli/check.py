@@ -15,7 +15,9 @@ from viseme.cli.tables import show
 from viseme.config import Config
 from viseme.engine.preflight.checking import Checked, check_rows
 from viseme.engine.preflight.screening import NO_PYAV
-from viseme.errors import ManifestError, Problem, quote
+from viseme.errors import ManifestError
+from viseme.failures import Problem
+from viseme.wording import quote
 
 __all__ = ["check"]
 

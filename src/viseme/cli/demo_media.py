@@ -11,8 +11,8 @@ from attrs import frozen
 
 from viseme import Job
 from viseme.cli.guard import Unusable, usable
-from viseme.errors import quote
 from viseme.jobs import is_url
+from viseme.wording import quote
 
 __all__ = ["Media", "gather", "have_made"]
 

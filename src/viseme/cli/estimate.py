@@ -18,8 +18,10 @@ from viseme.cli.progress import Counting
 from viseme.cli.settings import default_account, load_config
 from viseme.cli.tables import show
 from viseme.engine.money.quoting import Quoted, quote_rows
-from viseme.errors import ManifestError, Problem, quote
+from viseme.errors import ManifestError
+from viseme.failures import Problem
 from viseme.money import exact
+from viseme.wording import quote
 
 __all__ = ["estimate"]
 

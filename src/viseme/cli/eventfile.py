@@ -17,8 +17,9 @@ from viseme.cli.guard import Unusable, usable
 from viseme.cli.settings import Places
 from viseme.cli.threads import abandonable, write_all
 from viseme.codec import dumps
-from viseme.errors import VisemeError, quote
+from viseme.errors import VisemeError
 from viseme.jobs import is_own, is_run_file
+from viseme.wording import quote
 
 __all__ = ["EventFile", "open_events"]
 

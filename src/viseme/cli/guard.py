@@ -23,10 +23,9 @@ from viseme.errors import (
     MissingExtra,
     ProviderError,
     VisemeError,
-    legible,
     no_room,
-    quote,
 )
+from viseme.wording import legible, quote
 
 __all__ = [
     "INTERRUPTED",

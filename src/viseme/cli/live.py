@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from viseme.cli.standing import Standing, clock, total
-from viseme.errors import legible
+from viseme.wording import legible
 
 __all__ = ["LiveView", "table_of"]
 

@@ -12,9 +12,10 @@ from attrs import define, evolve, field
 
 from viseme.cli.guard import Unusable
 from viseme.cli.threads import abandonable, read_some
-from viseme.errors import ManifestError, quote
+from viseme.errors import ManifestError
 from viseme.jobs import Job, is_url, output_name
 from viseme.manifest import LONGEST, Row, read_csv, read_jsonl
+from viseme.wording import quote
 
 __all__ = ["Manifest", "open_manifest"]
 

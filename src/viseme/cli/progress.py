@@ -15,8 +15,9 @@ from attrs import define, field
 from viseme import Run
 from viseme.cli.standing import Standing
 from viseme.cli.threads import abandonable, write_all
-from viseme.errors import LedgerError, legible
+from viseme.errors import LedgerError
 from viseme.results import State
+from viseme.wording import legible
 
 if TYPE_CHECKING:
     from viseme.cli.live import LiveView

@@ -9,8 +9,8 @@ import anyio.to_thread
 
 from viseme.attempts import TaskRow
 from viseme.cli.guard import Unusable, usable
-from viseme.errors import quote
 from viseme.ledger import SqliteLedger
+from viseme.wording import quote
 
 __all__ = ["find", "open_rows", "reading"]
 

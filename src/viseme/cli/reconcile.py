@@ -16,7 +16,7 @@ from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
 from viseme.cli.settings import Places, load_config, places
 from viseme.cli.tables import show
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.events import timestamp
 from viseme.ledger import Order
 from viseme.money import Price, exact
@@ -24,6 +24,7 @@ from viseme.providers import adapter
 from viseme.providers.asking import how_to_ask, remembered_until, why_not
 from viseme.providers.base import Provider
 from viseme.results import State
+from viseme.wording import quote
 
 __all__ = ["reconcile"]
 

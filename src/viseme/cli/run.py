@@ -16,8 +16,9 @@ from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.reading import reading
 from viseme.cli.settings import CONFIG, Places, default_account, load_config, places
 from viseme.cli.summary import Outcome, lines
-from viseme.errors import ManifestError, quote
+from viseme.errors import ManifestError
 from viseme.results import ENDED
+from viseme.wording import quote
 
 __all__ = ["Again", "Sitting", "resume", "run"]
 

@@ -8,8 +8,9 @@ from attrs import frozen
 
 from viseme import Config, parse_config
 from viseme.cli.guard import Unusable, usable
-from viseme.errors import ConfigError, quote
+from viseme.errors import ConfigError
 from viseme.providers import adapter
+from viseme.wording import quote
 
 __all__ = ["CONFIG", "Places", "default_account", "load_config", "places"]
 

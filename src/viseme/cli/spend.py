@@ -14,8 +14,8 @@ from viseme.cli.guard import OK, in_loop
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
 from viseme.cli.tables import show
-from viseme.errors import quote
 from viseme.money import ChargeState, Spending
+from viseme.wording import quote
 
 __all__ = ["spend"]
 

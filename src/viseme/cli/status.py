@@ -15,10 +15,10 @@ from viseme.cli.settings import Places, places
 from viseme.cli.standing import clock
 from viseme.cli.summary import NEXT
 from viseme.cli.tables import show
-from viseme.errors import quote
 from viseme.events import timestamp
 from viseme.ledger import Count
 from viseme.results import Reason, State
+from viseme.wording import quote
 
 __all__ = ["status"]
 

@@ -9,8 +9,8 @@ from attrs import frozen
 from viseme import Tally, Trouble
 from viseme.cli.guard import INTERRUPTED, OK, SOME_FAILED
 from viseme.cli.settings import Places
-from viseme.errors import quote
 from viseme.results import Reason, State
+from viseme.wording import quote
 
 __all__ = ["NEXT", "Outcome", "lines"]
 

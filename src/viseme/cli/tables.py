@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from viseme.errors import one_line
+from viseme.wording import one_line
 
 __all__ = ["show"]
 

@@ -16,8 +16,9 @@ from attrs import frozen
 from viseme.codec import dumps
 from viseme.engine.transport import Content
 from viseme.engine.world import Disk, World
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, TextPart, Verdict
+from viseme.wording import quote
 
 __all__ = ["BARE", "FileContent", "Rendered", "Sent", "render"]
 

@@ -17,7 +17,8 @@ from viseme.engine.bodies import BARE, Sent, render
 from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
-from viseme.errors import JobInvalid, Kind
+from viseme.errors import JobInvalid
+from viseme.failures import Kind
 from viseme.providers.base import (
     Credential,
     Fault,

@@ -14,9 +14,11 @@ from viseme.engine.money.pricing import priced
 from viseme.engine.preflight.screening import refusal
 from viseme.engine.preflight.sieve import Sieve
 from viseme.engine.sources import each
-from viseme.errors import JobInvalid, ManifestError, Problem, quote
+from viseme.errors import JobInvalid, ManifestError
+from viseme.failures import Problem
 from viseme.jobs import Job
 from viseme.manifest import Row
+from viseme.wording import quote
 
 __all__ = ["Feeding", "Jobs", "other_inputs"]
 

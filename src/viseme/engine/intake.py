@@ -13,11 +13,12 @@ from attrs import define, field
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.world import World
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.jobs import Job, cover_name, is_own, is_url, output_name, preview_name
 from viseme.keys import FileStamp, inputs_digest
 from viseme.providers.base import Provider
 from viseme.results import ENDED, State, Timings
+from viseme.wording import quote
 
 __all__ = ["Intake"]
 

@@ -30,12 +30,13 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.transport import Transport
 from viseme.engine.uploads.files import Digests
 from viseme.engine.world import World, real_world
-from viseme.errors import LedgerError, SchedulerClosed, quote
+from viseme.errors import LedgerError, SchedulerClosed
 from viseme.jobs import is_run_file
 from viseme.ledger.base import Ledger
 from viseme.ledger.sqlite import SqliteLedger
 from viseme.money import Budget
 from viseme.providers.base import Provider
+from viseme.wording import quote
 
 __all__ = ["Engine", "Opening"]
 

@@ -18,8 +18,9 @@ from viseme.engine.intake import Intake
 from viseme.engine.journal import RunCursor
 from viseme.engine.lifecycle.advance import last_event
 from viseme.engine.preflight.sieve import Sieve
-from viseme.errors import Failure, JobFailed, Kind, Problem, VisemeError
+from viseme.errors import JobFailed, VisemeError
 from viseme.events import Event
+from viseme.failures import Failure, Kind, Problem
 from viseme.ledger.base import Count
 from viseme.results import Result, State
 

@@ -24,12 +24,13 @@ from viseme.engine.run import Run
 from viseme.engine.task import Task
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World
-from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError, quote
+from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError
 from viseme.jobs import Job
 from viseme.ledger.base import Ledger, Order
 from viseme.money import Budget, Quote
 from viseme.providers import adapter
 from viseme.providers.base import Provider
+from viseme.wording import quote
 
 __all__ = ["Scheduler"]
 

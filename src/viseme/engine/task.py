@@ -7,8 +7,9 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from viseme.errors import Failure, JobCancelled, JobFailed, Kind, Parked
+from viseme.errors import JobCancelled, JobFailed, Parked
 from viseme.events import Event
+from viseme.failures import Failure, Kind
 from viseme.results import Result, State
 
 __all__ = ["Task", "Tasks", "Why"]

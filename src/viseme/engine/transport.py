@@ -23,8 +23,8 @@ from yarl import URL
 
 from viseme.addresses import private_host
 from viseme.engine.deadlines import Deadline, Deadlines
-from viseme.errors import quote as shown
 from viseme.providers.base import Fault, Outcome, Reply
+from viseme.wording import quote as shown
 
 __all__ = ["AioTransport", "Broken", "Content", "Line", "Stream", "Transport", "Wire"]
 

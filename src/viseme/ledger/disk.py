@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from viseme.attempts import TaskRow
-from viseme.errors import LedgerError, quote
+from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import rows
 from viseme.ledger.base import Order
@@ -31,6 +31,7 @@ from viseme.ledger.works import (
     WriteGates,
 )
 from viseme.ledger.writer import missing
+from viseme.wording import quote
 
 __all__ = ["Entry", "MemoryDisk"]
 

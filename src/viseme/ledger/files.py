@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from viseme.errors import LedgerError, no_room, quote
+from viseme.errors import LedgerError, no_room
 from viseme.ledger import migrate
+from viseme.wording import quote
 
 __all__ = ["connect", "create", "explain", "explained", "reader", "writer"]
 

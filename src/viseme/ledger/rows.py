@@ -18,12 +18,14 @@ from attrs import define, field
 
 from viseme import codec
 from viseme.attempts import Handle, Intent, Seat, TaskRow, Upload
-from viseme.errors import Failure, Kind, LedgerError, quote
+from viseme.errors import LedgerError
 from viseme.events import Event, EventType
 from viseme.evolving import evolve
+from viseme.failures import Failure, Kind
 from viseme.jobs import FIELDS, Job
 from viseme.money import Charge
 from viseme.results import Artifact, Cost, Reason, State, Timings
+from viseme.wording import quote
 
 __all__ = [
     "event",

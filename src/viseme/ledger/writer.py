@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from viseme.attempts import TaskRow
-from viseme.errors import LedgerError, quote
+from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import files, queries, rows
 from viseme.ledger.base import Order
@@ -31,6 +31,7 @@ from viseme.ledger.works import (
     Work,
     WriteGates,
 )
+from viseme.wording import quote
 
 __all__ = ["Writer", "missing"]
 

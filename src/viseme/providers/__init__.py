@@ -7,8 +7,9 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from viseme.config import Account
-from viseme.errors import ConfigError, quote
+from viseme.errors import ConfigError
 from viseme.providers.base import Provider
+from viseme.wording import quote
 
 __all__ = ["adapter", "find", "names"]
 

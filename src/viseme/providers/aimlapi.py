@@ -12,7 +12,8 @@ from attrs import evolve, field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import JobInvalid, Kind, quote
+from viseme.errors import JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.keys import FileStamp
 from viseme.providers.base import (
@@ -47,6 +48,7 @@ from viseme.providers.reading import artifacts, encode, entry, identifier, listi
 from viseme.providers.verdicts import without_link
 from viseme.results import Cost
 from viseme.units import Rate, Size, size
+from viseme.wording import quote
 
 __all__ = ["VOICES", "AimlApi", "AimlOptions", "AimlSettings"]
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.sheet import Batch, Limits, Model, NoOptions, NoSettings, Price, Safety, Sheet
 from viseme.providers.steps import (

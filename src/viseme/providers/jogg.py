@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,
@@ -48,6 +48,7 @@ from viseme.providers.reading import artifacts, encode, entry, identifier, momen
 from viseme.providers.verdicts import of_another, without_link
 from viseme.results import Cost
 from viseme.units import Rate
+from viseme.wording import quote
 
 __all__ = ["JoggAI", "JoggOptions", "JoggSettings"]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
+from viseme.wording import quote
 
 __all__ = ["in_words_of"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import asdict, evolve, frozen
 
 from viseme.attempts import Handle
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Fault, FilePart, Flow, Outcome, Refused, Request, Role, Verdict, retry_after
 from viseme.providers.reading import http_link
 

@@ -10,7 +10,8 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle
 from viseme.codec import loads
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
+from viseme.wording import quote
 
 __all__ = [
     "Base64Of",

@@ -10,13 +10,14 @@ import attrs
 
 from viseme.addresses import private_host
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, quote
+from viseme.errors import ConfigError, JobInvalid
 from viseme.jobs import Job, is_url, plain_host
 from viseme.keys import FileStamp
 from viseme.providers.habits import Habits
 from viseme.providers.sheet import Limits, Model, NoOptions, NoSettings, Price, Sheet
 from viseme.results import Cost
 from viseme.strict import known_names, structure
+from viseme.wording import quote
 
 __all__ = ["Terms"]
 

@@ -9,9 +9,11 @@ from typing import Literal
 from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind, VisemeError, one_line, quote
+from viseme.errors import VisemeError
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.results import Artifact, Cost, Reason
+from viseme.wording import one_line, quote
 
 __all__ = [
     "Absent",

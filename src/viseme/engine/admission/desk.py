@@ -15,7 +15,8 @@ from viseme.engine.admission.seats import AGAIN, Seats
 from viseme.engine.courier import Courier
 from viseme.engine.transport import Transport
 from viseme.engine.world import Timer, World
-from viseme.errors import ConfigError, Failure, Kind
+from viseme.errors import ConfigError
+from viseme.failures import Failure, Kind
 from viseme.providers.base import Provider, Verdict
 from viseme.results import Reason
 from viseme.units import Rate

@@ -17,7 +17,7 @@ from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 from viseme.engine.transport import Broken, Stream, Transport
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World
-from viseme.errors import quote
+from viseme.wording import quote
 
 __all__ = ["DeadLink", "Download", "Landed", "Unfit", "remove_part"]
 

@@ -22,7 +22,8 @@ from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
 from viseme.engine.transport import Broken, Transport
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind, no_room
+from viseme.errors import no_room
+from viseme.failures import Failure, Kind
 from viseme.jobs import cover_name, output_name, preview_name
 from viseme.results import Artifact, State
 

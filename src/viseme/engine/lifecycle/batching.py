@@ -18,7 +18,7 @@ from viseme.engine.lifecycle.line import intent_for, stands_in_line
 from viseme.engine.lifecycle.signals import Intended, Lost, Prepared, Singly, Taken, Turned
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.world import Timer, World
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Batch, Member, Refused, Request, Verdict
 
 __all__ = ["Batcher"]

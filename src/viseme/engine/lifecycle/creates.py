@@ -20,9 +20,9 @@ from viseme.engine.lifecycle.steps import (
     parks,
     to_the_next,
 )
-from viseme.errors import Failure, Kind
 from viseme.events import EventType
 from viseme.evolving import evolve
+from viseme.failures import Failure, Kind
 from viseme.providers.base import Observation, Verdict
 from viseme.results import Reason, State
 

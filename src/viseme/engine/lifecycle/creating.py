@@ -22,8 +22,9 @@ from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepa
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
-from viseme.errors import Failure, JobInvalid, Kind
+from viseme.errors import JobInvalid
 from viseme.evolving import evolve
+from viseme.failures import Failure, Kind
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Accepted, Refused, Request, Verdict
 from viseme.results import ENDED, Reason, State

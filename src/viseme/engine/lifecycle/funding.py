@@ -14,7 +14,8 @@ from viseme.engine.lifecycle.signals import Parks
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.purse import Room
 from viseme.engine.world import Timer, World
-from viseme.errors import Failure, JobInvalid, Kind
+from viseme.errors import JobInvalid
+from viseme.failures import Failure, Kind
 from viseme.results import Reason, State
 
 __all__ = ["Funding"]

@@ -18,9 +18,9 @@ from viseme.engine.lifecycle.steps import (
     stage_after,
     to_the_next,
 )
-from viseme.errors import Kind
 from viseme.events import EventType
 from viseme.evolving import evolve
+from viseme.failures import Kind
 from viseme.providers.base import Observation, Seen, Verdict
 from viseme.results import Reason, State
 

@@ -18,7 +18,7 @@ from viseme.engine.lifecycle.signals import Parks, Prepared, Prepares, Turned
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.failures import Failure, Kind
 from viseme.ledger.base import Ledger, Rank
 from viseme.providers.base import Refused, Verdict
 from viseme.results import Reason, State

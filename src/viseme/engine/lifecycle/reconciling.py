@@ -25,7 +25,7 @@ from viseme.engine.lifecycle.signals import (
 )
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
+from viseme.failures import Failure, Kind
 from viseme.providers.asking import Method, how_to_ask, why_not
 from viseme.providers.base import Absent, Accepted, Fault, Finding, Found, Refused, Request, Undecided, Verdict
 from viseme.results import Reason, State

@@ -7,7 +7,7 @@ from attrs import define
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
 from viseme.engine.world import World
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Verdict
 from viseme.results import Reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent, Seat
-from viseme.errors import Failure
+from viseme.failures import Failure
 from viseme.money import Charge
 from viseme.providers.base import Accepted, Answer, Found, Observation, Verdict
 from viseme.results import Reason

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import define, frozen
 
 from viseme.attempts import Intent, Seat, TaskRow
-from viseme.errors import Failure, Kind
 from viseme.events import EventType
 from viseme.evolving import evolve
+from viseme.failures import Failure, Kind
 from viseme.money import Charge
 from viseme.providers.base import Verdict
 from viseme.results import Reason, State, Timings

@@ -15,7 +15,8 @@ from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.sources import in_lots
 from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
-from viseme.errors import JobInvalid, Problem
+from viseme.errors import JobInvalid
+from viseme.failures import Problem
 from viseme.jobs import Job
 from viseme.manifest import Row
 from viseme.money import Quote

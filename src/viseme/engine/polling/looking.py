@@ -18,8 +18,8 @@ from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.hub import Hub
 from viseme.engine.polling.watches import Watch
 from viseme.engine.world import World
-from viseme.errors import Failure, Kind
 from viseme.evolving import evolve
+from viseme.failures import Failure, Kind
 from viseme.providers.base import Observation, Refused, Seen, Verdict
 from viseme.results import Reason, State
 

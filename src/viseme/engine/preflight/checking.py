@@ -14,9 +14,11 @@ from viseme.engine.preflight.screening import Screening
 from viseme.engine.sources import in_lots
 from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
-from viseme.errors import JobInvalid, Problem, quote
+from viseme.errors import JobInvalid
+from viseme.failures import Problem
 from viseme.manifest import Row
 from viseme.providers import adapter
+from viseme.wording import quote
 
 __all__ = ["Checked", "check_rows"]
 

@@ -17,8 +17,8 @@ from viseme.engine.preflight.measuring import Measured, can_measure, measure
 from viseme.engine.preflight.pieces import Missing, Pieces
 from viseme.engine.transport import Transport
 from viseme.engine.world import World
-from viseme.errors import quote
 from viseme.jobs import is_url
+from viseme.wording import quote
 
 __all__ = ["Inspector"]
 

@@ -10,9 +10,10 @@ from attrs import evolve, frozen
 
 from viseme.engine.preflight.facts import Facts, Reach
 from viseme.engine.preflight.kinds import PICTURES
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.jobs import Job, is_url
 from viseme.providers.base import Limits, Provider
+from viseme.wording import quote
 
 __all__ = ["MEDIA", "Flaw", "flaws", "read_by_vendor"]
 

@@ -13,7 +13,8 @@ from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.preflight.facts import Facts
 from viseme.engine.preflight.inspector import Inspector
 from viseme.engine.preflight.rules import MEDIA, Flaw, flaws, read_by_vendor
-from viseme.errors import JobInvalid, Problem
+from viseme.errors import JobInvalid
+from viseme.failures import Problem
 from viseme.ledger.base import Ledger
 from viseme.providers.base import Provider
 from viseme.results import State

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.preflight.screening import Screening, never_created, untried
-from viseme.errors import Problem
+from viseme.failures import Problem
 from viseme.ledger.base import Ledger
 
 __all__ = ["Sieve"]

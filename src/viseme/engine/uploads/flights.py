@@ -10,7 +10,7 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Refused, Verdict
 
 __all__ = ["Flights"]

@@ -16,11 +16,12 @@ from viseme.engine.courier import Courier
 from viseme.engine.uploads.files import Digests, file_part
 from viseme.engine.uploads.flights import Flights, Told
 from viseme.engine.world import World
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.jobs import Job, is_url
 from viseme.keys import FileStamp, inputs_digest
 from viseme.ledger.base import Ledger
 from viseme.providers.base import FilePart, Provider, Refused, Uploaded, Verdict
+from viseme.wording import quote
 
 __all__ = ["Tell", "Uploads"]
 

@@ -9,7 +9,8 @@ from attrs import evolve
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import ConfigError, JobInvalid, Kind, quote
+from viseme.errors import ConfigError, JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,
@@ -41,6 +42,7 @@ from viseme.providers.rask.stages import FREE, stages_of
 from viseme.providers.reading import entry, number
 from viseme.results import Cost, Reason
 from viseme.units import Rate
+from viseme.wording import quote
 
 __all__ = ["Rask"]
 

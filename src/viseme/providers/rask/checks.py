@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.jobs import Job
 from viseme.providers.rask.options import RaskOptions
 from viseme.providers.rask.stages import costs
+from viseme.wording import quote
 
 __all__ = ["check"]
 

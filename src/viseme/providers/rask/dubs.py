@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
     Absent,
@@ -29,6 +29,7 @@ from viseme.providers.rask.statuses import Phase, Project, ended_badly
 from viseme.providers.rask.values import whole
 from viseme.providers.reading import identifier, listing, said
 from viseme.results import Reason
+from viseme.wording import quote
 
 __all__ = ["create", "edited", "find", "generate", "generated", "look", "poll", "watch"]
 

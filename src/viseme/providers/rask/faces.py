@@ -7,13 +7,14 @@ from typing import Any
 from attrs import evolve
 
 from viseme.attempts import Handle
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Flow, Observation, Refused, Seen, Verdict
 from viseme.providers.rask import dubs, infos
 from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.infos import Info
 from viseme.providers.rask.refusals import about
 from viseme.results import Reason
+from viseme.wording import quote
 
 __all__ = ["poll"]
 

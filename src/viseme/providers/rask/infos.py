@@ -7,12 +7,12 @@ from typing import Any
 
 from attrs import frozen
 
-from viseme.errors import quote
 from viseme.providers.base import Flow
 from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.refusals import nonsense
 from viseme.providers.rask.values import flag, whole
 from viseme.providers.reading import number, word
+from viseme.wording import quote
 
 __all__ = ["Info", "look"]
 

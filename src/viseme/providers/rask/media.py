@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from viseme.attempts import Handle
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Accepted, FilePart, Flow, Observation, Refused, Seen, Uploaded, Verdict
 from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.refusals import nonsense
 from viseme.providers.reading import entry, identifier, number, word
+from viseme.wording import quote
 
 __all__ = ["begin", "poll", "upload"]
 

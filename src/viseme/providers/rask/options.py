@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
+from viseme.wording import quote
 
 __all__ = ["Preview", "RaskOptions"]
 

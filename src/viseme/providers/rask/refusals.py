@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from attrs import evolve
 
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Blame, Refused, Reply, Request, Role, Verdict, http_kind, retry_after
 from viseme.providers.rask import tokens
 from viseme.providers.reading import entry, identifier, said, word
+from viseme.wording import quote
 
 __all__ = ["about", "nonsense", "refusal"]
 

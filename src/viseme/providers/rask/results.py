@@ -7,12 +7,13 @@ from typing import Any
 from attrs import evolve
 
 from viseme.attempts import Handle
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Observation, Seen, Verdict
 from viseme.providers.rask.infos import Info
 from viseme.providers.rask.values import bare
 from viseme.providers.reading import artifacts
 from viseme.results import Artifact, Cost, Reason
+from viseme.wording import quote
 
 __all__ = ["as_before", "is_new", "judge"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from viseme.attempts import Handle, Intent
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import (
     Absent,
     Accepted,
@@ -29,6 +29,7 @@ from viseme.providers.rask.refusals import about
 from viseme.providers.rask.statuses import Phase, Project
 from viseme.providers.rask.values import whole
 from viseme.results import Reason
+from viseme.wording import quote
 
 __all__ = ["create", "poll", "reconcile"]
 

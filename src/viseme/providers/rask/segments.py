@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viseme.attempts import Handle
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Flow, Observation, Refused, Seen, Verdict
 from viseme.providers.rask import dubs, infos
 from viseme.providers.rask.calls import Calls
 from viseme.providers.rask.statuses import Phase
 from viseme.providers.reading import listing, word
+from viseme.wording import quote
 
 __all__ = ["poll"]
 

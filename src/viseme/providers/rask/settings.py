@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 
 from viseme.addresses import private_host
-from viseme.errors import ConfigError, quote
+from viseme.errors import ConfigError
 from viseme.units import Seconds, duration
+from viseme.wording import quote
 
 __all__ = ["RaskSettings", "check_credentials", "check_token_url"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Blame
 from viseme.providers.rask.values import bare
 from viseme.providers.reading import moment, word

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import Credential, Flow, Form, Refused, Reply, Request, Role, Verdict, retry_after
 from viseme.providers.rask.settings import RaskSettings
 from viseme.providers.reading import number, said, word
+from viseme.wording import quote
 
 __all__ = ["basic", "obtain", "refused"]
 

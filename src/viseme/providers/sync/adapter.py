@@ -9,7 +9,8 @@ from attrs import evolve, field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
-from viseme.errors import JobInvalid, Kind, quote
+from viseme.errors import JobInvalid
+from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
     Accepted,
@@ -43,6 +44,7 @@ from viseme.providers.sync.wire import create_body, create_form
 from viseme.providers.verdicts import of_another
 from viseme.results import Cost
 from viseme.units import Rate, Seconds, Size, duration, size
+from viseme.wording import quote
 
 __all__ = ["Sync", "SyncSettings"]
 

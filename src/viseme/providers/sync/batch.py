@@ -14,7 +14,7 @@ from attrs import evolve
 
 from viseme.attempts import Handle, Intent
 from viseme.codec import dumps, loads
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import (
     Accepted,
     Batch,
@@ -37,6 +37,7 @@ from viseme.providers.base import (
 )
 from viseme.providers.reading import encode, entry, identifier, listing, moment, number, said, word
 from viseme.providers.sync.replies import observe
+from viseme.wording import quote
 
 __all__ = ["BATCH", "find", "is_lines", "judge_lines", "look", "record", "send"]
 

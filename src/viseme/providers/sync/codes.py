@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from viseme.errors import Kind
+from viseme.failures import Kind
 from viseme.providers.base import Blame
 
 __all__ = ["CODES", "Meaning", "meaning"]

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar
 import attrs
 from attrs import field, frozen
 
-from viseme.errors import JobInvalid, quote
+from viseme.errors import JobInvalid
 from viseme.strict import known_names, snake_names, structure
+from viseme.wording import quote
 
 __all__ = [
     "IGNORED_ELSEWHERE",

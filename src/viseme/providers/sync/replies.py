@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from viseme.errors import Kind, quote
+from viseme.failures import Kind
 from viseme.providers.base import (
     Blame,
     Model,
@@ -22,6 +22,7 @@ from viseme.providers.reading import artifacts, entry, identifier, number, said,
 from viseme.providers.sync.codes import Meaning, meaning
 from viseme.providers.verdicts import without_link
 from viseme.results import Cost
+from viseme.wording import quote
 
 __all__ = ["observe", "refusal"]
 
