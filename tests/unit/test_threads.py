@@ -117,6 +117,29 @@ async def test_as_many_are_carried_out_at_once_as_there_are_threads_and_none_is_
     threads.close()
 
 
+async def test_quick_calls_need_few_threads_however_many_there_are() -> None:
+    threads = Threads(16)
+    await asyncio.gather(*(threads.run(lambda: time.sleep(0.001)) for _ in range(50)))
+    assert len(theirs()) == 3
+    await asyncio.sleep(0.15)
+    assert len(theirs()) == 3
+    threads.close()
+
+
+async def test_where_the_few_are_held_up_others_do_what_waits_and_no_more_begin_than_may() -> None:
+    threads, gate, done = Threads(6), threading.Event(), list[int]()
+    held = [asyncio.ensure_future(threads.run(after(gate, lambda: None))) for _ in range(5)]
+    await asyncio.wait_for(threads.run(lambda: done.append(1)), _LONG)
+    assert (done, len(theirs())) == ([1], 6)
+    held += [asyncio.ensure_future(threads.run(after(gate, lambda: done.append(2)))) for _ in range(3)]
+    await asyncio.sleep(0.25)
+    assert (done, len(theirs())) == ([1], 6)
+    gate.set()
+    await asyncio.gather(*held)
+    assert done == [1, 2, 2, 2]
+    threads.close()
+
+
 async def test_many_at_once_each_get_their_own() -> None:
     threads = Threads(16)
     given = await asyncio.gather(*(threads.run(lambda number=number: number) for number in range(2000)))
@@ -209,9 +232,9 @@ async def test_after_they_were_let_go_of_nothing_is_begun() -> None:
 
 
 async def test_they_go_when_nobody_has_them_any_more() -> None:
-    threads = Threads(4)
+    threads = Threads(3)
     await asyncio.gather(*(threads.run(lambda: time.sleep(0.01)) for _ in range(4)))
-    assert len(theirs()) == 4
+    assert len(theirs()) == 3
     del threads  # the fixture sees them go
 
 

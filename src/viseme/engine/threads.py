@@ -18,11 +18,16 @@ from viseme.engine.uncut import Ending
 __all__ = ["Threads"]
 
 T = TypeVar("T")
+_FEW = 3
+"""So many threads are enough while none is held up; more fight for the interpreter (a job's CPU beside a script's is
+2.2 with sixteen, 1.9 with three)."""
+_LONG = 0.1
+"""Where a call has waited for so many seconds, one more thread begins: the others wait for a slow disk."""
 
 
 @define(eq=False)
 class Threads:
-    """Up to ``most`` threads, begun as they are needed. They go when they are let go of, or nobody has this any more.
+    """A few threads, and up to ``most`` where they are held up. They go when they are let go of, or nobody has this.
 
     What ended in them is told to the event loop together: it is woken once for all that ends before it has looked.
     """
@@ -35,6 +40,10 @@ class Threads:
     _begun: int = 0
     _open: int = 0
     """Calls that have not ended, as far as the event loop was told."""
+    _handed: int = 0
+    """Calls that were handed over."""
+    _watching: bool = False
+    """Whether a timer is set that looks after those that wait."""
     _closed: bool = False
     _let_go: Callable[[], Any] = field(init=False)
 
@@ -57,10 +66,32 @@ class Threads:
         if self._closed:
             raise RuntimeError("the threads were let go of; nothing more can be done in them")
         self._open += 1
-        if self._open > self._begun and self._begun < self.most:
-            self._begun += 1
-            threading.Thread(target=_serve, args=(self._calls,), name=f"viseme {self._begun}", daemon=True).start()
+        self._handed += 1
         self._calls.put(call)
+        if self._open > self._begun:
+            if self._begun < min(_FEW, self.most):
+                self._hire()
+            elif not self._watching:
+                self._watch()
+
+    def _hire(self) -> None:
+        self._begun += 1
+        threading.Thread(target=_serve, args=(self._calls,), name=f"viseme {self._begun}", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Look after a while whether those that wait now are still waiting."""
+        self._watching = self._begun < self.most
+        if self._watching:
+            self._loop.call_later(_LONG, self._relieve, self._handed)
+
+    def _relieve(self, handed: int) -> None:
+        """One more thread begins where not all of so many calls have been begun."""
+        self._watching = False
+        waiting = 0 if self._closed else self._calls.qsize()
+        if self._handed - waiting < handed:
+            self._hire()
+        if waiting:
+            self._watch()
 
     def over(self, call: _Call) -> None:
         """A call has ended; said by its thread."""
