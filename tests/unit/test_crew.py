@@ -28,6 +28,14 @@ async def little() -> None:
     await asyncio.sleep(0)
 
 
+async def waits(told: list[str]) -> None:
+    told.append("begun")
+    try:
+        await anyio.sleep(100)
+    finally:
+        told.append("ended")
+
+
 @define(eq=False)
 class Thing:
     """Something that is kept alive or not."""
@@ -98,17 +106,11 @@ async def test_who_rests_keeps_nothing_alive() -> None:
 
 @pytest.mark.parametrize("rested", [False, True])
 def test_what_a_piece_raises_ends_the_group_and_is_not_lost(rested: bool) -> None:
-    ended: list[str] = []
+    told: list[str] = []
 
     async def breaks() -> None:
         await anyio.sleep(1)
         raise ValueError("it broke")
-
-    async def waits() -> None:
-        try:
-            await anyio.sleep(100)
-        finally:
-            ended.append("waits")
 
     @virtually
     async def main() -> None:
@@ -119,14 +121,14 @@ def test_what_a_piece_raises_ends_the_group_and_is_not_lost(rested: bool) -> Non
                     one.start_soon(little)
                     one.start_soon(little)
                     await anyio.sleep(1)
-                one.start_soon(waits)
+                one.start_soon(waits, told)
                 one.start_soon(breaks)
                 await anyio.sleep(100)
 
         with pytest.raises(ExceptionGroup) as caught:
             await whole()
         assert [str(error) for error in caught.value.exceptions] == ["it broke"]
-        assert ended == ["waits"]
+        assert told == ["begun", "ended"]
 
     main()
 
@@ -172,13 +174,6 @@ def test_what_is_begun_while_the_group_is_cancelled_is_begun_and_broken_off_at_i
 ) -> None:
     told: list[str] = []
 
-    async def waits() -> None:
-        told.append("begun")
-        try:
-            await anyio.sleep(100)
-        finally:
-            told.append("ended")
-
     @virtually
     async def main() -> None:
         async with anyio.create_task_group() as group:
@@ -188,11 +183,11 @@ def test_what_is_begun_while_the_group_is_cancelled_is_begun_and_broken_off_at_i
                 await settled()
             if first == "cancelled":
                 group.cancel_scope.cancel()
-            one.start_soon(waits)
+            one.start_soon(waits, told)
             group.cancel_scope.cancel()
         assert told == ["begun", "ended"]
         with pytest.raises(RuntimeError):
-            one.start_soon(waits)
+            one.start_soon(waits, told)
 
     main()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ async def uncut(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
 
 
 @define(eq=False)
-class Ending:
+class Ending(ABC):
     """What is begun here and brought to its end by a call, in the loop's thread: no task is spent on waiting for it.
 
     Attributes:
@@ -50,9 +51,9 @@ class Ending:
     _over: bool = field(default=False, init=False)
     _waiter: asyncio.Future[None] | None = field(default=None, init=False)
 
+    @abstractmethod
     def begin(self) -> None:
         """Begin; ``end`` is called later, once."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """It is over; ``error`` is as it shall be."""
