@@ -17,7 +17,7 @@ from tests.support.virtual import simulated_world, virtually
 from tests.support.wire import Arrived, Visit, answer, serving
 
 from viseme.addresses import private_host
-from viseme.engine import transport as transport_module
+from viseme.engine import connections as connections_module
 from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
 from viseme.engine.transport import AioTransport, Broken, Line, Wire
@@ -133,8 +133,8 @@ async def net() -> AsyncIterator[AioTransport]:
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 counts as a public address, as a stand-in for one."""
-    real = transport_module.private_host
-    monkeypatch.setattr(transport_module, "private_host", lambda host: host != "127.0.0.1" and real(host))
+    real = connections_module.private_host
+    monkeypatch.setattr(connections_module, "private_host", lambda host: host != "127.0.0.1" and real(host))
 
 
 def resolves(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:

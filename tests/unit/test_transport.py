@@ -12,9 +12,12 @@ from typing import Any
 
 import attrs
 import pytest
+from aiohttp import ClientTimeout
 from blockbuster import blockbuster_ctx
 from tests.support.wire import Arrived, Counter, Visit, answer, serving
 
+from viseme.engine import connections as connections_module
+from viseme.engine import pouring as pouring_module
 from viseme.engine import transport as transport_module
 from viseme.engine.transport import AioTransport, Broken, Content, Line, Wire
 from viseme.failures import Kind
@@ -41,6 +44,12 @@ async def net() -> AsyncIterator[AioTransport]:
 def wire(url: str, method: str = "GET", body: bytes | None = None, hold: float = 0.0, **headers: str) -> Wire:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Wire(method=method, url=url, headers=named, body=body, hold=hold)
+
+
+def connects_within(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = ClientTimeout(total=None, connect=2 * seconds, sock_connect=seconds)
+    monkeypatch.setattr(connections_module, "PATIENCE", patience)
+    monkeypatch.setattr(transport_module, "CONNECT", seconds)
 
 
 async def drops(visit: Visit, _: Arrived) -> None:
@@ -180,7 +189,7 @@ async def test_a_resolver_that_does_not_answer_means_never_sent(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hangs)
-    monkeypatch.setattr(transport_module, "_CONNECT", 0.05)
+    connects_within(0.05, monkeypatch)
     monkeypatch.setattr(transport_module, "_REPLY", 5.0)
     async with asyncio.timeout(5):
         fault(await net.send(HOME, wire("http://vendor.example/")), sent=False)
@@ -202,7 +211,7 @@ async def test_a_failed_tls_handshake_was_never_sent(net: AioTransport, hello: b
 async def test_a_connection_that_is_not_taken_in_time_was_never_sent(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    connects_within(0.1, monkeypatch)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -264,7 +273,7 @@ async def test_cookies_are_not_kept(net: AioTransport) -> None:
 
 
 async def test_a_reply_larger_than_the_bound_is_a_fault(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "_MAX_REPLY", 1000)
+    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1000)
 
     async def script(visit: Visit, request: Arrived) -> None:
         await visit.write(answer(b"x" * int(request.line.split()[1][1:])))
@@ -275,7 +284,7 @@ async def test_a_reply_larger_than_the_bound_is_a_fault(net: AioTransport, monke
 
 
 async def test_a_gzip_bomb_is_broken_off_at_the_bound(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "_MAX_REPLY", 1 << 20)
+    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1 << 20)
     bomb = gzip.compress(bytes(200 << 20), 9)
 
     async def script(visit: Visit, _: Arrived) -> None:
@@ -330,7 +339,7 @@ async def test_a_server_that_never_answers_is_given_up_and_was_sent(
 
 async def test_headers_that_trickle_for_ever_are_given_up(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    connects_within(0.1, monkeypatch)
 
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nX: ")
@@ -459,8 +468,8 @@ async def test_a_private_name_is_reached_where_it_is_allowed(
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 counts as a public address, as a stand-in for one."""
-    real = transport_module.private_host
-    monkeypatch.setattr(transport_module, "private_host", lambda host: host != "127.0.0.1" and real(host))
+    real = connections_module.private_host
+    monkeypatch.setattr(connections_module, "private_host", lambda host: host != "127.0.0.1" and real(host))
 
 
 @pytest.mark.usefixtures("outside")
@@ -615,7 +624,7 @@ async def test_a_download_whose_headers_trickle_for_ever_is_broken_off(
 ) -> None:
     """Something comes before each stall, and never an answer."""
     monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    connects_within(0.1, monkeypatch)
 
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nX: " if trickle == b"y" else trickle)
@@ -695,15 +704,16 @@ async def test_a_download_that_is_left_early_closes_its_connection_and_a_whole_o
         assert server.connections == 2
 
 
-async def test_leaving_closes_every_session() -> None:
+async def test_leaving_closes_every_connection() -> None:
     async with serving(says_ok) as server, AioTransport() as net:
         await net.send(HOME, wire(server.base))
         await net.send(FRESH, wire(server.base))
         await taken(net, server.base)
-        sessions = list(net._sessions.values())
+        await net.send(HOME, Wire(method="PUT", url=server.base, headers={}, body=Parts([b"a"])))
+        lines = list(net._lines.values())
         await net.__aexit__(None, None, None)
-        assert all(session.closed for session in sessions)
-        assert len(sessions) == 3
+        assert all(line.connector.closed for line in lines)
+        assert len(lines) == 3
         await finished(server)
     gc.collect()
 
@@ -797,9 +807,9 @@ async def test_a_body_that_spoils_is_broken_off_and_says_why(net: AioTransport) 
 async def test_an_upload_may_take_longer_than_any_reply_but_not_stand_still(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport_module, "_CONNECT", 0.1)
+    connects_within(0.1, monkeypatch)
     monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    monkeypatch.setattr(transport_module, "_STALL", 0.3)
+    monkeypatch.setattr(pouring_module, "_STALL", 0.3)
 
     @attrs.define
     class Slow(Parts):

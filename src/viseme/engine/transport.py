@@ -1,38 +1,34 @@
 """The network: each request is sent once, to where it may go, and its outcome is a value.
 
-aiohttp by itself repeats GET, PUT and DELETE whose connection drops, follows redirects with the vendor's key header,
-and gives up after five minutes. None of that may happen to a paid request, so the sessions here are made for this work.
+A paid request must not be repeated, whatever happens to its connection, and its key goes to one host only; what a
+vendor or a link answers is bounded in time and in size.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import StreamReader
 from attrs import define, field, frozen
 from yarl import URL
 
-from viseme.addresses import private_host
-from viseme.engine.deadlines import Deadline, Deadlines
+from viseme.engine.connections import CONNECT, Connections, Private, Response, Unwritable, whole
+from viseme.engine.deadlines import Deadlines
+from viseme.engine.pouring import Content, Pouring
 from viseme.providers.base import Fault, Outcome, Reply
 from viseme.wording import quote as shown
 
 __all__ = ["AioTransport", "Broken", "Content", "Line", "Stream", "Transport", "Wire"]
 
-_MAX_REPLY = 32 * 1024 * 1024
-_CONNECT = 20.0
 _REPLY = 60.0
-_STALL = 60.0
-"""A body of which nothing more is taken for so many seconds is broken off."""
 _HOPS = 5
 _UNFIT = re.compile(r"[^!-~]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -46,15 +42,6 @@ class Line:
     account: str
     private: bool = False
     fresh: bool = False
-
-
-class Content(Protocol):
-    """A body that is read piece by piece while it is sent; ``length`` is known before, in bytes."""
-
-    @property
-    def length(self) -> int: ...
-
-    def pieces(self) -> AsyncIterator[bytes]: ...
 
 
 @frozen(kw_only=True, slots=False)
@@ -108,55 +95,12 @@ class Transport(Protocol):
         ...
 
 
-class _Lost(Exception):
-    """A dropped connection, in a form that aiohttp does not take as a reason to send again."""
-
-
-class _Private(OSError):
-    """The address is not on the public internet."""
-
-
-async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Lost(_say(error)) from error
-
-
-def _public_socket(info: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol, _, address = info
-    if private_host(str(address[0])):
-        raise _Private(f"{address[0]} is a private address; allow_private_hosts = true would let this account go there")
-    return socket.socket(family=family, type=kind, proto=protocol)
-
-
-@define(eq=False)
-class _Feed:
-    """Feeds a body to aiohttp: each piece that is taken puts the time-out off, and what goes wrong here is kept."""
-
-    _content: Content
-    _deadline: Deadline
-    _reply: float
-    error: Exception | None = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for piece in self._content.pieces():
-                self._deadline.put_off(_STALL)
-                yield piece
-        except Exception as error:
-            self.error = error
-            raise
-        self._deadline.put_off(self._reply)
-
-
 @define
 class AioTransport:
-    """The network over aiohttp: a session per line, and two for downloads. An async context manager."""
+    """The network over aiohttp: connections per line, and two kinds for downloads. An async context manager."""
 
-    _sessions: dict[object, ClientSession] = field(factory=dict[object, ClientSession], init=False)
+    _lines: dict[object, Connections] = field(factory=dict[object, Connections], init=False)
+    _pourings: dict[Line, Pouring] = field(factory=dict[Line, Pouring], init=False)
     _deadlines: Deadlines = field(factory=Deadlines, init=False)
 
     async def __aenter__(self) -> Self:
@@ -165,106 +109,60 @@ class AioTransport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await session.close()
+        open_still = [*self._pourings.values(), *self._lines.values()]
+        self._pourings, self._lines = {}, {}
+        for each in open_still:
+            await each.close()
         self._deadlines.close()
 
     async def send(self, line: Line, wire: Wire) -> Outcome:
-        session, body, reply = self._line(line), wire.body, _REPLY + wire.hold
+        try:
+            target = _known_address(wire.url)
+        except ValueError as error:
+            return Fault(sent=False, message=_say(error))
+        body, patience = wire.body, _REPLY + wire.hold
         try:
             if body is None or isinstance(body, bytes):
-                with self._deadlines.within(reply):
-                    return await _exchange(session, wire, wire.headers, body)
-            with self._deadlines.within(_CONNECT + _REPLY + reply) as deadline:
-                return await _pour(session, wire, body, _Feed(body, deadline, reply))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+                with self._deadlines.within(patience):
+                    return await self._exchange(line, wire, target, body)
+            with self._deadlines.within(CONNECT + _REPLY + patience) as deadline:
+                pouring = self._pouring(line)
+                return await pouring.send(wire.method, target, wire.headers, body, deadline, patience)
+        except (Unwritable, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Fault(sent=False, message=_say(error))
-        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return Fault(sent=True, message=_say(error))
+
+    async def _exchange(self, line: Line, wire: Wire, target: URL, body: bytes | None) -> Reply:
+        response = await self._line(line).send(wire.method, target, wire.headers, body)
+        try:
+            return Reply(status=response.status, headers=response.headers, body=await whole(response.content))
+        finally:
+            response.release()
 
     def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
     ) -> AbstractAsyncContextManager[Stream]:
-        return _Fetching(self._download(private), self._deadlines, url, headers, _patient(stall), private, method)
+        return _Fetching(self._downloads(private), self._deadlines, url, headers, stall, method)
 
-    def _line(self, line: Line) -> ClientSession:
-        session = self._sessions.get(line)
-        if session is None:
-            session = self._sessions[line] = _session(private=line.private, fresh=line.fresh)
-        return session
+    def _line(self, line: Line) -> Connections:
+        found = self._lines.get(line)
+        if found is None:
+            found = self._lines[line] = Connections(private=line.private, fresh=line.fresh)
+        return found
 
-    def _download(self, private: bool) -> ClientSession:
+    def _pouring(self, line: Line) -> Pouring:
+        found = self._pourings.get(line)
+        if found is None:
+            found = self._pourings[line] = Pouring(self._line(line))
+        return found
+
+    def _downloads(self, private: bool) -> Connections:
         name = ("downloads", private)
-        session = self._sessions.get(name)
-        if session is None:
-            session = self._sessions[name] = _session(private=private, fresh=False, buffer=1 << 18, inflate=False)
-        return session
-
-
-@lru_cache(maxsize=16)
-def _patient(stall: float) -> ClientTimeout:
-    """For a download: it may take as long as it likes, as long as bytes come."""
-    return ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT, sock_read=stall)
-
-
-async def _exchange(
-    session: ClientSession, wire: Wire, headers: Mapping[str, str], data: bytes | _Feed | None
-) -> Outcome:
-    try:
-        target = _known_address(wire.url)
-    except ValueError as error:
-        return Fault(sent=False, message=_say(error))
-    bare = None if data is None or "Content-Type" in headers else ("Content-Type",)  # aiohttp would say what it is
-    response = await session.request(
-        wire.method, target, headers=headers, data=data, allow_redirects=False, skip_auto_headers=bare
-    )
-    try:  # not by the response's own context, whose coroutines cost 1.7 µs
-        return Reply(status=response.status, headers=response.headers, body=await _bounded(response))
-    finally:
-        response.release()
-        if isinstance(data, _Feed):  # which is broken off where the reply came before its end
-            await response.wait_for_close()
-
-
-async def _pour(session: ClientSession, wire: Wire, content: Content, feed: _Feed) -> Outcome:
-    """Send a body piece by piece. What its pieces raise is raised here."""
-    headers = {**wire.headers, "Content-Length": str(content.length)}
-    try:
-        return await _exchange(session, wire, headers, feed)
-    except Exception:
-        if feed.error is not None:
-            raise feed.error from None
-        raise
-
-
-def _session(*, private: bool, fresh: bool, buffer: int = 1 << 16, inflate: bool = True) -> ClientSession:
-    """A session without limits of its own: admission decides how many requests are under way."""
-    connector = TCPConnector(
-        limit=0, force_close=fresh, ttl_dns_cache=60, socket_factory=None if private else _public_socket
-    )
-    return ClientSession(
-        connector=connector,
-        middlewares=(_once,),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=buffer,
-        auto_decompress=inflate,
-        timeout=ClientTimeout(total=None, connect=2 * _CONNECT, sock_connect=_CONNECT),
-        headers={"User-Agent": "viseme"},
-    )
-
-
-async def _bounded(response: ClientResponse) -> bytes:
-    pieces: list[bytes] = []
-    content, size = response.content, 0
-    while piece := await content.readany():
-        size += len(piece)
-        if size > _MAX_REPLY:
-            raise ValueError(f"the reply is larger than {_MAX_REPLY} bytes")
-        pieces.append(piece)
-        if content.at_eof():
-            break
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        found = self._lines.get(name)
+        if found is None:
+            found = self._lines[name] = Connections(private=private, fresh=False, buffer=1 << 18, inflate=False)
+        return found
 
 
 def _address(text: str, base: URL | None = None) -> URL:
@@ -288,7 +186,7 @@ _known_address = lru_cache(maxsize=512)(_address)
 def _is_private(error: BaseException) -> bool:
     inner: BaseException | None = error
     while inner is not None:
-        if isinstance(inner, _Private) or "is a private address" in str(inner):
+        if isinstance(inner, Private) or "is a private address" in str(inner):
             return True
         inner = inner.__cause__ or inner.__context__
     return False
@@ -298,20 +196,19 @@ def _is_private(error: BaseException) -> bool:
 class _Fetching:
     """A download that lasts as long as the block does."""
 
-    _session: ClientSession
+    _connections: Connections
     _deadlines: Deadlines
     _url: str
     _headers: Mapping[str, str]
-    _timeout: ClientTimeout
-    _private: bool
+    _stall: float
     _method: str
-    _response: ClientResponse | None = field(default=None, init=False)
+    _response: Response | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Stream:
         response = self._response = await self._follow()
-        return _AioStream(response.status, response.headers, response)
+        return _AioStream(response.status, response.headers, response.content)
 
-    async def _follow(self) -> ClientResponse:
+    async def _follow(self) -> Response:
         try:
             target = _address(self._url)
             for _ in range(_HOPS + 1):
@@ -324,30 +221,27 @@ class _Fetching:
             raise Broken(f"the link leads nowhere: {_say(error)}", unsafe=True) from None
         raise Broken(f"the link redirects more than {_HOPS} times")
 
-    async def _open(self, target: URL) -> ClientResponse:
+    async def _open(self, target: URL) -> Response:
         try:
-            with self._deadlines.within(2 * _CONNECT + max(_REPLY, self._timeout.sock_read or 0.0)):
-                return await self._session.request(
-                    self._method, target, headers=self._headers, timeout=self._timeout, allow_redirects=False
-                )
-        except (aiohttp.ClientError, _Lost, TimeoutError, OSError, ValueError) as error:
-            raise Broken(_say(error), unsafe=not self._private and _is_private(error)) from None
+            with self._deadlines.within(2 * CONNECT + max(_REPLY, self._stall)):
+                return await self._connections.send(self._method, target, self._headers, stall=self._stall)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Broken(_say(error), unsafe=not self._connections.private and _is_private(error)) from None
 
     async def __aexit__(self, *_: object) -> None:
-        response = self._response
-        if response is not None:
-            response.close() if not response.content.is_eof() else response.release()
+        if self._response is not None:
+            self._response.release()
 
 
 @frozen
 class _AioStream:
     status: int
     headers: Mapping[str, str]
-    _response: ClientResponse
+    _content: StreamReader
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            while piece := await self._response.content.readany():
+            while piece := await self._content.readany():
                 yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Broken(_say(error)) from None
