@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
-import aiohttp
 import pytest
-from aioresponses import aioresponses
 from attrs import frozen
-from tests.support.answers import answers
-from tests.support.virtual import simulated_world, virtually
+from tests.support.wire import Arrived, Counter, Visit, answer, serving
 from tests.unit import rask_replies
 from tests.unit.flows import AUDIO, KEY, VIDEO, intent
-from yarl import URL
 
 from viseme.attempts import Handle
 from viseme.config import Account
+from viseme.engine import transport as transport_module
 from viseme.engine.admission.limits import Rates
 from viseme.engine.courier import Courier
 from viseme.engine.transport import AioTransport
+from viseme.engine.world import real_world
 from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers import find
@@ -59,7 +58,7 @@ class Vendor:
 
 VENDORS = {
     "sync": Vendor(
-        create="https://api.sync.so/v2/generate",
+        create="/v2/generate",
         sent={
             "model": "lipsync-2",
             "input": [{"type": "video", "url": VIDEO}, {"type": "audio", "url": AUDIO}],
@@ -67,37 +66,37 @@ VENDORS = {
         signed=("x-api-key", SECRET),
         taken=(201, {"id": ID, "status": "PENDING"}),
         refused=(400, {"errorCode": "generation_unsupported_model", "message": "no such model"}, Kind.INVALID),
-        look=f"https://api.sync.so/v2/generate/{ID}",
+        look=f"/v2/generate/{ID}",
         done={"id": ID, "status": "COMPLETED", "outputUrl": FILM},
         handle={"id": ID},
     ),
     "jogg": Vendor(
-        create="https://api.jogg.ai/v2/create_lip_sync_video",
+        create="/v2/create_lip_sync_video",
         sent={"video_url": VIDEO, "audio_url": AUDIO, "playback_type": "normal"},
         signed=("x-api-key", SECRET),
         taken=(200, {"code": 0, "data": {"task_id": ID, "status": "pending"}}),
         refused=(200, {"code": 18020, "msg": "Insufficient credit"}, Kind.NO_CREDIT),
-        look=f"https://api.jogg.ai/v2/lip_sync_video/{ID}",
+        look=f"/v2/lip_sync_video/{ID}",
         done={"code": 0, "data": {"task_id": ID, "status": "success", "data": {"result_url": FILM}}},
         handle={"id": ID},
     ),
     "aimlapi": Vendor(
-        create="https://api.aimlapi.com/v2/video/generations",
+        create="/v2/video/generations",
         sent={"video_url": VIDEO, "audio_url": AUDIO},
         signed=("Authorization", f"Bearer {SECRET}"),
         taken=(201, {"id": ID, "status": "queued"}),
         refused=(403, {"message": "You have run out of credits"}, Kind.NO_CREDIT),
-        look="https://api.aimlapi.com/v2/video/generations",
+        look="/v2/video/generations",
         done={"id": ID, "status": "completed", "video": {"url": FILM}},
         handle={"id": ID},
     ),
     "rask": Vendor(
-        create="https://api.rask.ai/v2/projects",
+        create="/v2/projects",
         sent={"video_id": rask_replies.MEDIA, "dst_lang": "es", "name": KEY},
         signed=("Authorization", "Bearer a-token"),
         taken=(201, rask_replies.project("created")),
         refused=(422, {"detail": "dst_lang is not supported"}, Kind.INVALID),
-        look=f"https://api.rask.ai/v2/projects/{rask_replies.PROJECT}",
+        look=f"/v2/projects/{rask_replies.PROJECT}",
         done=rask_replies.project(),
         handle={"id": rask_replies.PROJECT, "stage": "project"},
         stage="project",
@@ -109,115 +108,136 @@ VENDORS = {
 vendors = pytest.mark.parametrize("name", VENDORS)
 
 
-@pytest.fixture
-def net() -> Iterator[aioresponses]:
-    with answers() as mocked:
-        yield mocked
+Says = Callable[[Visit], Awaitable[None]]
+
+
+def says(status: int, body: Any, content_type: str = "application/json") -> Says:
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+    async def say(visit: Visit) -> None:
+        await visit.write(answer(data, status=f"{status} Such", content_type=content_type))
+
+    return say
+
+
+async def drops(visit: Visit) -> None:
+    visit.drop()
+
+
+async def hangs_up(visit: Visit) -> None:
+    visit.writer.close()
+
+
+async def never(visit: Visit) -> None:
+    await asyncio.Event().wait()
 
 
 @frozen
 class Carried:
-    """A vendor's adapter with its courier, over a network that answers what it is told."""
+    """A vendor's adapter with its courier, over real connections to a server that says one thing, and gives tokens."""
 
     name: str
-    net: aioresponses
+    server: Counter
 
     @property
     def vendor(self) -> Vendor:
         return VENDORS[self.name]
 
-    async def create(self) -> Accepted:
+    async def create(self, base: str | None = None) -> Accepted:
         vendor = self.vendor
-        return await self._run(
-            lambda ours: ours.create(Job(**vendor.given), intent(stage=vendor.stage), vendor.handles)
-        )
+        job = Job(**vendor.given)
+        return await self._run(lambda ours: ours.create(job, intent(stage=vendor.stage), vendor.handles), base)
 
     async def look(self) -> Observation:
         return await self._run(lambda ours: ours.poll(self.vendor.handle))
 
-    async def _run(self, flow: Any) -> Any:
-        ours: Provider = find(self.name)(Account(self.name, **self.vendor.settings))
+    async def _run(self, flow: Any, base: str | None = None) -> Any:
+        settings = dict(self.vendor.settings)
         if self.name == "rask":
-            self.net.post(ours.settings.token_url, payload={"access_token": "a-token", "expires_in": 3600})
-        world = simulated_world().world
+            settings["token_url"] = f"{self.server.base}/token"
+        account = Account(self.name, base_url=base or self.server.base, allow_private_hosts=True, **settings)
+        ours: Provider = find(self.name)(account)
+        world = real_world()
         rates = Rates(world.monotonic, world.call_at)
         async with AioTransport() as transport:
             courier = Courier(world, transport, ours, rates, lambda classes, verdict: None)
-            return await courier.run(flow(ours), tries=1)
+            try:
+                return await courier.run(flow(ours), tries=1)
+            finally:
+                world.close()
 
-    async def refused(self) -> Any:
+    async def refused(self, base: str | None = None) -> Any:
         with pytest.raises(Refused) as caught:
-            await self.create()
+            await self.create(base)
         return caught.value.verdict
 
-    def calls(self, method: str, url: str) -> list[Any]:
-        return self.net.requests.get((method, URL(url)), [])
+    def calls(self, method: str, path: str) -> list[Arrived]:
+        return [request for request in self.server.arrived if request.line == f"{method} {path} HTTP/1.1"]
+
+
+@asynccontextmanager
+async def carried(name: str, say: Says) -> AsyncIterator[Carried]:
+    async def script(visit: Visit, request: Arrived) -> None:
+        token = says(200, {"access_token": "a-token", "expires_in": 3600})
+        await (token if " /token " in request.line else say)(visit)
+
+    async with serving(script) as server:
+        yield Carried(name, server)
 
 
 @vendors
-@virtually
-async def test_a_create_leaves_once_signed_and_as_the_vendor_wants_it(name: str, net: aioresponses) -> None:
-    one = Carried(name, net)
-    status, body = one.vendor.taken
-    net.post(one.vendor.create, status=status, payload=body)
-    accepted = await one.create()
-    assert accepted.handle["id"] == one.vendor.handle["id"]
-    assert accepted.observation is not None
-    assert accepted.observation.seen is Seen.QUEUED
-    (call,) = one.calls("POST", one.vendor.create)
-    header, value = one.vendor.signed
-    assert call.kwargs["headers"][header] == value
-    assert json.loads(call.kwargs["data"]).items() >= one.vendor.sent.items()
-    assert call.kwargs["allow_redirects"] is False
+async def test_a_create_leaves_once_signed_and_as_the_vendor_wants_it(name: str) -> None:
+    async with carried(name, says(*VENDORS[name].taken)) as one:
+        accepted = await one.create()
+        assert accepted.handle["id"] == one.vendor.handle["id"]
+        assert accepted.observation is not None
+        assert accepted.observation.seen is Seen.QUEUED
+        (call,) = one.calls("POST", one.vendor.create)
+        header, value = one.vendor.signed
+        assert call.headers[header.lower()] == value
+        assert call.headers["content-type"] == "application/json"
+        assert json.loads(call.body).items() >= one.vendor.sent.items()
 
 
 @vendors
-@virtually
-async def test_a_look_finds_what_there_is_to_fetch(name: str, net: aioresponses) -> None:
-    one = Carried(name, net)
-    net.get(re.compile(rf"{re.escape(one.vendor.look)}(\?.*)?$"), payload=one.vendor.done)
-    seen = await one.look()
-    assert seen.seen is Seen.SUCCEEDED
-    assert [output.url for output in seen.outputs] == ([] if name == "rask" else [FILM])
+async def test_a_look_finds_what_there_is_to_fetch(name: str) -> None:
+    async with carried(name, says(200, VENDORS[name].done)) as one:
+        seen = await one.look()
+        assert seen.seen is Seen.SUCCEEDED
+        assert [output.url for output in seen.outputs] == ([] if name == "rask" else [FILM])
+        assert one.server.arrived[-1].line.split()[1].split("?")[0] == one.vendor.look
 
 
 @vendors
-@virtually
-async def test_a_refusal_has_its_meaning_and_shows_no_key(name: str, net: aioresponses) -> None:
-    one = Carried(name, net)
-    status, body, kind = one.vendor.refused
-    net.post(one.vendor.create, status=status, payload={**body, "request": {"key": one.vendor.signed[1]}})
-    verdict = await one.refused()
-    assert verdict.kind is kind
-    assert SECRET not in verdict.message
-    assert len(one.calls("POST", one.vendor.create)) == 1
+async def test_a_refusal_has_its_meaning_and_shows_no_key(name: str) -> None:
+    status, body, kind = VENDORS[name].refused
+    async with carried(name, says(status, {**body, "request": {"key": VENDORS[name].signed[1]}})) as one:
+        verdict = await one.refused()
+        assert verdict.kind is kind
+        assert SECRET not in verdict.message
+        assert len(one.calls("POST", one.vendor.create)) == 1
 
 
 @vendors
-@pytest.mark.parametrize(
-    "lost", [aiohttp.ServerDisconnectedError(), aiohttp.ClientOSError(104, "reset"), TimeoutError()]
-)
-@virtually
+@pytest.mark.parametrize("lost", [drops, hangs_up, never])
 async def test_a_lost_reply_leaves_the_fate_open_and_is_not_sent_again(
-    name: str, lost: Exception, net: aioresponses
+    name: str, lost: Says, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = Carried(name, net)
-    net.post(one.vendor.create, exception=lost, repeat=True)
-    assert (await one.refused()).kind is Kind.FATE_UNKNOWN
-    assert len(one.calls("POST", one.vendor.create)) == 1
+    if lost is never:
+        monkeypatch.setattr(transport_module, "_REPLY", 0.2)
+    async with carried(name, lost) as one:
+        assert (await one.refused()).kind is Kind.FATE_UNKNOWN
+        assert len(one.calls("POST", one.vendor.create)) == 1
 
 
 @vendors
-@virtually
-async def test_a_create_that_never_left_has_no_fate(name: str, net: aioresponses) -> None:
-    one = Carried(name, net)
-    net.post(one.vendor.create, exception=aiohttp.ConnectionTimeoutError(), repeat=True)
-    assert (await one.refused()).kind is Kind.TRANSIENT
+async def test_a_create_that_never_left_has_no_fate(name: str, unused_tcp_port: int) -> None:
+    async with carried(name, drops) as one:
+        assert (await one.refused(f"http://127.0.0.1:{unused_tcp_port}")).kind is Kind.TRANSIENT
+        assert not one.calls("POST", one.vendor.create)
 
 
 @vendors
-@virtually
-async def test_a_page_that_answers_a_create_leaves_the_fate_open(name: str, net: aioresponses) -> None:
-    one = Carried(name, net)
-    net.post(one.vendor.create, status=200, body="<!doctype html><html>welcome</html>", content_type="text/html")
-    assert (await one.refused()).kind is Kind.FATE_UNKNOWN
+async def test_a_page_that_answers_a_create_leaves_the_fate_open(name: str) -> None:
+    async with carried(name, says(200, "<!doctype html><html>welcome</html>", "text/html")) as one:
+        assert (await one.refused()).kind is Kind.FATE_UNKNOWN

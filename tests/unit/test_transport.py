@@ -262,6 +262,70 @@ async def test_redirects_of_api_calls_are_not_followed_and_the_key_reaches_no_ot
         assert len(server.arrived) == 1
 
 
+async def test_a_request_says_who_asks_and_what_it_takes_unless_it_says_so_itself(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        await net.send(HOME, wire(f"{server.base}/a%20b?c=%2F"))
+        await net.send(FRESH, wire(server.base, "PUT", accept="text/plain", USER_AGENT="me"))
+    plain, own = server.arrived
+    assert plain.line == "GET /a%20b?c=%2F HTTP/1.1"
+    assert plain.headers == {
+        "host": f"127.0.0.1:{server.port}",
+        "accept": "*/*",
+        "accept-encoding": "gzip, deflate",
+        "user-agent": "viseme",
+    }
+    assert own.line == "PUT / HTTP/1.1"
+    assert own.headers == {
+        **plain.headers,
+        "accept": "text/plain",
+        "user-agent": "me",
+        "content-length": "0",
+        "connection": "close",
+    }
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b", "\ud800"])
+async def test_a_header_that_is_none_is_never_sent(net: AioTransport, value: str) -> None:
+    async with serving(says_ok) as server:
+        told = fault(await net.send(HOME, wire(server.base, "POST", b"{}", x_key=value)), sent=False)
+        assert "header" in told.message
+        assert "X-Other" not in told.message
+        with pytest.raises(Broken):
+            await taken(net, server.base, If_Range=value)
+        assert not server.arrived
+
+
+async def test_a_link_gives_its_own_name_and_password(net: AioTransport) -> None:
+    async with serving(says_ok) as server:
+        await taken(net, f"http://one:two%20three@127.0.0.1:{server.port}/x")
+        assert server.arrived[0].headers["authorization"] == "Basic b25lOnR3byB0aHJlZQ=="
+        assert server.arrived[0].headers["host"] == f"127.0.0.1:{server.port}"
+
+
+async def test_what_is_said_before_a_reply_is_passed_over(net: AioTransport) -> None:
+    async def early(visit: Visit, _: Arrived) -> None:
+        await visit.write(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + answer(b'{"a":1}')
+        )
+
+    async with serving(early) as server:
+        for _ in range(2):
+            assert reply(await net.send(HOME, wire(server.base))).body == b'{"a":1}'
+        assert server.connections == 1
+
+
+async def test_a_reply_to_head_has_no_body(net: AioTransport) -> None:
+    async def length(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+
+    async with serving(length) as server:
+        for _ in range(2):
+            async with net.fetch(server.base, {}, private=True, stall=5.0, method="HEAD") as stream:
+                assert stream.headers["content-length"] == "5000000"
+                assert [piece async for piece in stream.chunks()] == []
+        assert server.connections == 1
+
+
 async def test_cookies_are_not_kept(net: AioTransport) -> None:
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(answer(Set_Cookie="session=1; Path=/"))
