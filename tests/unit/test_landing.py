@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from attrs import define, field
 from tests.support.virtual import MemoryFiles, settled, simulated_world, virtually
 
 from viseme.engine.downloads.landing import Landings
-from viseme.engine.world import Small, World
+from viseme.engine.world import RealDisk, Small, World, real_world
 
 
 @define
@@ -195,3 +196,32 @@ async def test_where_a_group_is_called_off_those_that_wait_go_all_the_same(begun
     assert "b" in disk.durable
     for name, one in landing.items():
         assert (name in disk.durable) is not one.cancelled(), "who is told that it is kept has it kept"
+
+
+async def test_all_that_is_said_to_be_kept_is_on_a_real_disk(tmp_path: Path) -> None:
+    world = real_world()
+    landings, folders = Landings(world), [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    names = [str(folder / f"{number}.mp4") for number in range(50) for folder in folders]
+
+    async def land(name: str) -> None:
+        await asyncio.sleep(int(Path(name).stem) % 5 / 1000)
+        await landings.land(file(name))
+        assert b"".join(RealDisk().read(name)) == name.encode()
+
+    await asyncio.gather(*(land(name) for name in names))
+    assert sorted(str(path) for folder in folders for path in folder.iterdir()) == sorted(names)
+    world.close()
+
+
+@virtually
+async def test_what_is_put_while_the_last_group_ends_waits_for_nothing() -> None:
+    disk = Quay()
+    world = simulated_world(files=disk).world
+    landings = Landings(world)
+    began = world.monotonic()
+    for name in ("a", "b", "c"):
+        await landings.land(file(name))
+    assert disk.groups == [["a"], ["b"], ["c"]]
+    assert world.monotonic() == began

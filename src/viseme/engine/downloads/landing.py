@@ -1,8 +1,7 @@
 """Small results go to the disk together: those that are ready at the same time share a thread, and its effort.
 
-Each call on the disk gives the interpreter's lock away and has to win it back from the event loop, and each sync of a
-folder waits for the disk: of 16 files that go together each takes 150 µs of CPU, alone 200, and is there in a third of
-the time.
+Each call on the disk gives the interpreter's lock away and has to win it back from the event loop, and each sync waits
+for the disk. With 200 jobs in flight some ten files go together, at 220 µs of CPU each instead of 450.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Landings:
 
     def _over(self, group: asyncio.Task[None]) -> None:
         self._groups.discard(group)
-        if self._ready and not self._groups:  # it was called off; those that wait were not
+        if self._ready and not self._groups:  # put since it looked last, or it was called off and they were not
             self._begin()
 
     def _watch(self, landing: _Landing) -> None:
