@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.sandboxes import staged
 
-from viseme.engine.world import RealDisk
+from viseme.engine.world import RealDisk, Small
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def test_a_part_is_private_and_a_result_as_readable_as_any_new_file(tmp_path: Pa
         assert modes(tmp_path) == {"x.mp4.part": 0o600, "x.mp4.part.tag": 0o600}
         assert os.umask(mask) == mask, "it is left as it was"
         disk.settle(part, final)
-        disk.keep(part, str(tmp_path / "y.mp4"), b"small film")
+        disk.keep_all([Small(part, str(tmp_path / "y.mp4"), b"small film")])
     kept = 0o666 & ~mask
     assert modes(tmp_path) == {"x.mp4": kept, "y.mp4": kept, "x.mp4.part.tag": 0o600}
 

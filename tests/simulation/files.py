@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import define, field, frozen
 from tests.simulation.universe import Universe
 
+from viseme.engine.world import Small
 from viseme.keys import FileStamp
 
 __all__ = ["Disk", "Files", "Gone"]
@@ -83,16 +86,34 @@ class Disk:
                 self.files.now[path] = known + whole
 
     def settle(self, part: str, final: str) -> None:
+        self._rename(part, final)
+        self.sync_folder({part: final})
+
+    def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        refused = [_tried(self.append, file.part, [file.data], at=0) for file in files]
+        for number, file in enumerate(files):
+            refused[number] = refused[number] or _tried(self._rename, file.part, file.final)
+        renamed: dict[str, list[int]] = {}
+        for number, file in enumerate(files):
+            if refused[number] is None:
+                renamed.setdefault(os.path.dirname(file.final), []).append(number)
+        for numbers in renamed.values():
+            error = _tried(self.sync_folder, {files[number].part: files[number].final for number in numbers})
+            for number in numbers:
+                refused[number] = error
+        return refused
+
+    def _rename(self, part: str, final: str) -> None:
         self._do("sync", part)
         self.files.synced[part] = self.files.now[part]
         self._do("rename", final)
         self.files.now[final] = self.files.now.pop(part)
-        self._do("sync folder", final)
-        self.files.synced[final] = self.files.synced.pop(part)
 
-    def keep(self, part: str, final: str, data: bytes) -> None:
-        self.append(part, [data], at=0)
-        self.settle(part, final)
+    def sync_folder(self, renamed: Mapping[str, str]) -> None:
+        """What was renamed in a folder, by its old names, has its new name from now on whatever happens."""
+        self._do("sync folder", next(iter(renamed.values())))
+        for part, final in renamed.items():
+            self.files.synced[final] = self.files.synced.pop(part)
 
     def size(self, path: str) -> int | None:
         self._alive()
@@ -128,3 +149,11 @@ class Disk:
         if path not in self.files.now:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         return self.files.now[path]
+
+
+def _tried(step: Callable[..., None], *args: Any, **more: Any) -> OSError | None:
+    try:
+        step(*args, **more)
+    except OSError as error:
+        return error
+    return None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.simulation.files import Disk
 from tests.simulation.network import Transport
 
 from viseme.engine.admission.limits import Rates
@@ -37,6 +38,10 @@ def _uncommitted(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
         patch.setattr(Book, "write", write)
 
     return mutate
+
+
+def _folders_unsynced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disk, "sync_folder", lambda self, renamed: None)
 
 
 def _last_come_first_served(patch: pytest.MonkeyPatch) -> None:
@@ -75,6 +80,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "the handle is not committed": ("handle", _uncommitted(Taken)),
     "waiters are served last come, first": ("order", _last_come_first_served),
     "a download is taken up without If-Range": ("files", _resumed_unconditionally),
+    "folders are not synced": ("files", _folders_unsynced),
     "a seat is given back before the job's end": ("seats", _seats_end_with_the_create),
 }
 """What is taken out, and the law that must break."""

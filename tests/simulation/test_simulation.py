@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shlex
@@ -13,9 +14,12 @@ from pathlib import Path
 import pytest
 from tests.simulation.__main__ import main
 from tests.simulation.bugs import BUGS, NEAR, SEEDS
+from tests.simulation.files import Disk
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.story import replay, shortest, tell
 
+from viseme.engine.downloads.landing import Landings
+from viseme.engine.world import Small
 from viseme.ledger.base import Change, Done
 from viseme.ledger.memory import MemoryLedger
 
@@ -39,6 +43,28 @@ def test_no_law_breaks(seed: int) -> None:
 def test_no_law_breaks_in_fresh_worlds() -> None:
     for _ in range(FRESH):
         _passes(random.SystemRandom().randrange(10**6, 10**9))
+
+
+def test_no_law_breaks_where_results_wait_for_each_other_and_go_to_the_disk_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together: list[int] = []
+    work, keep_all = Landings._work, Disk.keep_all
+
+    async def gather(self: Landings) -> None:
+        await asyncio.sleep(20.0)
+        await work(self)
+
+    def counted(self: Disk, files: Sequence[Small]) -> list[Exception | None]:
+        together.append(len(files))
+        return keep_all(self, files)
+
+    monkeypatch.setattr(Landings, "_work", gather)
+    monkeypatch.setattr("viseme.engine.downloads.landing._LONG", 60.0)
+    monkeypatch.setattr(Disk, "keep_all", counted)
+    for seed in range(20):
+        _passes(seed)
+    assert sum(size > 1 for size in together) > 10
 
 
 def test_what_a_change_says_its_task_was_is_what_the_ledger_has(monkeypatch: pytest.MonkeyPatch) -> None:

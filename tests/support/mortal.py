@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from tests.support.quick import quick_world
 
 from viseme.engine.courier import Courier
-from viseme.engine.world import Appender, RealDisk, World
+from viseme.engine.world import Appender, RealDisk, Small, World
 from viseme.events import EventType
 from viseme.ledger.works import Add, Commit, Release, Step, Work
 from viseme.ledger.writer import Writer
@@ -185,9 +185,11 @@ class MortalDisk(RealDisk):
         super().append(path, [whole[half:]], at=at + half)
         self.fate("part:after")
 
-    def keep(self, part: str, final: str, data: bytes) -> None:
-        self.append(part, [data], at=0)
-        self.settle(part, final)
+    def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        for file in files:
+            self.append(file.part, [file.data], at=0)
+            self.settle(file.part, file.final)
+        return [None] * len(files)
 
 
 @attrs.define

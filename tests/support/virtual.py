@@ -11,7 +11,7 @@ import functools
 import inspect
 import random
 import selectors
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 from attrs import define, field, frozen
 
 from viseme.engine.transport import Line, Stream, Transport, Wire
-from viseme.engine.world import Appender, Disk, World
+from viseme.engine.world import Appender, Disk, Small, World
 from viseme.keys import FileStamp
 from viseme.providers.base import Outcome, Reply
 
@@ -143,9 +143,16 @@ class MemoryFiles:
         self._do("sync folder", final)
         self.durable[final] = self.durable.pop(part)
 
-    def keep(self, part: str, final: str, data: bytes) -> None:
-        self.append(part, [data], at=0)
-        self.settle(part, final)
+    def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        return [self._kept(file) for file in files]
+
+    def _kept(self, file: Small) -> Exception | None:
+        try:
+            self.append(file.part, [file.data], at=0)
+            self.settle(file.part, file.final)
+        except OSError as error:
+            return error
+        return None
 
     def size(self, path: str) -> int | None:
         return None if path not in self.files else len(self.files[path])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from viseme.engine.world import RealDisk, real_world
+from viseme.engine.world import RealDisk, Small, real_world
 
 _LISTED = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
 
@@ -47,6 +47,21 @@ def test_what_is_appended_stands_behind_the_bytes_that_are_to_stay(tmp_path: Pat
     assert path.read_bytes() == b"0123456789"[:size] + b"abc"
 
 
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is synced and renamed from now on, in order."""
+    done: list[tuple[str, str]] = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda one: done.append(("sync", os.readlink(f"/proc/self/fd/{one}"))) or sync(one)
+    )
+    monkeypatch.setattr(os, "replace", lambda one, other: done.append(("rename", one)) or rename(one, other))
+    return done
+
+
+def small(final: Path, data: bytes = b"film") -> Small:
+    return Small(f"{final}.part", str(final), data)
+
+
 @_LISTED
 @pytest.mark.parametrize("before", [None, b"of another version, and longer"])
 def test_a_small_file_is_kept_as_one_that_is_appended_and_settled(
@@ -55,28 +70,63 @@ def test_a_small_file_is_kept_as_one_that_is_appended_and_settled(
     part, final = tmp_path / "x.mp4.part", tmp_path / "x.mp4"
     if before is not None:
         part.write_bytes(before)
-    synced: list[str] = []
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda one: synced.append(os.readlink(f"/proc/self/fd/{one}")) or sync(one))
+    done = noted(monkeypatch)
     monkeypatch.setattr(os, "write", lambda one, data, write=os.write: write(one, data[:3]))
-    RealDisk().keep(str(part), str(final), b"0123456789")
+    assert RealDisk().keep_all([small(final, b"0123456789")]) == [None]
     assert (final.read_bytes(), part.exists()) == (b"0123456789", False)
-    assert synced == [str(part), str(tmp_path)]
+    assert done == [("sync", str(part)), ("rename", str(part)), ("sync", str(tmp_path))]
 
 
 @_LISTED
-def test_what_cannot_be_kept_has_no_name_and_leaves_no_file_open(
+def test_of_small_files_that_are_kept_together_each_is_synced_and_then_each_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    (tmp_path / "deep").mkdir()
+    finals = [tmp_path / name for name in ("a.mp4", "deep/b.mp4", "c.mp4")]
+    done = noted(monkeypatch)
+    files = [small(final, final.name.encode()) for final in finals]
+    assert RealDisk().keep_all(files) == [None, None, None]
+    assert [final.read_bytes() for final in finals] == [b"a.mp4", b"b.mp4", b"c.mp4"]
+    each = [(verb, file.part) for file in files for verb in ("sync", "rename")]
+    assert done == [*each, ("sync", str(tmp_path)), ("sync", str(tmp_path / "deep"))]
 
-    monkeypatch.setattr(os, "write", full)
+
+def refusing(name: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one of the system's calls fail for one file or folder."""
+    call = getattr(os, name)
+
+    def refuse(one: int | str, *more: object) -> object:
+        path = os.readlink(f"/proc/self/fd/{one}") if isinstance(one, int) else one
+        if path.endswith(where):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return call(one, *more)
+
+    monkeypatch.setattr(os, name, refuse)
+
+
+@_LISTED
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_what_is_refused_has_no_name_and_leaves_no_file_open_and_the_others_are_kept(
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [small(tmp_path / f"{name}.mp4") for name in "abc"]
+    refusing(call, "b.mp4.part", monkeypatch)
     opened = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OSError, match="No space left"):
-        RealDisk().keep(str(tmp_path / "x.mp4.part"), str(tmp_path / "x.mp4"), b"film")
-    assert not (tmp_path / "x.mp4").exists()
+    refused = RealDisk().keep_all(files)
+    assert [str(error) for error in refused] == ["None", "[Errno 28] No space left on device", "None"]
+    assert [os.path.exists(file.final) for file in files] == [True, False, True]
     assert len(os.listdir("/proc/self/fd")) == opened
+
+
+@_LISTED
+def test_where_a_folder_is_not_synced_none_of_its_files_counts_as_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    refusing("fsync", "deep", monkeypatch)
+    files = [small(tmp_path / name) for name in ("a.mp4", "deep/b.mp4", "deep/c.mp4")]
+    refused = RealDisk().keep_all(files)
+    assert [error is None for error in refused] == [True, False, False]
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no such advice")
@@ -86,7 +136,8 @@ def test_much_that_is_appended_is_sent_on_its_way_to_the_disk(tmp_path: Path, mo
     path = str(tmp_path / "part")
     RealDisk().append(path, [b"little"], at=0)
     RealDisk().append(path, [bytes(1 << 20), b"more"], at=6)
-    assert advised == [(6, (1 << 20) + 4, os.POSIX_FADV_DONTNEED)]
+    RealDisk().keep_all([small(tmp_path / "a.mp4"), small(tmp_path / "b.mp4")])  # so that one sync is for both
+    assert advised == [(6, (1 << 20) + 4, os.POSIX_FADV_DONTNEED), *[(0, 4, os.POSIX_FADV_DONTNEED)] * 2]
 
 
 async def test_names_that_are_given_are_never_given_again() -> None:

@@ -12,8 +12,9 @@ import os
 import random
 import stat
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +26,11 @@ from viseme.engine.threads import Threads
 from viseme.engine.transport import AioTransport, Transport
 from viseme.keys import FileStamp
 
-__all__ = ["Appender", "Disk", "RealDisk", "Timer", "World", "real_world"]
+__all__ = ["Appender", "Disk", "RealDisk", "Small", "Timer", "World", "real_world"]
 
 _CHUNK = 1 << 20
+_STAGES = 2
+"""Of keeping small files: all are written, then all synced and renamed."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _PROCESS = os.urandom(16).hex()
 """Stands for the boot where the system does not name it: no other process may then trust what this one left."""
@@ -37,6 +40,15 @@ class Timer(Protocol):
     """A call to come; ``cancel`` withdraws it."""
 
     def cancel(self) -> None: ...
+
+
+@frozen
+class Small:
+    """A file that is kept as a whole: written as ``part``, then renamed to ``final``."""
+
+    part: str
+    final: str
+    data: bytes
 
 
 class Disk(Protocol):
@@ -50,8 +62,12 @@ class Disk(Protocol):
         """Make ``part`` as readable as other new files, sync it to disk, rename it to ``final``, sync the folder."""
         ...
 
-    def keep(self, part: str, final: str, data: bytes) -> None:
-        """``append`` the whole of a small file and ``settle`` it, opened once (50 µs less of some 270)."""
+    def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        """``append`` the whole of small files and ``settle`` them: each opened once, each folder synced once for all.
+
+        Returns:
+            Why each was refused, in their order; None for those that were kept.
+        """
         ...
 
     def size(self, path: str) -> int | None:
@@ -146,25 +162,50 @@ class RealDisk:
             os.close(descriptor)
 
     def settle(self, part: str, final: str) -> None:
-        self._settle(os.open(part, os.O_RDWR), part, final)
-
-    def keep(self, part: str, final: str, data: bytes) -> None:
-        self._settle(_opened(part, anew=True), part, final, data)
-
-    def _settle(self, descriptor: int, part: str, final: str, data: bytes = b"") -> None:
+        descriptor = os.open(part, os.O_RDWR)
         try:
-            _write(descriptor, data)
-            with suppress(OSError):  # some file systems have no modes
-                os.fchmod(descriptor, self._mode)
+            self._open_up(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(part, final)
-        folder = os.open(os.path.dirname(final) or ".", os.O_RDONLY)
+        _sync_folder(os.path.dirname(final))
+
+    def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        refused: list[Exception | None] = [None] * len(files)
+        under_way = [self._keeping(file) for file in files]
+        for _ in range(_STAGES):
+            for number, stages in enumerate(under_way):
+                if refused[number] is None:
+                    refused[number] = _tried(partial(next, stages))
+        renamed: dict[str, list[int]] = {}
+        for number, file in enumerate(files):
+            if refused[number] is None:
+                renamed.setdefault(os.path.dirname(file.final), []).append(number)
+        for folder, numbers in renamed.items():
+            error = _tried(partial(_sync_folder, folder))
+            for number in numbers:
+                refused[number] = error
+        return refused
+
+    def _keeping(self, file: Small) -> Iterator[None]:
+        """Keep a file, all but the sync of its folder, in stages: what is on its way to the disk while others are
+        written takes no sync of its own."""
+        descriptor = _opened(file.part, anew=True)
         try:
-            os.fsync(folder)
+            _write(descriptor, file.data)
+            self._open_up(descriptor)
+            _hasten(descriptor, 0, len(file.data))
+            yield
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)
+        os.replace(file.part, file.final)
+        yield
+
+    def _open_up(self, descriptor: int) -> None:
+        with suppress(OSError):  # some file systems have no modes
+            os.fchmod(descriptor, self._mode)
 
     def size(self, path: str) -> int | None:
         try:
@@ -205,6 +246,22 @@ class RealDisk:
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
+
+
+def _tried(step: Callable[[], object]) -> Exception | None:
+    try:
+        step()
+    except Exception as error:
+        return error
+    return None
+
+
+def _sync_folder(path: str) -> None:
+    folder = os.open(path or ".", os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _opened(path: str, *, anew: bool) -> int:

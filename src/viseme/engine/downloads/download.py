@@ -10,13 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from viseme.config import Downloads
 from viseme.engine.downloads.container import page_in_disguise, torn_mp4
+from viseme.engine.downloads.landing import Landings
 from viseme.engine.transport import Broken, Stream, Transport
 from viseme.engine.uncut import uncut
-from viseme.engine.world import World
+from viseme.engine.world import Small, World
 from viseme.wording import quote
 
 __all__ = ["DeadLink", "Download", "Landed", "Unfit", "remove_part"]
@@ -65,6 +66,7 @@ class Download:
         video: whether the file must be a video; a cover is taken as it is.
         make: makes the folder (blocks); called before anything there is touched.
         fresh: whether nothing of it can be there yet. What is there all the same is overwritten.
+        landings: where small files go to the disk together with others; alone where it is not given.
     """
 
     world: World
@@ -76,6 +78,7 @@ class Download:
     video: bool = True
     make: Callable[[], None] = field(default=lambda: None)
     fresh: bool = False
+    landings: Landings = field(default=Factory(lambda self: Landings(self.world), takes_self=True))
     _hash: Any = None
     """Of what is written; made with the first of it."""
     _written: int = 0
@@ -311,36 +314,43 @@ class Download:
             self._made = True
 
     async def _land(self) -> Landed:
-        """Write what is left, check the whole, sync and rename: one trip to the disk for a small file."""
+        """Write what is left, check the whole, sync and rename: one trip to the disk, for a small file with others."""
         if self._writing is not None:
             await self._caught_up()
-        pieces, at, size = self._pieces, self._written, self._written + self._pending
+        size = self._written + self._pending
         if not size:
             raise DeadLink("the link answers with an empty file")
         if size < _LEAST and self.video:
             raise DeadLink(f"the link answers with {size} bytes, which are no video")
+        if self._written:
+            await self.world.blocking(self._settle)
+        else:
+            await self.landings.land(self._small)
+        return Landed(size, self._hash.hexdigest())
 
-        def land() -> str:
-            disk, data = self.world.disk, b"".join(pieces)  # each call on the disk costs a fight for the interpreter
-            if not at:
-                self._make_way(at)
-            elif data:
-                self._write([data], at)
-            read = partial(disk.peek, self.part) if at else partial(_part_of, data)
-            torn = torn_mp4(size, read) if self.video else None
-            if torn is not None:
-                remove_part(self.world, self.final)
-                raise DeadLink(torn)
-            if not at:
-                disk.keep(self.part, self.final, data)
-                return hashlib.sha256(data).hexdigest()
-            disk.settle(self.part, self.final)
-            if self._noted:
-                disk.remove(self.tag)
-            return self._hash.hexdigest()
+    def _small(self) -> Small:
+        """What came, all of it in memory. Off the event loop."""
+        self._make_way(0)
+        data = b"".join(self._pieces)
+        self._refuse_torn(len(data), partial(_part_of, data))
+        self._hash = hashlib.sha256(data)
+        return Small(self.part, self.final, data)
 
-        digest = await self.world.blocking(land)
-        return Landed(size, digest)
+    def _settle(self) -> None:
+        """Write what is left behind what is there, and give it its name. Off the event loop."""
+        disk = self.world.disk
+        if self._pending:
+            self._write(self._pieces, self._written)
+        self._refuse_torn(self._written + self._pending, partial(disk.peek, self.part))
+        disk.settle(self.part, self.final)
+        if self._noted:
+            disk.remove(self.tag)
+
+    def _refuse_torn(self, size: int, read: Callable[[int, int], bytes]) -> None:
+        torn = torn_mp4(size, read) if self.video else None
+        if torn is not None:
+            remove_part(self.world, self.final)
+            raise DeadLink(torn)
 
 
 def remove_part(world: World, final: str) -> None:

@@ -17,6 +17,7 @@ from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.crew import Crew
 from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe, remove_part
+from viseme.engine.downloads.landing import Landings
 from viseme.engine.downloads.places import Place, Places
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Fetched, Unfetched
@@ -59,6 +60,7 @@ class Fetcher:
     _tickets: count[int] = field(factory=count)
     _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
     _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
+    _landings: Landings = field(init=False, default=Factory(lambda self: Landings(self.world), takes_self=True))
     _stopping: bool = False
 
     def put(self, row: TaskRow, *, fresh: bool = False) -> None:
@@ -149,6 +151,7 @@ class Fetcher:
             video=output.role != "cover",
             make=place.make,
             fresh=row.id in self._fresh,
+            landings=self._landings,
         )
 
     async def _bring_cover(self, row: TaskRow, name: str) -> None:
