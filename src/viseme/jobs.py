@@ -104,7 +104,17 @@ def _object(value: object, name: str) -> dict[str, Any]:
         raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
     if _deeper(copy, _DEEPEST):
         raise JobInvalid(f"{name} must not be nested more than {_DEEPEST} deep", field=name)
-    return copy
+    return _own(copy)
+
+
+def _own(value: Any) -> Any:
+    """A copy that does not change with what it was made from: a job waits in memory for its create."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, (list, tuple)):
+        items = map(_own, value)  # pyright: ignore[reportUnknownArgumentType]
+        return list(items) if isinstance(value, list) else tuple(items)
+    return value
 
 
 def _deeper(value: object, levels: int) -> bool:

@@ -25,7 +25,7 @@ from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
 from viseme.events import Event, EventType
-from viseme.ledger.base import Ledger, Rank
+from viseme.ledger.base import Ledger
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
@@ -205,11 +205,11 @@ class Core:
 
     def queued(self, rows: Iterable[TaskRow]) -> None:
         """Tasks were added."""
-        first: dict[str, Rank] = {}
-        for row in rows:
-            first[row.account] = min(first.get(row.account, rank_of(row)), rank_of(row))
-        for account, rank in first.items():
-            self.offices[account].creator.arrived(rank)
+        added: dict[str, list[TaskRow]] = {}
+        for row in sorted(rows, key=rank_of):
+            added.setdefault(row.account, []).append(row)
+        for account, its_own in added.items():
+            self.offices[account].creator.added(its_own)
 
     def released(self) -> None:
         """Tasks that were held back can be seen."""

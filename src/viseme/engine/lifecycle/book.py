@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -25,6 +25,8 @@ from viseme.ledger.base import Change, Ledger, Rank
 __all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 512
+_ADDED = 1024
+"""So many tasks that were just added are kept until they begin, 2 KB each: they are not read back (20 µs each)."""
 
 
 class UnknownTask(KeyError):
@@ -45,15 +47,12 @@ class Hold:
     policy: Policy
     kept: TaskRow
 
-    async def take(self, signal: Signal) -> Step | None:
-        """Advance the task by a signal; durable, and told to readers, when this returns.
+    def take(self, signal: Signal) -> Awaitable[Step | None]:
+        """Advance the task by a signal; durable, and told to readers, once this was awaited.
 
         None: the signal changed nothing.
         """
-        step = await self._book.write(self, signal)
-        if step is not None:
-            self.row = self.kept = step.row
-        return step
+        return self._book.write(self, signal)
 
 
 @frozen
@@ -103,6 +102,8 @@ class Book:
     on_step: Callable[[Step], None]
     held: Holdings = field(factory=Holdings, init=False)
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
+    _added: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
+    """Tasks that nobody has changed since they were added."""
     _written: int = 0
     """How many rows were written."""
     _pages: dict[str, _Page] = field(factory=dict[str, _Page])
@@ -145,12 +146,25 @@ class Book:
 
     def known(self, task: str) -> TaskRow | None:
         """The task as it stands, if that is remembered, or was read and cannot have changed since."""
-        row = self._recent.get(task)
+        row = self._recent.get(task) or self._added.get(task)
         if row is None:
             for page in self._pages.values():
                 if task in page.rows and self._written - page.written <= _CACHE:
                     return page.rows[task]
         return row
+
+    async def add(self, rows: Sequence[TaskRow], *, held: bool = False) -> list[TaskRow]:
+        """Add tasks, as the ledger does; those that can be seen at once are known until they change, if there is room.
+
+        That is safe as long as whatever was written meanwhile is remembered too.
+        """
+        written = self._written
+        stored = await self.ledger.add(rows, held=held)
+        if not held and self._written - written <= _CACHE:
+            new = [kept for given, kept in zip(rows, stored, strict=True) if kept.id == given.id]
+            room = _ADDED - len(self._added)
+            self._added.update({row.id: row for row in new[:room] if row.id not in self._recent})
+        return stored
 
     async def open_tasks(self, after: int, limit: int, *, run: int | None = None) -> list[TaskRow]:
         """A page of the tasks that have not ended, as the ledger reads them.
@@ -177,12 +191,12 @@ class Book:
 
     async def write(self, hold: Hold, signal: Signal) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
-        at = self.world.now()
-        decided = self._decide(hold.row, signal, hold.policy, at, hold.kept)
+        decided = self._decide(hold.row, signal, hold.policy, self.world.now(), hold.kept)
         if decided is None:
             return None
         step, change = decided
         await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
+        hold.row = hold.kept = step.row
         return step
 
     def _carry_out(
@@ -266,6 +280,7 @@ class Book:
 
     def _remember(self, row: TaskRow) -> None:
         self._written += 1
+        self._added.pop(row.id, None)
         self._recent[row.id] = row
         self._recent.move_to_end(row.id)
         if len(self._recent) > _CACHE:

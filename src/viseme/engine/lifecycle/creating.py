@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 from attrs import define, field
@@ -136,8 +136,16 @@ class Creator:
     # -- from outside ----------------------------------------------------------------------------------------------
 
     def arrived(self, rank: Rank | None = None) -> None:
-        """A queued task was added, or came back, with this rank (None: any)."""
+        """A queued task came back, with this rank (None: any, and any number of them)."""
         self.line.arrived(rank)
+        self._came(rank)
+
+    def added(self, rows: Sequence[TaskRow]) -> None:
+        """Queued tasks were added; here they are by rank."""
+        self.line.added(rows)
+        self._came(rank_of(rows[0]))
+
+    def _came(self, rank: Rank | None) -> None:
         self.preparer.arrived(rank)
         if self.desk.worth_another_try():
             self.desk.reopen()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from attrs import define, field
@@ -64,7 +64,8 @@ def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
 
 @define(eq=False)
 class Line:
-    """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here.
+    """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here, and so are
+    those that were just added behind a line that was read to its end.
 
     Attributes:
         first_run: tasks of older runs are left alone.
@@ -81,6 +82,7 @@ class Line:
     wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
     _front: deque[TaskRow] = field(factory=deque[TaskRow])
     _more: bool = True
+    _reading: bool = False
     _after: Rank | None = None
     """How far the line was read."""
     _unseen: Rank | None = None
@@ -115,6 +117,18 @@ class Line:
         first = _FIRST if rank is None else rank
         self._unseen = first if self._unseen is None else min(self._unseen, first)
         self._more = True
+        self.changed()
+
+    def added(self, rows: Sequence[TaskRow]) -> None:
+        """Queued tasks were added, by rank: where the line has no other behind it, and the book knows them, they stand
+        in it as they are, and are not read back."""
+        first, read_to_its_end = rank_of(rows[0]), not (self._more or self._reading)
+        at_its_end = read_to_its_end and (self._after is None or self._after < first)
+        if not at_its_end or any(self.book.known(row.id) is not row for row in rows):
+            self.arrived(first)
+            return
+        self._front.extend(rows)
+        self._after = rank_of(rows[-1])
         self.changed()
 
     def goes_on(self, row: TaskRow) -> None:
@@ -249,7 +263,11 @@ class Line:
 
     async def _read(self) -> None:
         self._more, self._unseen, after = False, None, self._after
-        rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
+        self._reading = True
+        try:
+            rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
+        finally:
+            self._reading = False
         if rows:
             after = rank_of(rows[-1])
         if self._unseen is not None and after is not None and self._unseen <= after:
