@@ -270,10 +270,13 @@ class Run:
         return self
 
     async def __anext__(self) -> Event:
-        if self._cursor is None:
+        cursor = self._cursor
+        if cursor is None:
             raise VisemeError("iterate a run inside its async with")
+        if cursor.ready:
+            return cursor.ready.popleft()
         while True:
-            event = await self._cursor.next()
+            event = await cursor.next()
             if event is None and self._replays:
                 event = await self._replay(self._replays.popleft())
             if event is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from attrs import define, field, frozen
 
@@ -35,7 +34,7 @@ class UnknownTask(KeyError):
 
 @define(eq=False)
 class Hold:
-    """The right to change one task. ``row`` is how it stands; ``take`` moves it on.
+    """The right to change one task, while the block lasts. ``row`` is how it stands; ``take`` moves it on.
 
     Attributes:
         row: what its holder learns of the task may be put into it, and is written with the next step.
@@ -43,9 +42,25 @@ class Hold:
     """
 
     _book: Book
-    row: TaskRow
-    policy: Policy
-    kept: TaskRow
+    _task: str
+    row: TaskRow = field(init=False)
+    kept: TaskRow = field(init=False)
+    policy: Policy = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        book, task = self._book, self._task
+        if not book.held.take_now(task):
+            await book.held.take(task)
+        try:
+            self.row = self.kept = book.known(task) or await book.look(task)
+            self.policy = book.policy_of(self.row)
+        except BaseException:
+            book.held.let_go(task)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._book.held.let_go(self._task)
 
     def take(self, signal: Signal) -> Awaitable[Step | None]:
         """Advance the task by a signal; durable, and told to readers, once this was awaited.
@@ -61,28 +76,6 @@ class _Page:
 
     rows: Mapping[str, TaskRow]
     written: int
-
-
-@define(eq=False)
-class _Holding:
-    """A task that is held while the block lasts."""
-
-    book: Book
-    task: str
-
-    async def __aenter__(self) -> Hold:
-        book = self.book
-        if not book.held.take_now(self.task):
-            await book.held.take(self.task)
-        try:
-            row = book.known(self.task) or await book.look(self.task)
-            return Hold(book, row, book.policy_of(row), row)
-        except BaseException:
-            book.held.let_go(self.task)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self.book.held.let_go(self.task)
 
 
 @define(eq=False)
@@ -111,9 +104,9 @@ class Book:
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
-    def hold(self, task: str) -> AbstractAsyncContextManager[Hold]:
-        """Have a task for oneself. Raises UnknownTask where the ledger has none of that id."""
-        return _Holding(self, task)
+    def hold(self, task: str) -> Hold:
+        """Have a task for oneself. Entering raises UnknownTask where the ledger has none of that id."""
+        return Hold(self, task)
 
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""

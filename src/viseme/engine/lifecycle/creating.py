@@ -321,7 +321,9 @@ class Creator:
 
     async def _go(self, hold: Hold, out: _Out) -> None:
         """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
-        row = hold.row = await self._measured(hold.row)
+        if hold.row.seconds is None and self.cashier.estimator.looked:
+            hold.row = await self._measured(hold.row)
+        row = hold.row
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
 
@@ -357,8 +359,6 @@ class Creator:
 
     async def _measured(self, row: TaskRow) -> TaskRow:
         """The row with the length of its result, if that is known by now: it tells when to look."""
-        if row.seconds is not None or not self.cashier.estimator.looked:
-            return row
         seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
         return row if seconds is None else evolve(row, seconds=seconds)
 
