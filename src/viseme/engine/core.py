@@ -12,7 +12,7 @@ from attrs import Factory, define, field
 from viseme.attempts import TaskRow
 from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
-from viseme.engine.lifecycle.book import Book, ends
+from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
 from viseme.engine.lifecycle.steps import Next, Policy, Step
@@ -24,7 +24,7 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
-from viseme.events import Event
+from viseme.events import LAST, Event
 from viseme.ledger.base import Ledger
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
@@ -136,7 +136,7 @@ class Core:
         if office is not None:
             self._forward(office, step)
             office.creator.follow(row)
-        if ends(step):
+        if step.events and step.events[-1][0] in LAST:
             self.results.add(row.result())
             self.on_result()
             self._tell_runs(row)

@@ -48,10 +48,11 @@ class Journal:
     def publish(self, events: Sequence[Event]) -> None:
         """Take events that are durable (or progress, which never is) to whoever reads."""
         ring = self._ring
-        for event in events:
-            ring.append(event)
-            for inbox in self._inboxes.get(event.task, ()):
-                inbox.put(event)
+        ring.extend(events)
+        if self._inboxes:
+            for event in events:
+                for inbox in self._inboxes.get(event.task, ()):
+                    inbox.put(event)
         while len(ring) > self.capacity:
             dropped = ring.popleft()
             self.first += 1

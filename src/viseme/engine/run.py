@@ -26,6 +26,8 @@ from viseme.results import Result, State
 
 __all__ = ["Run", "Tally", "Trouble"]
 
+_TROUBLE = frozenset({State.FAILED, State.PARKED})
+
 
 @define
 class Tally:
@@ -158,9 +160,11 @@ class Run:
         self._account(row.account).total += 1
 
     def _count(self, row: TaskRow) -> None:
-        self.tally.count(row.shown)
-        self._account(row.account).count(row.shown)
-        self._note(row, 1)
+        shown = row.shown
+        self.tally.count(shown)
+        self._account(row.account).count(shown)
+        if shown in _TROUBLE:
+            self._note(row, 1)
         if self._raise_on_error and row.state is State.FAILED:
             self._failures.append(row.result())
 

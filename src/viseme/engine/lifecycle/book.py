@@ -17,7 +17,7 @@ from viseme.engine.lifecycle.carrying import Carrying
 from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.world import World
-from viseme.events import LAST, Event, EventType
+from viseme.events import Event, EventType
 from viseme.evolving import evolve
 from viseme.ledger.base import Change, Ledger, Rank
 
@@ -297,8 +297,3 @@ def _change(step: Step, at: float, kept: TaskRow) -> Change:
         charge=step.charge,
         refunds=step.ends.id if step.ends is not None and step.charge is None else None,
     )
-
-
-def ends(step: Step) -> bool:
-    """Whether a step ends its task's stream in this run, as its last event then tells."""
-    return bool(step.events) and step.events[-1][0] in LAST
