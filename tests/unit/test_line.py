@@ -230,3 +230,18 @@ async def test_tasks_for_which_the_book_had_no_room_are_read_from_the_ledger() -
     at.add(third)
     assert await in_line(at) == [first, second, third]
     assert len(at.book.read) > 1
+
+
+@virtually
+async def test_a_task_that_is_put_back_goes_first_again_and_stands_in_line_once() -> None:
+    first, second = row("a", 1), row("b", 2)
+    at = plain(first, second)
+    at.line.bring(first)
+    assert await at.line.next() is first
+    at.line.put_back(first)
+    at.line.put_back(first)
+    assert await in_line(at) == [first, second]
+    at.add(third := row("c", 3))
+    assert await at.line.next() is third
+    at.line.put_back(third)
+    assert await in_line(at) == [third]

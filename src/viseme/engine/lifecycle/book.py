@@ -25,7 +25,7 @@ __all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 512
 _ADDED = 1024
-"""So many tasks that were just added are kept until they begin, 2 KB each: they are not read back (20 µs each)."""
+"""So many tasks that were just added are kept until they begin, 3 KB each: they are not read back (20 µs each)."""
 
 
 class UnknownTask(KeyError):

@@ -147,7 +147,7 @@ class Line:
         if row.handles:
             ready = self.desk.pool.seats.holds(row.seat)
             heapq.heappush(self._between if ready else self._unseated, (rank_of(row), next(self._tickets), row))
-        elif all(row.id != other.id for other in self._front):
+        elif not self._front or self._front[0].id != row.id:  # it was brought, and stands in line besides
             self._front.appendleft(row)
 
     def follow(self, row: TaskRow) -> None:
