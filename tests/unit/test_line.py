@@ -12,7 +12,7 @@ from tests.support.workshop import Staged
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
-from viseme.engine.lifecycle.line import Line, rank_of
+from viseme.engine.lifecycle.line import Line, rank_of, stands_in_line
 from viseme.jobs import Job
 from viseme.ledger.base import Rank
 from viseme.results import Reason, State
@@ -113,6 +113,30 @@ async def test_whose_turn_comes_goes_before_those_who_were_not_read_yet() -> Non
     assert at.woken() == 1
     assert await at.line.next() is second
     assert await at.line.next() is None
+
+
+@virtually
+async def test_whoever_had_left_the_line_before_it_was_its_turn_keeps_no_turn() -> None:
+    first, second = (row(name, order, stages=["dub"], project="p") for order, name in enumerate("ab", 1))
+    at = staged(first, second, seats=4)
+    gone = evolve(first, state=State.CANCELLED)
+    at.line.follow(gone)
+    assert await at.line.next() is first
+    assert await at.line.next() is None
+    at.woken()
+    at.line.tried(gone)
+    assert at.woken() == 1
+    assert await at.line.next() is second
+
+
+@virtually
+async def test_a_task_that_went_to_another_account_stands_in_line_there() -> None:
+    here = row("a", 1)
+    desk = plain().line.desk
+    assert stands_in_line(desk, here)
+    assert not stands_in_line(desk, evolve(here, account="elsewhere"))
+    assert not stands_in_line(desk, evolve(here, parked=Reason.STOPPED))
+    assert not stands_in_line(desk, evolve(here, state=State.CREATING))
 
 
 @virtually

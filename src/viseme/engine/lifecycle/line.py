@@ -41,9 +41,9 @@ def seat_of(row: TaskRow) -> str:
     return row.seat if row.handles else f"{row.id}:{row.attempt + 1}"
 
 
-def stands_in_line(row: TaskRow) -> bool:
-    """Whether a task waits for its turn."""
-    return row.state is State.QUEUED and not row.parked
+def stands_in_line(desk: Desk, row: TaskRow) -> bool:
+    """Whether a task waits for its turn at this account. One that was read in line may be at another one by now."""
+    return row.state is State.QUEUED and not row.parked and row.account == desk.name
 
 
 def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
@@ -170,9 +170,10 @@ class Line:
             del self._held_up[name]
 
     def tried(self, row: TaskRow) -> None:
-        """A create is over; a task that did not begin, or does not go on, runs ahead of no seat."""
-        begun = row.state is not State.QUEUED or row.handles
-        if not begun or row.parked is not None or row.state in ENDED:
+        """A create is over; a task that did not begin runs ahead of no seat, and one that had left has no turn."""
+        if row.parked is not None or row.state in ENDED or row.account != self.desk.name:
+            self.let_go(row.id)
+        elif row.state is State.QUEUED and not row.handles:
             self.ahead.discard(row.id)
 
     def let_go(self, task: str) -> None:
