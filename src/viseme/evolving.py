@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-__all__ = ["evolve"]
+__all__ = ["amended", "evolve"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,15 @@ def evolve(value: T, **changes: Any) -> T:
     copy = _new(value.__class__)
     _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
     return copy
+
+
+def amended(value: T, **changes: Any) -> T:
+    """A value that was just made, and that nobody else has yet, with some fields changed (0.2 against 0.8 µs).
+
+    For classes without slots, whose fields are in a dictionary.
+    """
+    value.__dict__.update(changes)
+    return value
 
 
 def _copier(cls: type[Any]) -> _Copier:

@@ -103,17 +103,18 @@ class Price:
 
     def cost(self, seconds: float) -> Cost:
         """What a result of so many seconds costs by this price."""
-        length = Decimal(repr(max(0.0, float(seconds))))
-        count = {
-            "second": length,
-            "minute": (length / 60).to_integral_value(ROUND_CEILING),
-            "job": Decimal(1),
-        }[self.per]
-        exact = Decimal(repr(self.amount)) * count
+        exact = Decimal(repr(self.amount)) * self._count(seconds)
         if self.step:
             exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
         usd = None if self.usd_per_unit is None else float(exact * Decimal(repr(self.usd_per_unit)))
         return Cost(amount=float(exact), unit=self.unit, usd=usd, estimated=True)
+
+    def _count(self, seconds: float) -> Decimal:
+        """How many times the amount is due."""
+        if self.per == "job":
+            return Decimal(1)
+        length = Decimal(repr(max(0.0, float(seconds))))
+        return length if self.per == "second" else (length / 60).to_integral_value(ROUND_CEILING)
 
 
 @frozen(kw_only=True)
@@ -194,7 +195,8 @@ class Charge:
         """
         if cost is None or (cost.estimated and self.amount is not None):
             return evolve(self, state=state)
-        usd, amount = exact(cost.amount if cost.unit == "usd" else cost.usd), exact(cost.amount)
+        amount = exact(cost.amount)
+        usd = amount if cost.unit == "usd" else exact(cost.usd)
         usd = self.usd if usd is None else usd
         if self.unit not in (None, cost.unit) or amount is None:
             return evolve(self, state=state, usd=usd)

@@ -83,9 +83,12 @@ class Cost:
     estimated: bool = False
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Timings:
-    """When a task passed its stations, in UTC seconds; None where it has not."""
+    """When a task passed its stations, in UTC seconds; None where it has not.
+
+    Its fields are in a dictionary, as a task's row has them: they are made once and copied three times.
+    """
 
     queued: float | None = None
     created: float | None = None

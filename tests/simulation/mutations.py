@@ -33,6 +33,7 @@ def _uncommitted(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
             if decided is None:
                 return await written(self, hold, signal)
             self._act(decided[:1])
+            hold.row = hold.kept = decided[0].row
             return decided[0]
 
         patch.setattr(Book, "write", write)

@@ -287,6 +287,71 @@ async def test_a_row_that_fell_out_of_memory_is_read_from_the_ledger(monkeypatch
         assert (await one.stored()).run == 2
 
 
+def task(name: str) -> TaskRow:
+    return TaskRow(id=name, key=name, job=JOB, digest="d", account="house", run=1)
+
+
+def unread(one: Shelf) -> list[str]:
+    """The ids that the ledger is asked for from now on."""
+    asked: list[str] = []
+    ask = one.ledger.tasks
+
+    async def tasks(ids: Sequence[str]) -> list[TaskRow]:
+        asked.extend(ids)
+        return await ask(ids)
+
+    one.ledger.tasks = tasks
+    return asked
+
+
+@virtually
+async def test_a_task_that_was_just_added_is_not_read_back_and_stays_known_until_it_changes() -> None:
+    async with shelf() as one:
+        asked = unread(one)
+        (added,) = await one.book.add([task("a")])
+        assert one.book.known("a") is await one.book.look("a") is added
+        async with one.book.hold("a") as hold:
+            await hold.take(Parks(Reason.STOPPED))
+        assert one.book.known("a") == hold.row != added
+        assert asked == []
+        assert not one.book._added
+
+
+@virtually
+async def test_tasks_that_were_there_before_or_are_held_back_or_for_which_there_is_no_room_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("viseme.engine.lifecycle.book._ADDED", 2)
+    async with shelf("a") as one:
+        await one.book.add([task("e")], held=True)
+        again = await one.book.add([evolve(task("other"), key="a"), task("b"), task("c"), task("d")])
+        assert [row.id for row in again] == list("abcd")
+        assert [one.book.known(name) is not None for name in ("a", "b", "c", "d", "e")] == [0, 1, 1, 0, 0]
+
+
+@virtually
+@pytest.mark.parametrize("remembered", [512, 1])
+async def test_a_task_that_changed_before_its_adder_heard_of_it_is_known_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr("viseme.engine.lifecycle.book._CACHE", remembered)
+    async with shelf() as one:
+        add = one.ledger.add
+
+        async def added(rows: Sequence[TaskRow], *, held: bool = False) -> list[TaskRow]:
+            stored = await add(rows, held=held)
+            for name in ("a", "b"):
+                async with one.book.hold(name) as hold:
+                    await hold.take(Parks(Reason.STOPPED))
+            return stored
+
+        one.ledger.add = added
+        await one.book.add([task("a"), task("b")])
+        assert [(await one.book.look(name)).parked for name in ("a", "b")] == [Reason.STOPPED] * 2
+        one.book._recent.clear()  # as others fill it
+        assert [(await one.book.look(name)).parked for name in ("a", "b")] == [Reason.STOPPED] * 2
+
+
 # -- work that is not cut off --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 from attrs import define, field, frozen
 from tests.unit.ledgers import intent, row
 
-from viseme.evolving import evolve
+from viseme.evolving import amended, evolve
 from viseme.results import State
 
 
@@ -65,6 +65,14 @@ def test_a_value_that_was_copied_can_be_changed_no_more_than_any_other() -> None
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         copy.seq = 3  # type: ignore[misc]
     assert not hasattr(copy, "__slots__")
+
+
+def test_a_copy_that_is_still_being_made_is_changed_in_place_and_what_it_was_made_from_is_not() -> None:
+    first = row("t")
+    copy = evolve(first, state=State.FAILED)
+    assert amended(copy, seq=2) is copy
+    assert copy == attrs.evolve(first, state=State.FAILED, seq=2)
+    assert (first.state, first.seq) == (State.QUEUED, 0)
 
 
 @pytest.mark.parametrize("value", [row("t"), intent(row("t")), Checked(1), Derived()])

@@ -42,10 +42,12 @@ def test_paths_may_be_path_objects() -> None:
 
 
 def test_options_are_copied_so_that_the_job_stays_as_it_is() -> None:
-    options = {"a": 1}
-    made = job(options=options)
+    options: dict[str, Any] = {"a": 1, "segments": [{"start": 0}], "size": ([1], 2)}
+    made = job(options=options, metadata=options)
     options["a"] = 2
-    assert made.options == {"a": 1}
+    options["segments"][0]["start"] = 5
+    options["size"][0].append(2)
+    assert made.options == made.metadata == {"a": 1, "segments": [{"start": 0}], "size": ([1], 2)}
 
 
 def test_typed_options_leave_out_what_is_not_given() -> None:

@@ -324,3 +324,25 @@ async def test_a_create_that_is_withdrawn_before_it_waits_for_anything_does_not_
         assert rows["a"].state is State.SUCCEEDED
         assert (rows["a"].attempt, len(one.ledger.disk.intents)) == (1, 1)
         assert withdrawn == [rows["a"].id]
+
+
+# -- read in line, and gone since --------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_task_that_went_to_its_next_account_is_not_created_at_the_one_where_it_was_read_in_line() -> None:
+    """Sync has no credit for a minute; what it was to create waits its turn at JoggAI, a create a minute."""
+    async with house("sync", "jogg", concurrency=1) as home:
+        network, asked = home.vendor.simulation.network, list[str]()
+
+        async def answer(line: Any, wire: Any) -> Outcome:
+            if wire.method == "POST":
+                asked.append("sync" if wire.url.endswith("/generate") else "jogg")
+            return await home.vendor.answer(line, wire)
+
+        network.answer = answer
+        home.vendor.creates, home.vendor.books = [sync_says(402)], [False]
+        both = [account("sync", concurrency=1), account("jogg", concurrency=1, rates={"create": "1/90s"})]
+        rows = await home.run(*(job(f"k{n}", account=["sync", "jogg"]) for n in range(5)), accounts=both, wait=True)
+    assert {(row.state, row.account) for row in rows.values()} == {(State.SUCCEEDED, "jogg")}
+    assert asked == ["sync", *["jogg"] * 5]

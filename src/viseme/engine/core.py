@@ -12,7 +12,7 @@ from attrs import Factory, define, field
 from viseme.attempts import TaskRow
 from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
-from viseme.engine.lifecycle.book import Book, ends
+from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.line import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
 from viseme.engine.lifecycle.steps import Next, Policy, Step
@@ -24,8 +24,8 @@ from viseme.engine.results_file import ResultsFile
 from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
-from viseme.events import Event, EventType
-from viseme.ledger.base import Ledger, Rank
+from viseme.events import LAST, Event
+from viseme.ledger.base import Ledger
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
@@ -92,10 +92,8 @@ class Core:
     _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
     """Runs that wait for a task of another run."""
     _parking: Lock = field(factory=Lock)
-    _policies: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy] = field(
-        factory=dict[tuple[str, tuple[str, ...], tuple[str, ...]], Policy]
-    )
-    """What was found to be allowed for tasks of an account with the same stages and the same further accounts."""
+    _policies: dict[object, Policy] = field(factory=dict[object, Policy])
+    """What was found to be allowed for tasks with the same stages that stand at the same one of the same accounts."""
 
     def __attrs_post_init__(self) -> None:
         self.book = Book(self.world, self.ledger, self.journal, self.policy, self.dispatch)
@@ -105,10 +103,11 @@ class Core:
         office = self.offices.get(row.account)
         if office is None:
             return Policy()
-        kind = row.account, office.desk.provider.stages(row.job), row.job.route[row.leg + 1 :]
+        stages = office.desk.provider.stages(row.job)
+        kind = row.account, stages, row.job.account, row.leg
         policy = self._policies.get(kind)
         if policy is None:
-            policy = self._policies[kind] = self._policy(office, *kind[1:])
+            policy = self._policies[kind] = self._policy(office, stages, row.job.route[row.leg + 1 :])
         return policy
 
     def _policy(self, office: Office, stages: tuple[str, ...], rest: tuple[str, ...]) -> Policy:
@@ -137,7 +136,7 @@ class Core:
         if office is not None:
             self._forward(office, step)
             office.creator.follow(row)
-        if ends(step):
+        if step.events and step.events[-1][0] in LAST:
             self.results.add(row.result())
             self.on_result()
             self._tell_runs(row)
@@ -158,7 +157,7 @@ class Core:
             case Next.WATCH:
                 office.hub.watch(row)
             case Next.FETCH:
-                begins = any(kind is EventType.FETCHING for kind, _ in step.events)
+                begins = bool(step.events)  # else it was taken up again
                 self.fetcher.put(row, fresh=begins and not row.tries)
             case Next.CREATE if row.handles:
                 office.creator.goes_on(row)
@@ -205,11 +204,11 @@ class Core:
 
     def queued(self, rows: Iterable[TaskRow]) -> None:
         """Tasks were added."""
-        first: dict[str, Rank] = {}
-        for row in rows:
-            first[row.account] = min(first.get(row.account, rank_of(row)), rank_of(row))
-        for account, rank in first.items():
-            self.offices[account].creator.arrived(rank)
+        added: dict[str, list[TaskRow]] = {}
+        for row in sorted(rows, key=rank_of):
+            added.setdefault(row.account, []).append(row)
+        for account, its_own in added.items():
+            self.offices[account].creator.added(its_own)
 
     def released(self) -> None:
         """Tasks that were held back can be seen."""

@@ -154,7 +154,7 @@ class Feeding:
 
     async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
         batch = await self._priced(await self._sifted(batch))
-        stored = await self.core.ledger.add([row for row, _ in batch], held=self.whole)
+        stored = await self.core.book.add([row for row, _ in batch], held=self.whole)
         known: list[tuple[str, str]] = []
         for (given, line), kept in zip(batch, stored, strict=True):
             if kept.id == given.id:

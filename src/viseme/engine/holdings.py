@@ -12,25 +12,27 @@ __all__ = ["Holdings"]
 
 @define(eq=False)
 class Holdings:
-    """Who has what. A thing that nobody waits for costs no lock."""
+    """Who has what. A thing that nobody waits for costs no lock, and no queue."""
 
+    _had: set[str] = field(factory=set[str], init=False)
+    """The things that someone has."""
     _waiting: dict[str, deque[asyncio.Future[None]]] = field(
         factory=dict[str, "deque[asyncio.Future[None]]"], init=False
     )
-    """The things that someone has, and who waits for each, in order."""
+    """Who waits for each, in order, where someone does."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._had)
 
     def __contains__(self, name: str) -> bool:
         """Whether someone has a thing."""
-        return name in self._waiting
+        return name in self._had
 
     def take_now(self, name: str) -> bool:
         """Have a thing, if nobody has it."""
-        if name in self._waiting:
+        if name in self._had:
             return False
-        self._waiting[name] = deque()
+        self._had.add(name)
         return True
 
     async def take(self, name: str) -> None:
@@ -38,7 +40,7 @@ class Holdings:
         if self.take_now(name):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[name].append(turn)
+        self._waiting.setdefault(name, deque()).append(turn)
         try:
             await turn
         except BaseException:
@@ -49,10 +51,11 @@ class Holdings:
 
     def let_go(self, name: str) -> None:
         """The next one has the thing."""
-        waiting = self._waiting[name]
+        waiting = self._waiting.get(name)
         while waiting:
             turn = waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        del self._waiting[name]
+        self._waiting.pop(name, None)
+        self._had.remove(name)

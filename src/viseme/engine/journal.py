@@ -48,10 +48,11 @@ class Journal:
     def publish(self, events: Sequence[Event]) -> None:
         """Take events that are durable (or progress, which never is) to whoever reads."""
         ring = self._ring
-        for event in events:
-            ring.append(event)
-            for inbox in self._inboxes.get(event.task, ()):
-                inbox.put(event)
+        ring.extend(events)
+        if self._inboxes:
+            for event in events:
+                for inbox in self._inboxes.get(event.task, ()):
+                    inbox.put(event)
         while len(ring) > self.capacity:
             dropped = ring.popleft()
             self.first += 1
@@ -138,17 +139,21 @@ class Inbox:
 
 @define(eq=False)
 class RunCursor:
-    """Reads the events of one run, or of all (``run`` None), in their order."""
+    """Reads the events of one run, or of all (``run`` None), in their order.
+
+    Attributes:
+        ready: the next events; who finds some here need not ask for them.
+    """
 
     journal: Journal
     run: int | None
     order: int
     position: int
-    _ready: deque[Event] = field(factory=deque[Event])
+    ready: deque[Event] = field(factory=deque[Event], init=False)
 
     async def next(self) -> Event | None:
         """The next event, or None when there is none yet."""
-        while not self._ready:
+        while not self.ready:
             if self.position <= self.journal.first and self.order < self.journal.floor:
                 await self._from_ledger()
                 continue
@@ -156,13 +161,13 @@ class RunCursor:
             if self.position >= self.journal.end:
                 return None
             self._from_ring()
-        return self._ready.popleft()
+        return self.ready.popleft()
 
     async def _from_ledger(self) -> None:
         floor, first = self.journal.floor, self.journal.first
         page = await self.journal.ledger.events(self.order, _PAGE, run=self.run)
         orders = [event.order for event in page if event.order is not None and event.order <= floor]
-        self._ready.extend(page[: len(orders)])
+        self.ready.extend(page[: len(orders)])
         if len(orders) < _PAGE:
             self.order, self.position = floor, first
         else:
@@ -177,7 +182,7 @@ class RunCursor:
                     continue
                 self.order = event.order
             if self.run is None or event.run == self.run:
-                self._ready.append(event)
+                self.ready.append(event)
 
 
 async def follow_task(

@@ -26,6 +26,8 @@ from viseme.results import Result, State
 
 __all__ = ["Run", "Tally", "Trouble"]
 
+_TROUBLE = frozenset({State.FAILED, State.PARKED})
+
 
 @define
 class Tally:
@@ -158,9 +160,11 @@ class Run:
         self._account(row.account).total += 1
 
     def _count(self, row: TaskRow) -> None:
-        self.tally.count(row.shown)
-        self._account(row.account).count(row.shown)
-        self._note(row, 1)
+        shown = row.shown
+        self.tally.count(shown)
+        self._account(row.account).count(shown)
+        if shown in _TROUBLE:
+            self._note(row, 1)
         if self._raise_on_error and row.state is State.FAILED:
             self._failures.append(row.result())
 
@@ -270,10 +274,13 @@ class Run:
         return self
 
     async def __anext__(self) -> Event:
-        if self._cursor is None:
+        cursor = self._cursor
+        if cursor is None:
             raise VisemeError("iterate a run inside its async with")
+        if cursor.ready:
+            return cursor.ready.popleft()
         while True:
-            event = await self._cursor.next()
+            event = await cursor.next()
             if event is None and self._replays:
                 event = await self._replay(self._replays.popleft())
             if event is not None:

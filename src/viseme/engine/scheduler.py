@@ -306,7 +306,7 @@ class Scheduler:
 
 async def _add(core: Core, row: TaskRow) -> TaskRow:
     """Add a task that the ledger does not know, and let it be worked on; returns what the ledger holds."""
-    (kept,) = await core.ledger.add([row])
+    (kept,) = await core.book.add([row])
     if kept.id == row.id:
         core.queued([kept])
     return kept

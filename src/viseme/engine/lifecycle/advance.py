@@ -46,7 +46,7 @@ from viseme.engine.lifecycle.steps import (
     to_the_next,
 )
 from viseme.events import EventType
-from viseme.evolving import evolve
+from viseme.evolving import amended, evolve
 from viseme.providers.base import Answer
 from viseme.results import ENDED, Reason, State
 
@@ -90,11 +90,13 @@ def advance(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step | 
     step = _follows(row, signal, policy, now)
     if step is None:
         return None
-    after = step.row
+    after, told = step.row, len(step.events)
     money = charged(row, signal, after, stages=policy.stages, free=policy.free)
-    if step.events or money.row is not after.charge:
-        step.row = evolve(after, seq=after.seq + len(step.events), charge=money.row)
-    step.charge, step.ends = money.writes, money.ends
+    if told or money is not None:
+        charge = after.charge if money is None else money.row
+        step.row = (evolve if after is row else amended)(after, seq=after.seq + told, charge=charge)
+    if money is not None:
+        step.charge, step.ends = money.writes, money.ends
     return step
 
 

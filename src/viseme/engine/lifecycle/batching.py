@@ -159,7 +159,8 @@ class Batcher:
         """Hold those of the tasks that still stand in line."""
         async with AsyncExitStack() as stack:
             holds = [await stack.enter_async_context(self.book.hold(row.id)) for row in rows]
-            yield [hold for hold in holds if stands_in_line(hold.row) and hold.row.id not in self.called_off]
+            in_line = [hold for hold in holds if stands_in_line(self.desk, hold.row)]
+            yield [hold for hold in in_line if hold.row.id not in self.called_off]
 
     async def _with_media(self, holds: list[Hold]) -> list[Hold]:
         """Those whose media the vendor has; what it calls them is on disk then."""

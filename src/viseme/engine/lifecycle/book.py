@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from attrs import define, field, frozen
 
@@ -18,13 +17,15 @@ from viseme.engine.lifecycle.carrying import Carrying
 from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.lifecycle.steps import Policy, Step
 from viseme.engine.world import World
-from viseme.events import LAST, Event, EventType
+from viseme.events import Event, EventType
 from viseme.evolving import evolve
 from viseme.ledger.base import Change, Ledger, Rank
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
 _CACHE = 512
+_ADDED = 1024
+"""So many tasks that were just added are kept until they begin, 3 KB each: they are not read back (20 µs each)."""
 
 
 class UnknownTask(KeyError):
@@ -33,7 +34,7 @@ class UnknownTask(KeyError):
 
 @define(eq=False)
 class Hold:
-    """The right to change one task. ``row`` is how it stands; ``take`` moves it on.
+    """The right to change one task, while the block lasts. ``row`` is how it stands; ``take`` moves it on.
 
     Attributes:
         row: what its holder learns of the task may be put into it, and is written with the next step.
@@ -41,19 +42,32 @@ class Hold:
     """
 
     _book: Book
-    row: TaskRow
-    policy: Policy
-    kept: TaskRow
+    _task: str
+    row: TaskRow = field(init=False)
+    kept: TaskRow = field(init=False)
+    policy: Policy = field(init=False)
 
-    async def take(self, signal: Signal) -> Step | None:
-        """Advance the task by a signal; durable, and told to readers, when this returns.
+    async def __aenter__(self) -> Self:
+        book, task = self._book, self._task
+        if not book.held.take_now(task):
+            await book.held.take(task)
+        try:
+            self.row = self.kept = book.known(task) or await book.look(task)
+            self.policy = book.policy_of(self.row)
+        except BaseException:
+            book.held.let_go(task)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._book.held.let_go(self._task)
+
+    def take(self, signal: Signal) -> Awaitable[Step | None]:
+        """Advance the task by a signal; durable, and told to readers, once this was awaited.
 
         None: the signal changed nothing.
         """
-        step = await self._book.write(self, signal)
-        if step is not None:
-            self.row = self.kept = step.row
-        return step
+        return self._book.write(self, signal)
 
 
 @frozen
@@ -62,28 +76,6 @@ class _Page:
 
     rows: Mapping[str, TaskRow]
     written: int
-
-
-@define(eq=False)
-class _Holding:
-    """A task that is held while the block lasts."""
-
-    book: Book
-    task: str
-
-    async def __aenter__(self) -> Hold:
-        book = self.book
-        if not book.held.take_now(self.task):
-            await book.held.take(self.task)
-        try:
-            row = book.known(self.task) or await book.look(self.task)
-            return Hold(book, row, book.policy_of(row), row)
-        except BaseException:
-            book.held.let_go(self.task)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self.book.held.let_go(self.task)
 
 
 @define(eq=False)
@@ -103,6 +95,8 @@ class Book:
     on_step: Callable[[Step], None]
     held: Holdings = field(factory=Holdings, init=False)
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
+    _added: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
+    """Tasks that nobody has changed since they were added."""
     _written: int = 0
     """How many rows were written."""
     _pages: dict[str, _Page] = field(factory=dict[str, _Page])
@@ -110,9 +104,9 @@ class Book:
     _progress: dict[str, int] = field(factory=dict[str, int])
     """Sequence numbers that progress events used up, by task; they are not persisted."""
 
-    def hold(self, task: str) -> AbstractAsyncContextManager[Hold]:
-        """Have a task for oneself. Raises UnknownTask where the ledger has none of that id."""
-        return _Holding(self, task)
+    def hold(self, task: str) -> Hold:
+        """Have a task for oneself. Entering raises UnknownTask where the ledger has none of that id."""
+        return Hold(self, task)
 
     def busy(self, task: str) -> bool:
         """Whether someone holds the task now."""
@@ -145,12 +139,25 @@ class Book:
 
     def known(self, task: str) -> TaskRow | None:
         """The task as it stands, if that is remembered, or was read and cannot have changed since."""
-        row = self._recent.get(task)
+        row = self._recent.get(task) or self._added.get(task)
         if row is None:
             for page in self._pages.values():
                 if task in page.rows and self._written - page.written <= _CACHE:
                     return page.rows[task]
         return row
+
+    async def add(self, rows: Sequence[TaskRow], *, held: bool = False) -> list[TaskRow]:
+        """Add tasks, as the ledger does; those that can be seen at once are known until they change, if there is room.
+
+        That is safe as long as whatever was written meanwhile is remembered too.
+        """
+        written = self._written
+        stored = await self.ledger.add(rows, held=held)
+        if not held and self._written - written <= _CACHE:
+            new = [kept for given, kept in zip(rows, stored, strict=True) if kept.id == given.id]
+            room = _ADDED - len(self._added)
+            self._added.update({row.id: row for row in new[:room] if row.id not in self._recent})
+        return stored
 
     async def open_tasks(self, after: int, limit: int, *, run: int | None = None) -> list[TaskRow]:
         """A page of the tasks that have not ended, as the ledger reads them.
@@ -177,12 +184,12 @@ class Book:
 
     async def write(self, hold: Hold, signal: Signal) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
-        at = self.world.now()
-        decided = self._decide(hold.row, signal, hold.policy, at, hold.kept)
+        decided = self._decide(hold.row, signal, hold.policy, self.world.now(), hold.kept)
         if decided is None:
             return None
         step, change = decided
         await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
+        hold.row = hold.kept = step.row
         return step
 
     def _carry_out(
@@ -266,6 +273,7 @@ class Book:
 
     def _remember(self, row: TaskRow) -> None:
         self._written += 1
+        self._added.pop(row.id, None)
         self._recent[row.id] = row
         self._recent.move_to_end(row.id)
         if len(self._recent) > _CACHE:
@@ -289,8 +297,3 @@ def _change(step: Step, at: float, kept: TaskRow) -> Change:
         charge=step.charge,
         refunds=step.ends.id if step.ends is not None and step.charge is None else None,
     )
-
-
-def ends(step: Step) -> bool:
-    """Whether a step ends its task's stream in this run, as its last event then tells."""
-    return bool(step.events) and step.events[-1][0] in LAST

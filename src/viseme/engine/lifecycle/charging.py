@@ -45,8 +45,8 @@ class Charged:
 
 def charged(
     before: TaskRow, signal: Signal, after: TaskRow, *, stages: Sequence[str] = (), free: Collection[str] = ()
-) -> Charged:
-    """What a step does to the charge of the attempt.
+) -> Charged | None:
+    """What a step does to the charge of the attempt; None where that stays as it is.
 
     Set aside with the first paid create of an attempt. It comes to nothing where that create was clearly refused or
     proved absent, and where the vendor says of a failed job that it cost nothing. It is spent once the vendor's end of
@@ -60,17 +60,16 @@ def charged(
         free: stages that cost nothing.
     """
     if isinstance(signal, Intended):
-        return Charged(row=signal.charge or before.charge, writes=signal.charge)
+        return None if signal.charge is None else Charged(row=signal.charge, writes=signal.charge)
     if isinstance(signal, Reopened) and signal.create:
         return Charged(row=None)
     held = before.charge
     if held is None or held.state != "reserved":
-        return Charged(row=held)
+        return None
     paid_before = bool(before.handles) and any(stage not in free for stage in before.handles)
     if isinstance(signal, (Turned, Proved)) and before.state in _UNSETTLED and not paid_before:
         return Charged(row=None, ends=held)
-    ended = _ended(before, signal, after, held, stages, paid_before=paid_before)
-    return ended or Charged(row=held)
+    return _ended(before, signal, after, held, stages, paid_before=paid_before)
 
 
 def _ended(

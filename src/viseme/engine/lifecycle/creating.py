@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 from attrs import define, field
@@ -136,8 +136,16 @@ class Creator:
     # -- from outside ----------------------------------------------------------------------------------------------
 
     def arrived(self, rank: Rank | None = None) -> None:
-        """A queued task was added, or came back, with this rank (None: any)."""
+        """A queued task came back, with this rank (None: any, and any number of them)."""
         self.line.arrived(rank)
+        self._came(rank)
+
+    def added(self, rows: Sequence[TaskRow]) -> None:
+        """Queued tasks were added; here they are by rank."""
+        self.line.added(rows)
+        self._came(rank_of(rows[0]))
+
+    def _came(self, rank: Rank | None) -> None:
         self.preparer.arrived(rank)
         if self.desk.worth_another_try():
             self.desk.reopen()
@@ -158,8 +166,9 @@ class Creator:
                 self.uploads.forget_soon(row.inputs)
 
     def lost(self, row: TaskRow) -> None:
-        """A task has gone to another account."""
+        """A task has gone to another account: what was read of the line may show it still, and is read anew."""
         self.line.let_go(row.id)
+        self.line.arrived()
 
     def stop(self) -> None:
         """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
@@ -219,11 +228,11 @@ class Creator:
         if stop is not None and not self.keep_waiting:
             self.line.clear()
             self.batcher.clear()
-            await self._park_line(stop, stands_in_line)
+            await self._park_line(stop, self._in_line)
             return None
         if stop is not None and stop.reason is Reason.NO_CREDIT and stop is not self._shown_out:
             self._shown_out = stop
-            await self._park_line(stop, _has_others)  # which sends them there
+            await self._park_line(stop, self._has_others)  # which sends them there
         if not self.desk.may_begin():
             return None
         if not self._greeted and await self.line.anyone():
@@ -235,11 +244,19 @@ class Creator:
             await self._bar(*self.line.barred.pop(0))
         return row
 
+    def _in_line(self, row: TaskRow) -> bool:
+        """Whether a task waits here for its turn."""
+        return stands_in_line(self.desk, row)
+
+    def _has_others(self, row: TaskRow) -> bool:
+        """Whether a task without credit here has another account to go to."""
+        return self._in_line(row) and not row.handles and row.leg + 1 < len(row.job.route)
+
     async def _bar(self, row: TaskRow, key: str) -> None:
         """Park a task whose project another one has, which is parked with its work perhaps under way."""
         message = f"the job {key!r} of the same project is parked, and its order may be under way; settle that first"
         failure = Failure(kind=Kind.FATE_UNKNOWN, message=message)
-        await self.book.write_idle([row.id], Parks(Reason.NEEDS_PERSON, failure), where=stands_in_line)
+        await self.book.write_idle([row.id], Parks(Reason.NEEDS_PERSON, failure), where=self._in_line)
 
     async def _greet(self) -> None:
         """The provider's harmless request before the first job, where it has one."""
@@ -276,9 +293,9 @@ class Creator:
                     except JobInvalid as error:  # it was taken under a configuration that allowed it
                         await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
                     finally:
-                        if row.id in self.line.ahead:
+                        if self.line.shares or row.id in self.line.ahead:
                             self.line.tried(hold.row)
-                        out.back = stands_in_line(hold.row) and not hold.row.handles
+                        out.back = self._in_line(hold.row) and not hold.row.handles
         finally:
             self._over(row, out)
 
@@ -300,7 +317,7 @@ class Creator:
 
     def _still(self, row: TaskRow, now: TaskRow) -> bool:
         """Whether a task still stands in line for the stage that it was taken out for, and so has the seat for it."""
-        return stands_in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, row)
+        return self._in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, row)
 
     async def _has_media(self, hold: Hold) -> bool:
         """Whether the vendor has the task's media; what it calls them is on disk then."""
@@ -313,7 +330,9 @@ class Creator:
 
     async def _go(self, hold: Hold, out: _Out) -> None:
         """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
-        row = hold.row = await self._measured(hold.row)
+        if hold.row.seconds is None and self.cashier.estimator.looked:
+            hold.row = await self._measured(hold.row)
+        row = hold.row
         intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
 
@@ -349,8 +368,6 @@ class Creator:
 
     async def _measured(self, row: TaskRow) -> TaskRow:
         """The row with the length of its result, if that is known by now: it tells when to look."""
-        if row.seconds is not None or not self.cashier.estimator.looked:
-            return row
         seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
         return row if seconds is None else evolve(row, seconds=seconds)
 
@@ -376,8 +393,3 @@ class Creator:
             return False
         self._renewed.add(hold.row.id)
         return True
-
-
-def _has_others(row: TaskRow) -> bool:
-    """Whether a task without credit here has another account to go to."""
-    return stands_in_line(row) and not row.handles and row.leg + 1 < len(row.job.route)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book
-from viseme.engine.lifecycle.line import Line
+from viseme.engine.lifecycle.line import Line, stands_in_line
 from viseme.engine.lifecycle.signals import Parks
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.purse import Room
 from viseme.engine.world import Timer, World
 from viseme.errors import JobInvalid
 from viseme.failures import Failure, Kind
-from viseme.results import Reason, State
+from viseme.results import Reason
 
 __all__ = ["Funding"]
 
@@ -90,12 +91,8 @@ class Funding:
             reasons.setdefault(why, []).append(row.id)
         for why, tasks in reasons.items():
             parks = Parks(Reason.BUDGET, Failure(kind=Kind.BUDGET, message=why))
-            _, busy = await self.book.write_idle(tasks, parks, where=_waits)
+            _, busy = await self.book.write_idle(tasks, parks, where=partial(stands_in_line, self.desk))
             for task in busy:
                 async with self.book.hold(task) as hold:
-                    if _waits(hold.row):
+                    if stands_in_line(self.desk, hold.row):
                         await hold.take(parks)
-
-
-def _waits(row: TaskRow) -> bool:
-    return row.state is State.QUEUED and not row.parked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from attrs import define, field
@@ -41,9 +41,9 @@ def seat_of(row: TaskRow) -> str:
     return row.seat if row.handles else f"{row.id}:{row.attempt + 1}"
 
 
-def stands_in_line(row: TaskRow) -> bool:
-    """Whether a task waits for its turn."""
-    return row.state is State.QUEUED and not row.parked
+def stands_in_line(desk: Desk, row: TaskRow) -> bool:
+    """Whether a task waits for its turn at this account. One that was read in line may be at another one by now."""
+    return row.state is State.QUEUED and not row.parked and row.account == desk.name
 
 
 def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
@@ -64,7 +64,8 @@ def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
 
 @define(eq=False)
 class Line:
-    """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here.
+    """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here, and so are
+    those that were just added behind a line that was read to its end.
 
     Attributes:
         first_run: tasks of older runs are left alone.
@@ -81,6 +82,7 @@ class Line:
     wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
     _front: deque[TaskRow] = field(factory=deque[TaskRow])
     _more: bool = True
+    _reading: bool = False
     _after: Rank | None = None
     """How far the line was read."""
     _unseen: Rank | None = None
@@ -117,6 +119,18 @@ class Line:
         self._more = True
         self.changed()
 
+    def added(self, rows: Sequence[TaskRow]) -> None:
+        """Queued tasks were added, by rank: where the line has no other behind it, and the book knows them, they stand
+        in it as they are, and are not read back."""
+        first, read_to_its_end = rank_of(rows[0]), not (self._more or self._reading)
+        at_its_end = read_to_its_end and (self._after is None or self._after < first)
+        if not at_its_end or any(self.book.known(row.id) is not row for row in rows):
+            self.arrived(first)
+            return
+        self._front.extend(rows)
+        self._after = rank_of(rows[-1])
+        self.changed()
+
     def goes_on(self, row: TaskRow) -> None:
         """A task is done with one stage, and the next is to be created."""
         ready = self.free(row) or self.desk.pool.seats.holds(row.seat)
@@ -133,7 +147,7 @@ class Line:
         if row.handles:
             ready = self.desk.pool.seats.holds(row.seat)
             heapq.heappush(self._between if ready else self._unseated, (rank_of(row), next(self._tickets), row))
-        elif all(row.id != other.id for other in self._front):
+        elif not self._front or self._front[0].id != row.id:  # it was brought, and stands in line besides
             self._front.appendleft(row)
 
     def follow(self, row: TaskRow) -> None:
@@ -156,9 +170,10 @@ class Line:
             del self._held_up[name]
 
     def tried(self, row: TaskRow) -> None:
-        """A create is over; a task that did not begin, or does not go on, runs ahead of no seat."""
-        begun = row.state is not State.QUEUED or row.handles
-        if not begun or row.parked is not None or row.state in ENDED:
+        """A create is over; a task that did not begin runs ahead of no seat, and one that had left has no turn."""
+        if row.parked is not None or row.state in ENDED or row.account != self.desk.name:
+            self.let_go(row.id)
+        elif row.state is State.QUEUED and not row.handles:
             self.ahead.discard(row.id)
 
     def let_go(self, task: str) -> None:
@@ -249,7 +264,11 @@ class Line:
 
     async def _read(self) -> None:
         self._more, self._unseen, after = False, None, self._after
-        rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
+        self._reading = True
+        try:
+            rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
+        finally:
+            self._reading = False
         if rows:
             after = rank_of(rows[-1])
         if self._unseen is not None and after is not None and self._unseen <= after:

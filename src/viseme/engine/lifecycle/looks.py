@@ -19,7 +19,7 @@ from viseme.engine.lifecycle.steps import (
     to_the_next,
 )
 from viseme.events import EventType
-from viseme.evolving import evolve
+from viseme.evolving import amended, evolve
 from viseme.failures import Kind
 from viseme.providers.base import Observation, Seen, Verdict
 from viseme.results import Reason, State
@@ -32,9 +32,9 @@ _MAX_REFETCH = 3
 def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step | None:
     if row.state is not State.WAITING or (seen.at and seen.at <= row.observed):
         return None
-    timings = row.timings
+    timings, after = row.timings, stage_after(row, policy)
     started = timings.started or (None if seen.seen is Seen.QUEUED or not timings.created else now)
-    done = timings.done or (now if seen.seen is Seen.SUCCEEDED and stage_after(row, policy) is None else None)
+    done = timings.done or (now if seen.seen is Seen.SUCCEEDED and after is None else None)
     row = evolve(
         row,
         observed=seen.at,
@@ -44,7 +44,7 @@ def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Ste
         timings=evolve(timings, started=started, done=done),
     )
     if seen.seen is Seen.SUCCEEDED:
-        return _done(row, seen, policy)
+        return _done(row, seen, after)
     if seen.seen is Seen.FAILED:
         return _vendor_failed(row, seen, policy, now)
     if seen.park is not None and not row.parked:
@@ -53,11 +53,11 @@ def observed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Ste
     return Step(row=row, next=Next.NOTHING if row.parked else Next.KEEP)
 
 
-def _done(row: TaskRow, seen: Observation, policy: Policy) -> Step:
-    after = stage_after(row, policy)
+def _done(row: TaskRow, seen: Observation, after: str | None) -> Step:
+    """The stage is done; ``row`` was made for this step, and ``after`` is the stage that follows."""
     if after is not None and not seen.outputs:
         return goes_on(row, after)
-    row = evolve(row, state=State.FETCHING, outputs=seen.outputs)
+    amended(row, state=State.FETCHING, outputs=seen.outputs)
     if row.parked:
         return Step(row=row, closes=row.seat)
     over = row.seat if after is None else None
