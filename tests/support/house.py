@@ -87,8 +87,11 @@ class House(Provider):
 
 
 def seen(said: Mapping[str, Any]) -> Observation:
-    """``{"s": "running", "p": 50, "hint": 3}`` as an observation."""
-    return Observation(seen=Seen(said["s"]), status=str(said["s"]), progress=said.get("p"), hint=said.get("hint"))
+    """``{"s": "running", "p": 50, "hint": 3}`` as an observation; ``odd`` says what makes no sense about it."""
+    odd = Verdict(kind=Kind.PROTOCOL, message=str(said["odd"])) if "odd" in said else None
+    return Observation(
+        seen=Seen(said["s"]), status=str(said["s"]), progress=said.get("p"), hint=said.get("hint"), verdict=odd
+    )
 
 
 def account(**more: Any) -> Account:

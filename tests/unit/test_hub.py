@@ -273,6 +273,19 @@ async def test_one_by_one_nobody_is_looked_at_early() -> None:
 
 
 @virtually
+async def test_looks_that_were_begun_before_the_hub_was_stopped_are_the_last() -> None:
+    async def stops(batch: list[Watch]) -> None:
+        one.hub.stop()
+
+    async with desk() as one:
+        one.then = stops
+        for number in range(20):
+            one.hub.watch(row(f"t{number}"))
+        await anyio.sleep(100)
+        assert len(one.order) == 16
+
+
+@virtually
 async def test_stopping_breaks_looks_off_and_begins_none() -> None:
     broken: list[str] = []
 

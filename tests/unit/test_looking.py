@@ -370,6 +370,24 @@ async def test_a_job_that_was_known_in_between_counts_its_misses_anew() -> None:
         assert one.state("a") == (State.WAITING, None)
 
 
+# -- looks that make no sense --------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_what_makes_no_sense_is_given_a_minute_which_begins_anew_after_a_look_that_does() -> None:
+    odd = {"s": "running", "odd": "done without a link"}
+    async with post(first=0, every=5) as one:
+        one.watch("a", jobs=odd)
+        await anyio.sleep(52)
+        one.jobs["a"] = RUNNING
+        await anyio.sleep(5)
+        one.jobs["a"] = odd
+        await anyio.sleep(60)
+        assert one.state("a") == (State.WAITING, None)
+        await anyio.sleep(5)
+        assert one.state("a") == (State.WAITING, Reason.UNCONFIRMED)
+
+
 # -- keys that are refused -----------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ from viseme.providers.base import (
     Undecided,
     Verdict,
     http_kind,
+    look_at,
     retry_after,
 )
 from viseme.providers.jogg import JoggAI
@@ -405,3 +406,10 @@ def test_a_reply_is_read_as_json_once() -> None:
     assert reply.object() == {"id": [1]}
     assert reply == Reply(status=200, body=b'{"id": [1]}')
     assert Reply(status=200, body=b"<html>").json() is None
+
+
+def test_requests_that_only_read_are_each_their_own() -> None:
+    first, held = look_at("https://a.example/1"), look_at("https://a.example/2", 10.0)
+    assert first == Request(method="GET", url="https://a.example/1", classes=("read", "all"))
+    assert held == Request(method="GET", url="https://a.example/2", classes=("read", "all"), hold=10.0)
+    assert first.role is Role.SAFE

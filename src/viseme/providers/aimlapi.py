@@ -41,6 +41,7 @@ from viseme.providers.base import (
     Uploaded,
     Verdict,
     http_kind,
+    look_at,
     retry_after,
 )
 from viseme.providers.media import file_handle, file_of
@@ -251,7 +252,7 @@ class AimlApi(Provider):
     def poll(self, handle: Handle, hold: float = 0.0, now: float = 0.0) -> Flow[Observation]:
         # Ids may begin with "-" or hold "/" and ":" (sheet section 4).
         url = f"{self.base}/v2/video/generations?generation_id={encode(str(handle['id']))}"
-        reply = yield Request(method="GET", url=url, classes=("read", "all"))
+        reply = yield look_at(url)
         return _observe(reply.object())
 
     def reconcile(self, job: Job, intent: Intent, now: float = 0.0) -> Flow[Finding]:
@@ -259,7 +260,7 @@ class AimlApi(Provider):
         for page in range(self.settings.log_pages):
             url = f"{self.base}/v2/logs?period={period}&model={model}&limit={_PAGE}&offset={page * _PAGE}"
             try:
-                reply = yield Request(method="GET", url=url, classes=("read", "all"))
+                reply = yield look_at(url)
             except Refused as refusal:
                 if refusal.verdict.kind in (Kind.AUTH, Kind.TRANSIENT):  # nobody looked
                     raise
@@ -275,7 +276,7 @@ class AimlApi(Provider):
 
     def balance(self) -> Flow[Cost | None]:
         """The balance in USD."""
-        reply = yield Request(method="GET", url=f"{self.base}/v2/billing", classes=("read", "all"))
+        reply = yield look_at(f"{self.base}/v2/billing")
         amount = number(reply.object().get("current_balance"))
         return None if amount is None else Cost(amount=amount, unit="usd", usd=amount)
 

@@ -30,6 +30,7 @@ from viseme.providers.steps import (
     Step,
     TextPart,
     http_kind,
+    look_at,
     retry_after,
 )
 from viseme.providers.terms import Terms
@@ -89,6 +90,7 @@ __all__ = [
     "Uploaded",
     "Verdict",
     "http_kind",
+    "look_at",
     "retry_after",
 ]
 

@@ -41,6 +41,7 @@ from viseme.providers.base import (
     Uploaded,
     Verdict,
     http_kind,
+    look_at,
     retry_after,
 )
 from viseme.providers.media import Slot, deliver, slot, stored
@@ -286,7 +287,7 @@ class JoggAI(Provider):
         return None if amount is None else Cost(amount=amount, unit="credits")
 
     def _get(self, path: str) -> Request:
-        return Request(method="GET", url=self.root + path, classes=("read", "all"))
+        return look_at(self.root + path)
 
     # -- reading replies -----------------------------------------------------------------------------------------
 

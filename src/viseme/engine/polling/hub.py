@@ -126,47 +126,42 @@ class Hub:
     async def run(self) -> None:
         """Look at tasks as they come due, until stopped."""
         while not self._stopping:
-            self._drop_stale()
             most = _AT_ONCE if self.at_most == 1 else _LISTS_AT_ONCE
-            opens = self._opens() if self._heap and len(self._looks) < most else None
-            if opens is None or opens > self.world.monotonic():
+            opens = self._opens() if len(self._looks) < most else inf
+            if opens > self.world.monotonic():
                 await self._pause(opens)
             else:
                 scope = CancelScope()
                 self._looks.add(scope)
                 self.crew.start_soon(self._look, self._due_batch(), scope)
 
-    def _is_due(self) -> bool:
-        self._drop_stale()
-        return bool(self._heap) and not self._stopping and self._opens() <= self.world.monotonic()
-
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
-        due = self._heap[0][0]
+        heap = self._heap
+        while heap and heap[0][2].gone:
+            self._first()
+        due = heap[0][0] if heap and not self._stopping else inf
         return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
 
     async def _look(self, batch: list[Watch], scope: CancelScope) -> None:
         try:
             with scope:
                 await self.look(batch)
-                while self.at_most == 1 and self._is_due():  # while there is enough to look at, none is begun anew
+                # While there is enough to look at, none is begun anew.
+                while self.at_most == 1 and self._opens() <= self.world.monotonic():
                     await self.look(self._due_batch())
         finally:
             self._looks.discard(scope)
             self._wake.set()
 
-    async def _pause(self, until: float | None) -> None:
-        timer = None if until is None else self.world.call_at(until, self._wake.set)
+    async def _pause(self, until: float) -> None:
+        timer = None if until == inf else self.world.call_at(until, self._wake.set)
         try:
             await self._wake.wait()
         finally:
             self._wake.clear()
             if timer is not None:
                 timer.cancel()
-
-    def _drop_stale(self) -> None:
-        while self._heap and self._heap[0][2].gone:
-            self._first()
 
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""

@@ -166,9 +166,12 @@ class Looker:
 
     def _stays_odd(self, watch: Watch, seen: Observation) -> bool:
         """Whether looks have shown for a while what makes no sense; the vendor may only be slow to write it down."""
+        if seen.verdict is None:
+            watch.odd = None
+            return False
         now = self.world.monotonic()
-        watch.odd = None if seen.verdict is None else now if watch.odd is None else watch.odd
-        return watch.odd is not None and now - watch.odd >= _ODD
+        watch.odd = now if watch.odd is None else watch.odd
+        return now - watch.odd >= _ODD
 
     async def _taught(self, watch: Watch, seen: Observation, handle: Handle) -> None:
         watch.handle = handle
@@ -191,16 +194,16 @@ class Looker:
             await hold.take(Observed(seen, watch.stage, watch.attempt))
 
     def _show(self, watch: Watch, seen: Observation) -> None:
-        shown = _told(seen.status, seen.progress, seen.queue_position)
+        shown = seen.status, seen.progress, seen.queue_position
         if shown != watch.shown and not watch.background:
-            watch.shown = shown
+            watch.shown = _told(*shown)
             data = {"status": seen.status, "progress": seen.progress, "queue_position": seen.queue_position}
             self.book.progress(watch.task, watch.key, watch.run, watch.seq, data)
 
     async def _later(self, watch: Watch, seen: Observation | None) -> None:
         now, deadline = self.world.now(), self.cadence.deadline(batch=watch.batch)
-        late = self._late(watch, now, deadline)
-        if late is not None and not watch.background:
+        late = None if watch.background else self._late(watch, now, deadline)
+        if late is not None:
             watch.background = True
             async with self.book.hold(watch.task) as hold:
                 if hold.row.state is State.WAITING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from viseme.providers.base import FilePart, Multipart, Request, Role
+from viseme.providers.base import FilePart, Multipart, Request, Role, look_at
 from viseme.providers.rask.settings import RaskSettings
 from viseme.providers.reading import encode
 
@@ -28,7 +28,7 @@ class Calls:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def _read(self, path: str) -> Request:
-        return Request(method="GET", url=self.base + path, classes=("read", "all"))
+        return look_at(self.base + path)
 
     def credits(self) -> Request:
         """The account's minutes."""

@@ -33,6 +33,7 @@ from viseme.providers.base import (
     Sheet,
     Uploaded,
     Verdict,
+    look_at,
 )
 from viseme.providers.media import Slot, deliver, file_handle, file_of, slot, stored
 from viseme.providers.reading import encode, entry, identifier, listing, number, said
@@ -48,7 +49,6 @@ from viseme.wording import quote
 
 __all__ = ["Sync", "SyncSettings"]
 
-_READ = ("read", "all")
 _KEPT = 7 * 24 * 3600.0
 """How long an upload is taken to be good where the vendor does not say (section 2.9: 604800 seen)."""
 _DATED = "2026-10-10"
@@ -277,7 +277,7 @@ class Sync(Provider):
         if hold > 0:  # for 1 to 10 s, and then it cannot carry the progress (sheet section 2.3)
             seconds = max(1, min(10, int(hold)))
             url = f"{self.base}/v2/generate/{encode(name)}?wait=true&timeout={seconds}"
-        reply = yield Request(method="GET", url=url, classes=_READ, hold=seconds)
+        reply = yield look_at(url, seconds)
         found = reply.object()
         of_another(name, identifier(found.get("id")), self.name)
         return observe(found, self.sheet.models, reply)
@@ -296,7 +296,7 @@ class Sync(Provider):
         if not wanted:
             return seen
         url = f"{self.base}/v2/generations?ids={','.join(map(encode, wanted))}"
-        reply = yield Request(method="GET", url=url, classes=_READ)
+        reply = yield look_at(url)
         rows = listing(reply.json())
         if rows is None:
             raise Refused(Verdict(kind=Kind.PROTOCOL, message=f"{self.name} answered a list request without a list"))

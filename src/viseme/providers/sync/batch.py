@@ -33,6 +33,7 @@ from viseme.providers.base import (
     TextPart,
     Undecided,
     Verdict,
+    look_at,
     retry_after,
 )
 from viseme.providers.reading import encode, entry, identifier, listing, moment, number, said, word
@@ -96,7 +97,7 @@ def look(base: str, batch: str, handles: Sequence[Handle], models: Mapping[str, 
     sight, and a result that is not there or leaves a job out, may come right, and are looked at until the deadline.
     """
     try:
-        reply = yield Request(method="GET", url=f"{base}/v2/batch/{encode(batch)}", classes=("read", "all"))
+        reply = yield look_at(f"{base}/v2/batch/{encode(batch)}")
     except Refused as refusal:
         if refusal.verdict.kind is not Kind.NOT_FOUND:
             raise
@@ -169,7 +170,7 @@ def find(base: str, intent: Intent) -> Flow[Finding]:
 
     An unfinished batch that began in time may be the one; so nothing is said of it before it is done.
     """
-    reply = yield Request(method="GET", url=f"{base}/v2/batch", classes=("read", "all"))
+    reply = yield look_at(f"{base}/v2/batch")
     for found in listing(reply.json()) or []:
         created, name, link = moment(found.get("created_at")), identifier(found.get("id")), word(found.get("outputUrl"))
         if name is None or created is None or created < intent.at - 120 or not link:
