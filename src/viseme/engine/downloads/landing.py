@@ -1,7 +1,8 @@
 """Small results go to the disk together: those that are ready at the same time share a thread, and its effort.
 
 Each call on the disk gives the interpreter's lock away and has to win it back from the event loop, and each sync waits
-for the disk. With 200 jobs in flight some ten files go together, at 220 µs of CPU each instead of 450.
+for the disk. Beside a busy event loop a file takes 145 µs of CPU where sixteen go together and 200 alone, and is there
+in a third of the time. With 200 jobs in flight some ten go together.
 """
 
 from __future__ import annotations
