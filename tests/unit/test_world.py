@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -145,4 +146,17 @@ async def test_names_that_are_given_are_never_given_again() -> None:
     names = {world.new_id() for _ in range(1000)}
     assert len(names) == 1000
     assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
+    world.close()
+
+
+async def test_a_name_sorts_behind_those_that_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_795_294_187_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    world = real_world()
+    names: list[str] = []
+    for later in (0, 100_000, 1_000_000_000, 200 * 365 * 86400 * 1_000_000_000):
+        now = 1_795_294_187_000_000_000 + later
+        names.append(world.new_id())
+    assert sorted(names) == names
+    assert {len(name) for name in names} == {32}
     world.close()
