@@ -52,9 +52,9 @@ def run(options: Options) -> Report:
             (f"{_FEW} jobs from start to end", "", "", "", f"{whole['steps']:.0f}", f"{whole['syncs']:.0f}"),
         ],
         notes=(
-            "From the opening of the scheduler until the ledger has every task under the new run and the vendor was"
-            " asked after them again; one account, a seat each, list requests, 10 a second; imports excluded, as"
-            " a few tasks went before.",
+            "From the opening of the scheduler until every task is watched, the ledger has it under the new run, and"
+            " the vendor was asked after them again; one account, a seat each, list requests, 10 a second; imports"
+            " excluded, as a few tasks went before.",
             "A write is a step of a task with its events, intent, seat and charge; many share a sync to disk.",
         ),
     )

@@ -47,7 +47,7 @@ async def restart(address: str, folder: str, tasks: int) -> dict[str, float]:
         viseme.Scheduler([account], output=folder, ledger=ledger, preflight=False) as scheduler,
         scheduler.resume() as batch,
     ):
-        while batch.tally.total < tasks:  # noqa: ASYNC110 - nobody tells of it
+        while not _attached(batch, tasks):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.02)
         while sum(count.tasks for count in await batch.counts()) < tasks:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -57,6 +57,12 @@ async def restart(address: str, folder: str, tasks: int) -> dict[str, float]:
         seconds, written = time.perf_counter() - began, ledger.written()
         assert batch.tally.ended == 0, batch.troubles
     return {"seconds": seconds, **written}
+
+
+def _attached(batch: viseme.Run, tasks: int) -> bool:
+    """Whether all are watched by the run, and none only for its seat's sake."""
+    hub = batch.core.offices["sync"].hub
+    return len(hub) == tasks and not any(watch.background for watch in hub.watched())
 
 
 async def few(address: str, folder: str, tasks: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from attrs import define, field
 from tests.simulation.network import Call
 from tests.simulation.universe import Broken, Universe
 
+from viseme.engine.run import Tally
 from viseme.engine.transport import Line
 from viseme.ledger.disk import MemoryDisk
 
@@ -88,6 +89,11 @@ class Laws:
         for secret, host in self.secrets.items():
             if secret in words and (call.host != host or line.account == "downloads"):
                 raise Broken(f"secrets: {secret} was sent to {call.host}{call.path}")
+
+    def counted(self, tally: Tally, *, left: bool) -> None:
+        """A run has told of each of its tasks once; where it was left, others may go on with some."""
+        if tally.ended > tally.total or (tally.ended < tally.total and not left):
+            raise Broken(f"tally: a run is over and counts {tally.ended} of {tally.total} tasks as ended or parked")
 
     def begins(self) -> None:
         """A life of our process begins."""

@@ -180,7 +180,12 @@ async def _main(machine: _Machine, life: Life) -> None:
         ):
             for move in life.moves if not universe.calm else ():
                 group.start_soon(_move, machine, scheduler, move, me)
-            await (_each(machine, scheduler) if life.reader == "tasks" else _batch(machine, scheduler, life))
+            if life.resumes == "first":
+                await _resume(machine, scheduler, life)
+            async with anyio.create_task_group() as beside:
+                if life.resumes in ("beside", "left"):
+                    beside.start_soon(_resume, machine, scheduler, life)
+                await (_each(machine, scheduler) if life.reader == "tasks" else _batch(machine, scheduler, life))
             group.cancel_scope.cancel()
     except asyncio.CancelledError:
         universe.note("aborted")
@@ -198,6 +203,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(inner)
     else:
         yield error
+
+
+async def _resume(machine: _Machine, scheduler: Scheduler, life: Life) -> None:
+    """All that is open goes on as one batch, which counts right however it comes to its end."""
+    run = scheduler.resume()
+    async with run:
+        if life.resumes == "left":
+            await asyncio.sleep(machine.universe.chance("resume").choice((0.0, 0.05, 0.2, 5.0)))
+        else:
+            async for event in run:
+                _note_event(machine, event)
+    machine.laws.counted(run.tally, left=life.resumes == "left")
 
 
 async def _each(machine: _Machine, scheduler: Scheduler) -> None:

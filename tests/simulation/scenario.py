@@ -73,6 +73,8 @@ class Life:
         kill_at: the step before which it is killed, None where only troubles may kill it.
         gap: seconds before the next life.
         reader: how events are read: ``none``, ``quick``, ``slow``, ``tasks`` (each task by itself).
+        resumes: whether all that is open goes on as one batch: ``no``, ``first``, ``beside`` the jobs, or the same and
+            ``left`` in the middle.
     """
 
     kill_at: int | None = None
@@ -81,6 +83,7 @@ class Life:
     reader: str = "quick"
     retry_failed: bool = False
     redo: tuple[str, ...] = ()
+    resumes: str = "no"
 
 
 @frozen(kw_only=True)
@@ -123,6 +126,8 @@ def draw(seed: int, shrink: Shrink | None = None) -> Scenario:
     jobs = _jobs(Random(f"{seed}/jobs"), names, files)
     odds = _odds(Random(f"{seed}/odds"))
     lives = _lives(Random(f"{seed}/lives"), [job.key or "" for job in jobs])
+    resumes = Random(f"{seed}/resumes")
+    lives = tuple(evolve(life, resumes=resumes.choice(("no", "no", "no", "first", "beside", "left"))) for life in lives)
     if shrink.kinds is not None:
         odds = {kind: rate for kind, rate in odds.items() if kind in shrink.kinds}
     if shrink.jobs is not None:
@@ -130,7 +135,9 @@ def draw(seed: int, shrink: Shrink | None = None) -> Scenario:
     if shrink.lives is not None:
         lives = lives[: shrink.lives]
     if not shrink.moves:
-        lives = tuple(Life(kill_at=life.kill_at, gap=life.gap, reader=life.reader) for life in lives)
+        lives = tuple(
+            Life(kill_at=life.kill_at, gap=life.gap, reader=life.reader, resumes=life.resumes) for life in lives
+        )
     return Scenario(seed=seed, accounts=accounts, terms=terms, jobs=tuple(jobs), odds=odds, lives=lives, files=files)
 
 

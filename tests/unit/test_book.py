@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -16,12 +17,13 @@ from viseme.attempts import TaskRow
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Called, Fetched, Intended, Parks, Resumed
-from viseme.engine.lifecycle.steps import Policy, Step
+from viseme.engine.lifecycle.steps import Next, Policy, Step
 from viseme.engine.uncut import uncut
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType
 from viseme.jobs import Job
-from viseme.ledger import MemoryLedger
+from viseme.ledger import Change, MemoryLedger
+from viseme.ledger.base import TakenOver
 from viseme.results import Reason, State
 
 JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
@@ -259,8 +261,87 @@ async def test_tasks_that_a_later_run_takes_up_are_on_disk_as_the_book_has_them(
         for reason in (Reason.STOPPED, Reason.DEADLINE):
             await one.book.write_idle(["a"], Parks(reason), where=lambda row: True)
             await one.book.write_idle(["a", "b"], Resumed(2), where=lambda row: True)
-            assert [await one.stored(name) for name in ("a", "b")] == [step.row for step in one.steps[-2:]]
+            assert {step.row.id for step in one.steps[-2:]} == {"a", "b"}
+            assert [await one.stored(step.row.id) for step in one.steps[-2:]] == [step.row for step in one.steps[-2:]]
             assert {(step.row.run, step.row.parked) for step in one.steps[-2:]} == {(2, None)}
+
+
+async def left_waiting(one: Shelf, *names: str) -> None:
+    """Have tasks at the vendor, as a dead run left them."""
+    rows = [evolve(row, state=State.WAITING, handle={"id": row.id}) for row in await one.ledger.tasks(names)]
+    await one.ledger.commit(*(Change(row=row) for row in rows))
+
+
+def take_over(one: Shelf, run: int = 2) -> Coroutine[Any, Any, TakenOver]:
+    one.book.first_run = 2
+    return one.book.take_over(run, 0, 99, ["house"])
+
+
+@virtually
+async def test_a_step_that_changes_nothing_is_acted_on_and_not_written() -> None:
+    async with shelf("a", "b") as one:
+        await left_waiting(one, "a", "b")
+        assert (await take_over(one)).tasks == {"house": 2}
+        rows, written = await one.ledger.tasks(["a", "b"]), one.ledger.statistics().works
+        one.refuses = 9
+        assert await one.book.write_idle(["a", "b"], Resumed(2), where=lambda row: row.run == 2) == (2, [])
+        assert one.ledger.statistics().works == written
+        assert {step.row.id: (step.row, step.next) for step in one.steps} == {row.id: (row, Next.WATCH) for row in rows}
+
+
+@virtually
+async def test_what_someone_holds_is_not_taken_over() -> None:
+    async with shelf("a", "b") as one:
+        await left_waiting(one, "a", "b")
+        async with one.book.hold("a") as hold:
+            assert (await take_over(one)).tasks == {"house": 1}
+            await hold.take(Parks(Reason.STOPPED))
+            assert await one.stored("a") == hold.row
+        assert [(await one.stored(name)).run for name in "ab"] == [1, 2]
+
+
+@pytest.mark.parametrize("many", [False, True])
+@virtually
+async def test_who_takes_hold_of_a_task_while_it_is_taken_over_has_it_as_it_is_then(many: bool) -> None:
+    async with shelf("a") as one:
+        await left_waiting(one, "a")
+        await one.book.open_tasks(0, 9)  # as it was before
+        taking = asyncio.create_task(take_over(one))
+        await settled()
+        if many:
+            await one.book.write_idle(["a"], Parks(Reason.STOPPED), where=lambda row: True)
+        else:
+            async with one.book.hold("a") as hold:
+                await hold.take(Parks(Reason.STOPPED))
+        assert (await taking).tasks == {"house": 1}
+        assert await one.stored() == one.steps[-1].row
+        assert (one.steps[-1].row.run, [event.run for event in one.events]) == (2, [2])
+
+
+@virtually
+async def test_what_is_remembered_of_a_task_from_before_it_was_taken_over_is_forgotten() -> None:
+    async with shelf("a") as one:
+        await left_waiting(one, "a")
+        async with one.book.hold("a") as hold:
+            hold.row = evolve(hold.row, seconds=7.5)
+            await hold.take(Parks(Reason.STOPPED))
+            await hold.take(Resumed(1))
+        await one.book.open_tasks(0, 9)
+        await take_over(one)
+        async with one.book.hold("a") as hold:
+            assert hold.row == await one.stored()
+            assert hold.row.run == 2
+
+
+@virtually
+async def test_tasks_are_taken_over_to_the_end_whoever_is_cancelled_meanwhile() -> None:
+    async with shelf("a") as one:
+        await left_waiting(one, "a")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await take_over(one)
+        async with one.book.hold("a") as hold:
+            assert hold.row.run == 2
 
 
 @virtually

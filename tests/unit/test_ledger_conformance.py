@@ -15,6 +15,7 @@ from viseme.attempts import TaskRow
 from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event, EventType
 from viseme.ledger import Change, Count, Ledger, Order
+from viseme.ledger.base import TakenOver
 from viseme.money import Spending
 from viseme.results import Reason, State
 
@@ -340,6 +341,52 @@ async def test_open_tasks_are_those_that_have_not_ended(ledger: Ledger) -> None:
     assert ids(await ledger.open_tasks(0, 9, run=2)) == ["t1", "t3", "t5"]
     assert ids(await ledger.open_tasks(0, 9, account="sync", run=1)) == []
     assert ids(await ledger.all_tasks(4, 9)) == ["t4", "t5"]
+
+
+async def test_what_dead_runs_left_under_way_is_taken_over(ledger: Ledger) -> None:
+    rows = await ledger.add([row(f"t{number}", run=1 + number % 2) for number in range(4)])
+    await ledger.add([row("held", run=1)], held=True)
+    others = await ledger.add([row(name, run=1) for name in ("queued", "prepared", "parked", "over", "busy")])
+    others += await ledger.add([row("elsewhere", run=1, account="jogg"), row("alive", run=3)])
+    states = {"queued": State.QUEUED, "prepared": State.PREPARING, "over": State.SUCCEEDED}
+    others = [evolve(one, state=states.get(one.id, State.WAITING)) for one in others]
+    others = [evolve(one, parked=Reason.STOPPED if one.id == "parked" else None) for one in others]
+    under_way = [State.CREATING, State.RECONCILING, State.WAITING, State.FETCHING]
+    rows = [evolve(one, state=state) for one, state in zip(rows, under_way, strict=True)]
+    await ledger.commit(*(Change(row=one) for one in (*rows, *others)))
+    before = ledger.last_order
+    taken = await ledger.take_over(4, 0, 99, before=3, accounts=["sync", "rask"], but=["busy", "nobody"])
+    assert taken == TakenOver(last=others[-1].order, tasks={"sync": 4})
+    found = {one.id: one for one in await ledger.all_tasks(0, 99)}
+    assert [found[one.id] for one in rows] == [evolve(one, run=4) for one in rows]
+    assert [found[one.id] for one in others] == others
+    assert sorted(one.id for one in await ledger.open_tasks(0, 99, run=4)) == ["t0", "t1", "t2", "t3"]
+    assert sum(count.tasks for count in await ledger.counts(4)) == 4
+    assert ledger.last_order == before
+    await ledger.release(1)
+    assert (await ledger.tasks(["held"]))[0].run == 1
+
+
+async def test_tasks_are_taken_over_in_lots_of_open_ones(ledger: Ledger) -> None:
+    rows = await ledger.add([row(f"t{number}", account="sync" if number % 2 else "jogg") for number in range(7)])
+    ended = {1, 2, 4}
+    await ledger.commit(
+        *(Change(row=evolve(one, state=State.FAILED if number in ended else State.WAITING))
+          for number, one in enumerate(rows))
+    )  # fmt: skip
+    after, lots = 0, list[TakenOver]()
+    while True:
+        lot = await ledger.take_over(2, after, 2, before=2, accounts=["sync", "jogg"])
+        if lot.last is None:
+            break
+        lots.append(lot)
+        after = lot.last
+        assert {one.run for one in await ledger.open_tasks(after, 9)} <= {1}
+    assert lots == [
+        TakenOver(last=rows[3].order, tasks={"sync": 1, "jogg": 1}),
+        TakenOver(last=rows[6].order, tasks={"sync": 1, "jogg": 1}),
+    ]
+    assert lot == TakenOver()
 
 
 async def test_every_vendor_id_is_found_whatever_became_of_its_task(ledger: Ledger) -> None:

@@ -20,6 +20,7 @@ from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event, EventType
 from viseme.ledger import Change, Count, Ledger, MemoryLedger, Order
+from viseme.ledger.base import UNDER_WAY, TakenOver
 from viseme.money import Charge, Spending
 from viseme.results import ENDED, Reason, State
 
@@ -103,6 +104,17 @@ class Model:
                 self.charges[change.charge.id] = change.charge
             for happened in change.events:
                 self.tell(happened)
+
+    def take_over(self, run: int, after: int, limit: int, before: int, but: list[str]) -> TakenOver:
+        living = [task for task in self.shown() if task.order > after and task.state not in ENDED][:limit]
+        left = [
+            task
+            for task in living
+            if (task.run < before and task.account == "sync" and not task.parked)
+            and (task.state in UNDER_WAY and task.id not in but)
+        ]
+        self.rows |= {task.order: evolve(task, run=run) for task in left}
+        return TakenOver(last=living[-1].order if living else None, tasks={"sync": len(left)} if left else {})
 
     def shown(self) -> list[TaskRow]:
         return [task for order, task in sorted(self.rows.items()) if order not in self.held]
@@ -326,6 +338,14 @@ class Ledgers(RuleBasedStateMachine):
         assert self.all(at_once) == [[none, LedgerError, none, none]] * 2
         for batch in (batches[0], *batches[2:]):
             self.model.commit(*batch)
+
+    @rule(run=RUNS, after=st.integers(0, 3), limit=st.integers(1, 4), before=RUNS, but=st.sets(KEYS))
+    def take_over(self, run: int, after: int, limit: int, before: int, but: set[str]) -> None:
+        names = [task.id for task in self.model.shown() if task.key in but]
+        taken = self.all(
+            lambda ledger: ledger.take_over(run, after, limit, before=before, accounts=["sync"], but=names)
+        )
+        assert taken == [self.model.take_over(run, after, limit, before, names)] * 2
 
     @staticmethod
     async def outcome(work: Any) -> object:

@@ -22,6 +22,7 @@ from tests.unit.ledgers import charge, creating, in_line, in_thread, row, upload
 from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event
 from viseme.ledger import Change, Order, SqliteLedger, files, migrate, queries
+from viseme.ledger import writer as writer_module
 from viseme.ledger.bulk import Bulk, pages
 from viseme.ledger.lock import OwnerLock
 from viseme.results import Reason
@@ -332,6 +333,9 @@ async def test_open_tasks_and_events_are_walked_in_theirs(path: Path) -> None:
         return " | ".join(step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values))
 
     assert plan(queries._OPEN, 0, None, None, 9) == "SEARCH tasks USING INDEX tasks_open (order>?)"
+    assert "USING INDEX tasks_open (order>?)" in plan(writer_module._LOT, 0, 9)
+    taken = plan(writer_module._TAKE_OVER, 0, 9, 1, '["sync"]', "[]", 2)
+    assert "USING INDEX tasks_open (order>? AND order<?)" in taken
     assert "USING INDEX events_task (task=? AND rowid>?)" in plan(
         queries._EVENTS.format(choice='task = (SELECT "order" FROM tasks WHERE id = ?)'), "a", 0, 9
     )

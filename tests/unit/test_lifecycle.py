@@ -37,6 +37,7 @@ from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE, Next, P
 from viseme.events import LAST, EventType
 from viseme.failures import Failure, Kind
 from viseme.jobs import Job
+from viseme.ledger.base import UNDER_WAY
 from viseme.providers.base import Accepted, Answer, Found, Observation, Seen, Verdict
 from viseme.results import ENDED, Artifact, Cost, Reason, State, Timings
 
@@ -553,7 +554,23 @@ def test_a_failure_that_appears_for_a_parked_task_frees_the_seat_and_is_told_by_
     assert (found.events, found.closes, found.next) == ((), "t:1", Next.NOTHING)
     later = step(found.row, Resumed(2))
     assert later.next is Next.WATCH
-    assert told(step(later.row, failed(), policy)) == ["retrying" if policy.attempts > 1 else "failed"]
+    again = step(later.row, failed(at=NOW + 1), policy)
+    assert told(again) == ["retrying" if policy.attempts > 1 else "failed"]
+
+
+@pytest.mark.parametrize(("observed", "kept"), [(NOW - 1, NOW - 1), (NOW + 1, 0.0)])
+def test_what_was_seen_by_a_clock_that_was_set_back_since_is_no_measure_for_a_run_that_takes_the_task_up(
+    observed: float, kept: float
+) -> None:
+    found = step(task(State.WAITING, observed=observed), Resumed(2))
+    assert found.row.observed == kept
+    assert step(found.row, looked(Seen.SUCCEEDED, outputs=(VIDEO,))).next is Next.FETCH
+
+
+@pytest.mark.parametrize("state", sorted(UNDER_WAY))
+def test_a_task_that_its_run_takes_up_again_is_the_very_row(state: State) -> None:
+    row = task(state, run=2, observed=NOW - 1)
+    assert step(row, Resumed(2)).row is row
 
 
 # -- after the end -------------------------------------------------------------------------------------------------

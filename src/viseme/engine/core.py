@@ -25,7 +25,7 @@ from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
 from viseme.events import LAST, Event
-from viseme.ledger.base import Ledger
+from viseme.ledger.base import UNDER_WAY, Ledger, TakenOver
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
@@ -214,6 +214,22 @@ class Core:
         """Tasks that were held back can be seen."""
         for office in self.offices.values():
             office.creator.arrived()
+
+    async def take_over(self, run: int, after: int, limit: int) -> TakenOver:
+        """Let a run have what dead ones left under way, of the next open tasks; it shall ``attach`` them then."""
+        return await self.book.take_over(run, after, limit, list(self.offices))
+
+    async def attach(self, tasks: Sequence[str], run: int) -> None:
+        """Go on with tasks that a run has taken over, as far as they are still under way."""
+
+        def under_way(row: TaskRow) -> bool:
+            return row.run == run and row.state in UNDER_WAY and not row.parked
+
+        _, busy = await self.book.write_idle(tasks, Resumed(run), where=under_way, patient=True)
+        for task in busy:
+            async with self.book.hold(task) as hold:
+                if under_way(hold.row):
+                    await hold.take(Resumed(run))
 
     async def take_up(self, task: str, run: int, again: Again) -> TaskRow | None:
         """Go on with a task that the ledger knows already.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 
 from attrs import define, field
 
@@ -27,6 +28,10 @@ class Holdings:
     def __contains__(self, name: str) -> bool:
         """Whether someone has a thing."""
         return name in self._had
+
+    def __iter__(self) -> Iterator[str]:
+        """The things that someone has."""
+        return iter(self._had)
 
     def take_now(self, name: str) -> bool:
         """Have a thing, if nobody has it."""

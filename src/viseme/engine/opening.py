@@ -116,6 +116,7 @@ class Opening:
             writer = anyio.CancelScope()
             group.start_soon(_within, writer, ledger.serve)
             number, crew = await ledger.next_run(), Crew(group)
+            core.book.first_run = number
             core.fetcher = Fetcher(
                 world, core.book, transport, self.downloads, self.output, crew, self._private, self.notice
             )

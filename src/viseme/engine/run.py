@@ -254,9 +254,9 @@ class Run:
             under_way=lambda: self.tally.total - self.tally.ended,
         )
 
-    def _expect(self, account: str) -> None:
-        self.tally.total += 1
-        self._account(account).total += 1
+    def _expect(self, account: str, tasks: int) -> None:
+        self.tally.total += tasks
+        self._account(account).total += tasks
 
     def _done(self, row: TaskRow) -> None:
         """A task that needs nothing more: tell its last event once more."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.events import Event
 from viseme.money import Charge, Spending
 from viseme.results import Reason, State
 
-__all__ = ["Change", "Count", "Done", "Ledger", "Listener", "Order", "Rank"]
+__all__ = ["UNDER_WAY", "Change", "Count", "Done", "Ledger", "Listener", "Order", "Rank", "TakenOver"]
 
 Listener = Callable[[Sequence[Event]], None]
 """Called with events in their order, once they are durable."""
@@ -82,6 +82,23 @@ class Count:
     state: State
     parked: Reason | None
     tasks: int
+
+
+UNDER_WAY = frozenset({State.CREATING, State.RECONCILING, State.WAITING, State.FETCHING})
+"""Where a task stands as it did when its run died: nothing is decided of it anew when another run goes on with it."""
+
+
+@frozen(kw_only=True)
+class TakenOver:
+    """What became of a lot of open tasks that a run was to take over.
+
+    Attributes:
+        last: the ``order`` of the lot's last task; None if there was none.
+        tasks: how many were taken over, by account.
+    """
+
+    last: int | None = None
+    tasks: Mapping[str, int] = field(factory=dict[str, int])
 
 
 class Ledger(ABC):
@@ -168,6 +185,20 @@ class Ledger(ABC):
 
         Raises:
             LedgerError: what ``hand_over`` raises, or ``done`` is called with.
+        """
+
+    @abstractmethod
+    async def take_over(
+        self, run: int, after: int, limit: int, *, before: int, accounts: Collection[str], but: Collection[str] = ()
+    ) -> TakenOver:
+        """Of the next ``limit`` open tasks by ``order``, beyond ``after``, let a run have those that dead ones left.
+
+        These are the tasks that are under way and not parked, of runs numbered below ``before``. Nothing but their
+        ``run`` changes, all of it or nothing; it is durable on return.
+
+        Args:
+            accounts: tasks of others are left alone.
+            but: ids of tasks that are left alone too.
         """
 
     # -- reading ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from viseme.attempts import TaskRow
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import rows
-from viseme.ledger.base import Order
+from viseme.ledger.base import UNDER_WAY, Order, TakenOver
 from viseme.ledger.charges import Stored
 from viseme.ledger.works import (
     Add,
@@ -27,6 +28,7 @@ from viseme.ledger.works import (
     Release,
     Step,
     TakeOrders,
+    TakeOver,
     Work,
     WriteGates,
 )
@@ -64,6 +66,10 @@ class Entry:
     def open(self) -> bool:
         """Whether it can be seen and has not ended."""
         return self.held is None and self.state not in _ENDED
+
+    def left(self, before: int) -> bool:
+        """Whether a run numbered below ``before`` left it under way."""
+        return self.run < before and self.state in UNDER_WAY and self.parked is None
 
     def row(self) -> TaskRow:
         """The task."""
@@ -221,6 +227,16 @@ class MemoryDisk:
             told.append(rows.numbered(event, self.last_event))
         return told
 
+    def _take_over(self, work: TakeOver) -> Given:
+        start = bisect_right(self.open, work.after)
+        lot = [self.tasks[order] for order in self.open[start : start + work.limit]]
+        accounts, but = rows.parse(work.accounts), rows.parse(work.but)
+        left = [entry for entry in lot if entry.left(work.before) and entry.account in accounts and entry.id not in but]
+        for entry in left:
+            entry.run = work.run
+        tasks = Counter(entry.account for entry in left)
+        return Given(value=TakenOver(last=lot[-1].order, tasks=dict(tasks)) if lot else TakenOver())
+
     # -- the rest ----------------------------------------------------------------------------------------------------
 
     def _run(self, _: NextRun) -> Given:
@@ -264,6 +280,7 @@ _ACTIONS: Final[dict[type[Work], Callable[[MemoryDisk, Any], Given]]] = {
     Discard: MemoryDisk._discard,  # pyright: ignore[reportPrivateUsage]
     NextRun: MemoryDisk._run,  # pyright: ignore[reportPrivateUsage]
     TakeOrders: MemoryDisk._take,  # pyright: ignore[reportPrivateUsage]
+    TakeOver: MemoryDisk._take_over,  # pyright: ignore[reportPrivateUsage]
     WriteGates: MemoryDisk._show,  # pyright: ignore[reportPrivateUsage]
     KeepUpload: MemoryDisk._keep,  # pyright: ignore[reportPrivateUsage]
     ForgetUpload: MemoryDisk._forget,  # pyright: ignore[reportPrivateUsage]

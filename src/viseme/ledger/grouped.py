@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,7 +14,7 @@ from viseme.attempts import TaskRow, Upload
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import works
-from viseme.ledger.base import Change, Done, Ledger, Order
+from viseme.ledger.base import Change, Done, Ledger, Order, TakenOver
 from viseme.ledger.ending import to_the_end
 from viseme.ledger.rows import text
 from viseme.ledger.works import Given, Outcome, Work
@@ -237,6 +237,13 @@ class GroupLedger(Ledger):
             done(None if isinstance(outcome, Given) else outcome)
 
         self._give(works.Commit(steps=tuple(map(works.step, changes))), told)
+
+    async def take_over(
+        self, run: int, after: int, limit: int, *, before: int, accounts: Collection[str], but: Collection[str] = ()
+    ) -> TakenOver:
+        names, others = text(list(accounts)), text(list(but))
+        lot = works.TakeOver(run=run, after=after, limit=limit, before=before, accounts=names, but=others)
+        return await self._write_soon(lot)
 
     async def keep_upload(self, upload: Upload) -> None:
         await self._write_soon(works.keep_upload(upload))

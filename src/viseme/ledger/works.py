@@ -26,6 +26,7 @@ __all__ = [
     "Release",
     "Step",
     "TakeOrders",
+    "TakeOver",
     "Work",
     "WriteGates",
 ]
@@ -112,6 +113,22 @@ class TakeOrders:
     """Comes back as a list of orders."""
 
 
+@frozen(kw_only=True)
+class TakeOver:
+    """Let a run have what dead ones left under way; comes back as ``TakenOver``.
+
+    Attributes:
+        accounts: as a JSON list, like ``but``.
+    """
+
+    run: int
+    after: int
+    limit: int
+    before: int
+    accounts: str
+    but: str
+
+
 @frozen
 class WriteGates:
     """Show what accounts wait for."""
@@ -136,7 +153,7 @@ class ForgetUpload:
     digest: str
 
 
-Work = Add | Commit | Release | Discard | NextRun | TakeOrders | WriteGates | KeepUpload | ForgetUpload
+Work = Add | Commit | Release | Discard | NextRun | TakeOrders | TakeOver | WriteGates | KeepUpload | ForgetUpload
 
 
 @frozen(kw_only=True)

@@ -12,7 +12,7 @@ from viseme.attempts import TaskRow
 from viseme.errors import LedgerError
 from viseme.events import Event
 from viseme.ledger import files, queries, rows
-from viseme.ledger.base import Order
+from viseme.ledger.base import UNDER_WAY, Order, TakenOver
 from viseme.ledger.bulk import Bulk
 from viseme.ledger.charges import Stored
 from viseme.ledger.works import (
@@ -28,6 +28,7 @@ from viseme.ledger.works import (
     Release,
     Step,
     TakeOrders,
+    TakeOver,
     Work,
     WriteGates,
 )
@@ -69,6 +70,21 @@ _DISCARD: Final = (
     'DELETE FROM tasks WHERE "order" IN (SELECT task FROM held WHERE ?1 IS NULL OR run = ?1)',
     "DELETE FROM held WHERE ?1 IS NULL OR run = ?1",
 )
+
+_LOT: Final = """
+    SELECT max("order") FROM (
+        SELECT "order" FROM tasks
+        WHERE state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ? ORDER BY "order" LIMIT ?
+    )
+"""
+_LEFT: Final = f"""
+    state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ?1 AND "order" <= ?2 AND run < ?3
+        AND state IN ({", ".join(f"'{state}'" for state in sorted(UNDER_WAY))}) AND parked IS NULL
+        AND account IN (SELECT value FROM json_each(?4)) AND id NOT IN (SELECT value FROM json_each(?5))
+"""
+"""What dead runs left of a lot; the first two words are those of an index."""
+_COUNT_LEFT: Final = f"SELECT account, count(*) FROM tasks WHERE {_LEFT} GROUP BY account"
+_TAKE_OVER: Final = f"UPDATE tasks SET run = ?6 WHERE {_LEFT}"
 
 
 def missing(task: str) -> LedgerError:
@@ -240,6 +256,20 @@ class Writer:
             told.append(rows.numbered(event, self.event))
         return told
 
+    def _takes_over(self, lots: Sequence[TakeOver]) -> list[Outcome]:
+        return [self._take_over(lot) for lot in lots]
+
+    def _take_over(self, lot: TakeOver) -> Given:
+        """One statement for a whole lot: some 7 µs a task, without the interpreter's lock."""
+        last = self._connection.execute(_LOT, (lot.after, lot.limit)).fetchone()[0]
+        if last is None:
+            return Given(value=TakenOver())
+        left = lot.after, last, lot.before, lot.accounts, lot.but
+        tasks = dict(self._connection.execute(_COUNT_LEFT, left).fetchall())
+        if tasks:
+            self._connection.execute(_TAKE_OVER, (*left, lot.run))
+        return Given(value=TakenOver(last=last, tasks=tasks))
+
     # -- the rest ----------------------------------------------------------------------------------------------------
 
     def _runs(self, asked: Sequence[NextRun]) -> list[Outcome]:
@@ -287,6 +317,7 @@ _ACTIONS: Final[dict[type[Work], Callable[[Writer, Any], list[Outcome]]]] = {
     Discard: Writer._discards,  # pyright: ignore[reportPrivateUsage]
     NextRun: Writer._runs,  # pyright: ignore[reportPrivateUsage]
     TakeOrders: Writer._orders,  # pyright: ignore[reportPrivateUsage]
+    TakeOver: Writer._takes_over,  # pyright: ignore[reportPrivateUsage]
     WriteGates: Writer._gates,  # pyright: ignore[reportPrivateUsage]
     KeepUpload: Writer._keep,  # pyright: ignore[reportPrivateUsage]
     ForgetUpload: Writer._forget,  # pyright: ignore[reportPrivateUsage]

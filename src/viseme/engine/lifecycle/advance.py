@@ -184,9 +184,11 @@ def _resumed(row: TaskRow, run: int, now: float) -> Step:
         first = evolve(anew(row), account=row.job.route[0], leg=0, behind=row.attempt, price=None)
         return Step(row=evolve(first, run=run, parked=None), next=Next.CREATE, left=row.account)
     state = State.QUEUED if row.state is State.PREPARING else row.state
-    observed = 0.0 if row.state is State.WAITING else row.observed
+    observed = 0.0 if row.observed > now else row.observed  # by a clock that was set back since
     price = None if state is State.QUEUED else row.price  # it may have changed since
-    row = evolve(row, state=state, run=run, parked=None, since=since, observed=observed, price=price)
+    after = {"state": state, "run": run, "parked": None, "since": since, "observed": observed, "price": price}
+    if any(getattr(row, name) != value for name, value in after.items()):
+        row = evolve(row, **after)
     follows = {
         State.QUEUED: Next.CREATE,
         State.CREATING: Next.RECONCILE,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from anyio import Lock
 from attrs import define, field, frozen
 
 from viseme.attempts import TaskRow
@@ -16,10 +17,11 @@ from viseme.engine.lifecycle.advance import advance
 from viseme.engine.lifecycle.carrying import Carrying
 from viseme.engine.lifecycle.signals import Intended, Signal
 from viseme.engine.lifecycle.steps import Policy, Step
+from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.events import Event, EventType
 from viseme.evolving import evolve
-from viseme.ledger.base import Change, Ledger, Rank
+from viseme.ledger.base import Change, Ledger, Rank, TakenOver
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
@@ -52,6 +54,8 @@ class Hold:
         if not book.held.take_now(task):
             await book.held.take(task)
         try:
+            if book.taking.locked():
+                await book.taken_over([task])
             self.row = self.kept = book.known(task) or await book.look(task)
             self.policy = book.policy_of(self.row)
         except BaseException:
@@ -86,6 +90,8 @@ class Book:
         on_step: called after a step is durable, before anyone else changes the task.
         policy_of: what the user allows for a task.
         held: the tasks that someone has.
+        first_run: the first run of this engine; those numbered below it are dead.
+        taking: had while tasks of theirs are taken over.
     """
 
     world: World
@@ -94,6 +100,8 @@ class Book:
     policy_of: Callable[[TaskRow], Policy]
     on_step: Callable[[Step], None]
     held: Holdings = field(factory=Holdings, init=False)
+    first_run: int = field(default=0, init=False)
+    taking: Lock = field(factory=Lock, init=False)
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _added: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
     """Tasks that nobody has changed since they were added."""
@@ -182,6 +190,29 @@ class Book:
         self._pages[name] = _Page({row.id: row for row in rows}, written)
         return rows
 
+    async def take_over(self, run: int, after: int, limit: int, accounts: Collection[str]) -> TakenOver:
+        """Let a run have what dead ones left under way, of the next open tasks: as the ledger says, and durable.
+
+        What someone holds is left alone, and who takes hold of one of these tasks meanwhile waits, so that none is
+        written by anyone who knew it as it was before.
+        """
+        async with self.taking:
+            lot = self.ledger.take_over(
+                run, after, limit, before=self.first_run, accounts=accounts, but=list(self.held)
+            )
+            try:
+                return await uncut(lot)
+            finally:
+                self._recent.clear()
+                self._written += _CACHE + 1  # what is known of pages is of no use either, nor of those being read
+
+    async def taken_over(self, tasks: Sequence[str]) -> None:
+        """Wait, for tasks that the caller holds, until none of them is being taken over; no live run's is."""
+        rows = [self.known(task) for task in tasks]
+        if any(row is None or row.run < self.first_run for row in rows):
+            async with self.taking:
+                pass
+
     async def write(self, hold: Hold, signal: Signal) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
         decided = self._decide(hold.row, signal, hold.policy, self.world.now(), hold.kept)
@@ -232,6 +263,8 @@ class Book:
         busy = [task for task in tasks if task in self.held]
         free = [task for task in dict.fromkeys(tasks) if self.held.take_now(task)]
         try:
+            if self.taking.locked():
+                await self.taken_over(free)
             rows = [row for row in await self.look_at(free) if where(row)]
             return await self._write_many(rows, signal, patient=patient), busy
         finally:
@@ -239,11 +272,16 @@ class Book:
                 self.held.let_go(task)
 
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
+        """A step that leaves its row as the ledger has it is acted on at once, and costs the ledger nothing."""
         at = self.world.now()
-        decided = [self._decide(row, signal, self.policy_of(row), at, row) for row in rows]
-        steps = [both for both in decided if both is not None]
-        if steps:
-            await self._carry_out([step for step, _ in steps], [change for _, change in steps], patient=patient)
+        decided = [(row, self._step(row, signal, self.policy_of(row), at)) for row in rows]
+        steps = [(row, step) for row, step in decided if step is not None]
+        for row, step in steps:
+            if _is_written(step, row):
+                self.on_step(step)
+        new = [(step, _change(step, at, row)) for row, step in steps if not _is_written(step, row)]
+        if new:
+            await self._carry_out([step for step, _ in new], [change for _, change in new], patient=patient)
         return len(steps)
 
     def _decide(
@@ -254,14 +292,17 @@ class Book:
         Args:
             kept: the row as the ledger has it.
         """
+        step = self._step(row, signal, policy, at)
+        return None if step is None else (step, _change(step, at, kept))
+
+    def _step(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> Step | None:
         told = self._progress.get(row.id, 0)
         if told > row.seq:
             row = evolve(row, seq=told)
         step = advance(row, signal, policy, at)
-        if step is None:
-            return None
-        self._progress.pop(row.id, None)
-        return step, _change(step, at, kept)
+        if step is not None:
+            self._progress.pop(row.id, None)
+        return step
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
         """Tell of progress, which is not persisted."""
@@ -296,4 +337,11 @@ def _change(step: Step, at: float, kept: TaskRow) -> Change:
         closes=step.closes,
         charge=step.charge,
         refunds=step.ends.id if step.ends is not None and step.charge is None else None,
+    )
+
+
+def _is_written(step: Step, kept: TaskRow) -> bool:
+    """Whether the ledger has all that a step leads to."""
+    return step.row is kept and not (
+        step.events or step.intent or step.opens or step.closes or step.charge or step.ends
     )
