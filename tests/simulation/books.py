@@ -34,6 +34,7 @@ def judge(laws: Laws, files: Files, cdn: Cdn, told: list[str]) -> None:
     tasks = [entry.row() for entry in laws.ledger.tasks.values()]
     _ended_or_parked(tasks)
     _files(tasks, files, cdn)
+    _adopted(tasks, laws)
     _delivered(tasks, laws)
     _events(laws.ledger)
     _results(tasks, files)
@@ -66,7 +67,12 @@ def _files(tasks: list[TaskRow], files: Files, cdn: Cdn) -> None:
             raise Broken(f"files: that of {row.key} is {'missing' if data is None else 'not what the vendor made'}")
         if row.bytes != len(data):
             raise Broken(f"files: that of {row.key} has {len(data)} bytes, the ledger says {row.bytes}")
-    owned = Counter(str(row.vendor_id) for row in tasks if row.vendor_id is not None)
+
+
+def _adopted(tasks: list[TaskRow], laws: Laws) -> None:
+    """What was paid for at a vendor is the work of one task; a medium may serve several."""
+    paid = {booking.id for booking in laws.bookings}
+    owned = Counter(str(row.vendor_id) for row in tasks if str(row.vendor_id) in paid)
     twice = [name for name, times in owned.items() if times > 1]
     if twice:
         raise Broken(f"adoption: {twice[0]} at the vendor is the work of two tasks")

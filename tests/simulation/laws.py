@@ -19,8 +19,8 @@ __all__ = ["Booking", "Laws"]
 
 _LATE = 10.0
 """Seconds for which a request may be on its way whose process is dead, and its intent closed by the next."""
-_OVERTAKEN = 2
-"""So many may pass one that comes back from a passing refusal."""
+_OVERTAKEN = 4
+"""So many may pass one that comes back from a passing refusal: they have their seats, and wait for their rate."""
 
 _ON_THE_WAY = 5.0
 """A request of a life that is over may arrive so many seconds later."""
