@@ -401,7 +401,7 @@ async def test_a_lost_new_dub_is_found_by_looking_or_ordered_once_more(tmp_path:
 
 @pytest.mark.parametrize("auth", ["basic", "post"])
 async def test_one_token_serves_all_and_is_renewed_before_its_end(tmp_path: Path, auth: str) -> None:
-    async with house(tmp_path, token_seconds=60.0) as home:
+    async with house(tmp_path, speed=20.0, token_seconds=60.0) as home:  # a tenth of its life is 0.3 s
         good(await home.run(*(home.job(n) for n in range(4)), client_auth=auth), 4)
         tokens = len(home.requests("token")) - 1
         assert 2 <= tokens <= 8

@@ -26,7 +26,7 @@ from viseme.ledger.memory import MemoryLedger
 FIXED = 40
 FRESH = 8
 _ROOT = Path(__file__).parents[2]
-_STARTS = {"order": 100, "files": 50}
+_STARTS = {"order": 170, "files": 60}
 """Where the two hundred seeds begin in which a mutation must show; the first failing one is near."""
 
 
