@@ -33,16 +33,12 @@ _ORIGINS = 256
 _UNFIT = re.compile(r"[\r\n\0]")
 _BODILESS = frozenset({"GET", "HEAD"})
 """Methods whose requests say no length where they have no body."""
-
-
 _STATED = (
     ("Accept: */*", "accept"),
     ("Accept-Encoding: gzip, deflate", "accept-encoding"),
     ("User-Agent: viseme", "user-agent"),
 )
 """What is said where the request says nothing of it."""
-
-
 _MAX_REPLY = 32 * 1024 * 1024
 
 
