@@ -15,6 +15,7 @@ from viseme.engine.core import Core
 from viseme.engine.intake import Intake
 from viseme.engine.journal import Journal
 from viseme.engine.run import Run
+from viseme.engine.runs import Runs
 from viseme.engine.world import real_world
 from viseme.events import Event, EventType
 from viseme.jobs import Job
@@ -54,14 +55,11 @@ class _Core:
     """What a run needs of the engine to be read."""
 
     ledger: Any
+    runs: Runs = field(factory=Runs)
     journal: Journal = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.journal = Journal(cast("Ledger", self.ledger))
-
-    def open_run(self, run: Run) -> None: ...
-
-    def close_run(self, run: Run) -> None: ...
 
 
 def _event(order: int) -> Event:

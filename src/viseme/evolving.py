@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-__all__ = ["amended", "evolve"]
+__all__ = ["amended", "evolve", "packed"]
 
 T = TypeVar("T")
 
@@ -56,6 +56,16 @@ def amended(value: T, **changes: Any) -> T:
     For classes without slots, whose fields are in a dictionary.
     """
     value.__dict__.update(changes)
+    return value
+
+
+def packed(value: T) -> T:
+    """A value whose copies take no more memory than they need: dictionaries are copied with their room to grow, and one
+    that was filled field by field has as much of it again (a task's row: 0.8 instead of 1.6 kB).
+
+    For classes without slots, whose fields are in a dictionary.
+    """
+    _put(value, "__dict__", dict(value.__dict__))
     return value
 
 

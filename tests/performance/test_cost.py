@@ -11,7 +11,7 @@ from benchmarks.lifecycle import compared
 from tests.support.trio import house, job
 from tests.support.virtual import virtually
 
-CALLS = 1_270
+CALLS = 1_225
 """Python functions called for a job, its vendor's and its ledger's twins in memory among them."""
 VS_FAIR = 4.2
 """CPU per job beside the script that also hashes, syncs and renames; more than is measured, for loaded machines."""

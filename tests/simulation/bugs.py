@@ -44,7 +44,7 @@ BUGS: dict[str, tuple[int, Callable[[pytest.MonkeyPatch], None]]] = {
     "an old copy's preview was taken for the whole": (29, _old_copy),
     "a task that ran ahead of its seat was ahead for ever": (104, _ahead_for_ever),
     "a task that was held just then stayed in the line of a stopped account": (125, _idle_only),
-    "whoever followed a task did not hear of the engine's end": (1025, _end_unheard),
+    "whoever followed a task did not hear of the engine's end": (2079, _end_unheard),
 }
 """What was wrong, the seed that told (or one that does today), and how to put it back."""
 

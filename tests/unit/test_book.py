@@ -3,65 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import anyio
 import pytest
-from attrs import define, evolve, field
-from tests.support.virtual import settled, simulated_world, virtually
-from tests.unit.ledgers import SlowDisk, intent, seat
+from attrs import evolve
+from tests.support.virtual import settled, virtually
+from tests.unit.ledgers import intent, job, seat
+from tests.unit.shelves import Shelf, shelf
 
 from viseme.attempts import TaskRow
-from viseme.engine.journal import Journal
-from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.signals import Called, Fetched, Intended, Parks, Resumed
-from viseme.engine.lifecycle.steps import Next, Policy, Step
+from viseme.engine.lifecycle.steps import Next
 from viseme.engine.uncut import uncut
 from viseme.errors import LedgerError
-from viseme.events import Event, EventType
-from viseme.jobs import Job
-from viseme.ledger import Change, MemoryLedger
+from viseme.events import EventType
+from viseme.ledger import Change
 from viseme.ledger.base import TakenOver
 from viseme.results import Reason, State
-
-JOB = Job(video="https://m.example/v.mp4", audio="https://m.example/a.wav")
-
-
-@define(eq=False)
-class Shelf(SlowDisk):
-    """A book over a ledger whose disk is slow and may refuse."""
-
-    ledger: MemoryLedger = field(init=False)
-    book: Book = field(init=False)
-    steps: list[Step] = field(factory=list[Step])
-    events: list[Event] = field(factory=list[Event])
-
-    def heard(self, events: Sequence[Event]) -> None:
-        self.events += events
-        self.book.journal.publish(events)
-
-    async def add(self, *names: str) -> None:
-        await self.ledger.add([
-            TaskRow(id=name, key=name, job=JOB, digest="d", account="house", run=1) for name in names
-        ])  # fmt: skip
-        self.events.clear()
-
-    async def stored(self, name: str = "a") -> TaskRow:
-        (row,) = await self.ledger.tasks([name])
-        return row
-
-
-@asynccontextmanager
-async def shelf(*names: str) -> AsyncIterator[Shelf]:
-    one = Shelf()
-    one.ledger = MemoryLedger(sync=one.sync)
-    one.book = Book(simulated_world().world, one.ledger, Journal(one.ledger), lambda row: Policy(), one.steps.append)
-    one.ledger.listener = one.heard
-    async with one.ledger:
-        await one.add(*names)
-        yield one
 
 
 async def cancels(one: Shelf) -> None:
@@ -369,7 +329,7 @@ async def test_a_row_that_fell_out_of_memory_is_read_from_the_ledger(monkeypatch
 
 
 def task(name: str) -> TaskRow:
-    return TaskRow(id=name, key=name, job=JOB, digest="d", account="house", run=1)
+    return TaskRow(id=name, key=name, job=job(), digest="d", account="house", run=1)
 
 
 def unread(one: Shelf) -> list[str]:

@@ -123,7 +123,7 @@ def seat(task: str, attempt: int) -> Seat:
 async def test_a_task_that_is_called_off_after_it_was_parked_counts_once_in_its_run(parked: bool) -> None:
     async with engine() as stage:
         core, run = stage.core, Counter()
-        core.open_run(run)
+        core.runs.open(run)
         await stage.ledger.add([TaskRow(id="t", key="k", job=JOB, digest="d", account="house", run=1)])
         if parked:
             async with core.book.hold("t") as hold:
@@ -149,7 +149,7 @@ async def test_tasks_that_were_left_open_go_on_with_one_commit() -> None:
 async def test_of_many_tasks_each_is_taken_up_as_it_would_be_by_itself() -> None:
     async with engine() as stage:
         core, run = stage.core, Counter(2)
-        core.open_run(run)
+        core.runs.open(run)
         over = evolve(waiting("over"), state=State.FAILED, parked=None)
         ordered = evolve(waiting("ordered"), state=State.RECONCILING, handle=None)
         await left(stage.ledger, over, ordered, waiting("held"), waiting("twice"))
@@ -189,7 +189,7 @@ async def test_seats_that_were_left_count_and_their_jobs_are_looked_at() -> None
 @virtually
 async def test_tasks_that_a_run_takes_up_meanwhile_are_not_looked_at_for_their_seats_sake() -> None:
     async with engine() as stage:
-        stage.core.open_run(Counter(2))
+        stage.core.runs.open(Counter(2))
         rows = [waiting(f"t{number:03}") for number in range(600)]
         fetching = evolve(waiting("u"), state=State.FETCHING)
         await left(stage.ledger, *rows, fetching, seats=[seat(row.id, 1) for row in (*rows, fetching)])
@@ -309,4 +309,4 @@ async def test_a_run_that_is_begun_while_the_scheduler_closes_is_refused() -> No
         with pytest.raises(SchedulerClosed):
             async with Run(stage.core, cast("Any", None), [], nothing):
                 pytest.fail("the run was begun")
-        assert not stage.core.live_runs()
+        assert not stage.core.runs.live()

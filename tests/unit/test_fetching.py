@@ -273,6 +273,16 @@ async def test_a_task_that_is_called_off_is_broken_off_and_the_next_goes_on() ->
 
 
 @virtually
+async def test_a_task_that_is_called_off_before_its_download_began_is_not_fetched() -> None:
+    async with bench(concurrency=1) as one:
+        one.put("a")
+        one.put("b")
+        one.fetcher.withdraw("a")
+        await anyio.sleep(15)
+        assert ([task for task, _ in one.taken], one.order) == (["b"], ["b"])
+
+
+@virtually
 async def test_what_was_fetched_of_a_result_that_nobody_wants_is_removed() -> None:
     files = MemoryFiles(files={"out/a.mp4.part": b"x", "out/a.mp4.part.tag": b"t", "out/b.mp4.part": b"y"})
     async with bench(files) as one:

@@ -89,7 +89,12 @@ def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest
     made: list[Any] = []
     kept = rows._Kept(lambda value: made.append(value) or str(value))
     assert [kept([number]) for number in range(20)] == [f"[{number}]" for number in range(20)]
-    assert len(kept._texts) <= 3
+    assert len(kept._texts) + len(kept._older) <= 6
+    first, *others = values = [[number] for number in range(4)]
+    made.clear()
+    for value in (*values, first, *others):  # the fourth makes the others older
+        kept(value)
+    assert made == values
     value, made[:] = [1], []
     assert [kept(value), kept(value), kept([1])] == ["[1]"] * 3
     assert made == [[1], [1]]

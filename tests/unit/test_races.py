@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,6 +17,7 @@ from tests.support.virtual import Served, virtually
 from tests.support.workshop import CLIP
 
 from viseme import Downloads
+from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.book import Hold
 from viseme.engine.lifecycle.creating import Creator
 from viseme.providers.base import Outcome
@@ -346,3 +348,18 @@ async def test_a_task_that_went_to_its_next_account_is_not_created_at_the_one_wh
         rows = await home.run(*(job(f"k{n}", account=["sync", "jogg"]) for n in range(5)), accounts=both, wait=True)
     assert {(row.state, row.account) for row in rows.values()} == {(State.SUCCEEDED, "jogg")}
     assert asked == ["sync", *["jogg"] * 5]
+
+
+@virtually
+async def test_a_create_that_has_left_keeps_its_task_once() -> None:
+    async with house("sync") as one:
+        seen: list[list[State]] = []
+
+        async def look(name: str) -> None:
+            gc.collect()
+            rows = [thing for thing in gc.get_objects() if isinstance(thing, TaskRow) and thing.key == "a"]
+            seen.append([row.state for row in rows])
+
+        one.vendor.creates = [look]
+        await one.run(job("a"))
+        assert seen == [[State.CREATING]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 from anyio import Lock
 from attrs import Factory, define, field
@@ -21,6 +20,7 @@ from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.till import Till
 from viseme.engine.office import Office
 from viseme.engine.results_file import ResultsFile
+from viseme.engine.runs import Runs
 from viseme.engine.task import Why
 from viseme.engine.world import World
 from viseme.errors import VisemeError
@@ -29,31 +29,9 @@ from viseme.ledger.base import UNDER_WAY, Ledger, TakenOver
 from viseme.providers.base import Answer, Refused
 from viseme.results import ENDED, Reason, Result, State
 
-__all__ = ["Again", "Core", "RunBook"]
+__all__ = ["Again", "Core"]
 
 _PAGE = 500
-
-
-class RunBook(Protocol):
-    """What a run wants to know."""
-
-    number: int
-
-    def ended(self, row: TaskRow) -> None:
-        """One of its tasks ended or parked."""
-        ...
-
-    def shared(self, row: TaskRow) -> None:
-        """A task that another run drives ended or parked."""
-        ...
-
-    def reopened(self, row: TaskRow) -> None:
-        """One of its tasks that had parked goes on."""
-        ...
-
-    def moved(self, row: TaskRow, left: str) -> None:
-        """One of its tasks goes on at another account than ``left``."""
-        ...
 
 
 @define(frozen=True)
@@ -86,11 +64,9 @@ class Core:
     called_off: set[str] = field(factory=set[str])
     cashier: Cashier = field(default=Factory(_open_handed, takes_self=True), kw_only=True)
     on_result: Callable[[], None] = field(default=lambda: None)
+    runs: Runs = field(factory=Runs, init=False)
     book: Book = field(init=False)
     fetcher: Fetcher = field(init=False)
-    _runs: dict[int, RunBook] = field(factory=dict[int, RunBook])
-    _shared: dict[str, list[int]] = field(factory=dict[str, list[int]])
-    """Runs that wait for a task of another run."""
     _parking: Lock = field(factory=Lock)
     _policies: dict[object, Policy] = field(factory=dict[object, Policy])
     """What was found to be allowed for tasks with the same stages that stand at the same one of the same accounts."""
@@ -139,14 +115,12 @@ class Core:
         if step.events and step.events[-1][0] in LAST:
             self.results.add(row.result())
             self.on_result()
-            self._tell_runs(row)
+            self.runs.ended(row)
 
     def _moved(self, row: TaskRow, left: str) -> None:
         """A task goes on at another account."""
         self.offices[left].creator.lost(row)
-        run = self._runs.get(row.run)
-        if run is not None:
-            run.moved(row, left)
+        self.runs.moved(row, left)
 
     def _forward(self, office: Office, step: Step) -> None:
         row = step.row
@@ -179,28 +153,7 @@ class Core:
         elif watch is not None and not holds:
             office.hub.forget(row.id)
 
-    def _tell_runs(self, row: TaskRow) -> None:
-        driving = self._runs.get(row.run)
-        if driving is not None:
-            driving.ended(row)
-        for number in self._shared.pop(row.id, ()):
-            run = self._runs.get(number)
-            if run is not None:
-                run.shared(row)
-
     # -- taking tasks in -------------------------------------------------------------------------------------------
-
-    def open_run(self, run: RunBook) -> None:
-        """Tell a run of its tasks from now on."""
-        self._runs[run.number] = run
-
-    def close_run(self, run: RunBook) -> None:
-        """Tell a run nothing more."""
-        self._runs.pop(run.number, None)
-
-    def live_runs(self) -> list[int]:
-        """The runs that are told of their tasks."""
-        return list(self._runs)
 
     def queued(self, rows: Iterable[TaskRow]) -> None:
         """Tasks were added."""
@@ -241,8 +194,8 @@ class Core:
             return None
         async with self.book.hold(task) as hold:
             row = hold.row
-            if self.driven(row):
-                self._shared.setdefault(task, []).append(run)
+            if self.runs.driven(row):
+                self.runs.share(task, run)
                 return None
             signal = await self._how(row, run, again)
             if signal is None or await hold.take(signal) is None:
@@ -260,7 +213,7 @@ class Core:
         gone_on: set[str] = set()
 
         def goes_on(row: TaskRow) -> bool:
-            if row.state in ENDED or row.key in again.redo or self.driven(row):
+            if row.state in ENDED or row.key in again.redo or self.runs.driven(row):
                 return False
             gone_on.add(row.id)
             return True
@@ -276,19 +229,9 @@ class Core:
 
     async def _share(self, task: str, run: int) -> bool:
         """Let a run hear the end of a task that another run drives; False if nobody drives it."""
-        self._shared.setdefault(task, []).append(run)
-        driven = self.driven(await self.book.look(task))
-        waiting = self._shared.get(task, [])
-        if driven or run not in waiting:  # or its end came meanwhile, and the run was told
-            return True
-        waiting.remove(run)
-        if not waiting:
-            del self._shared[task]
-        return False
-
-    def driven(self, row: TaskRow) -> bool:
-        """Whether a live run sees to the task."""
-        return row.run in self._runs and not row.parked and row.state not in ENDED
+        self.runs.share(task, run)
+        driven = self.runs.driven(await self.book.look(task))
+        return driven or not self.runs.unshare(task, run)  # or its end came meanwhile, and the run was told
 
     async def _how(self, row: TaskRow, run: int, again: Again) -> Signal | None:
         if row.state not in ENDED:
@@ -351,7 +294,7 @@ class Core:
 
     async def why(self, task: str) -> Why:
         """What a task waits for."""
-        row = (await self.ledger.tasks([task]))[0]
+        row = await self.book.look(task)
         return self.offices[row.account].why(row)
 
     async def cancel(self, task: str) -> None:
@@ -366,9 +309,9 @@ class Core:
         try:
             async with self.book.hold(task) as hold:
                 if hold.row.state not in ENDED:
-                    fetched, run = hold.row.state is State.FETCHING, self._runs.get(hold.row.run)
-                    if hold.row.parked and run is not None:
-                        run.reopened(hold.row)  # it was counted as parked, and is counted anew
+                    fetched = hold.row.state is State.FETCHING
+                    if hold.row.parked:
+                        self.runs.reopened(hold.row)
                     await hold.take(Called(await self._cancel_remotely(office, hold.row)))
                     if fetched:
                         await self.fetcher.discard(hold.row)
@@ -394,8 +337,7 @@ class Core:
         if office is not None:
             office.reconciler.withdraw(task)
         async with self.book.hold(task) as hold:
-            run = self._runs.get(hold.row.run)
             if hold.row.state in (State.CREATING, State.RECONCILING):
-                if hold.row.parked and run is not None:
-                    run.reopened(hold.row)
+                if hold.row.parked:
+                    self.runs.reopened(hold.row)
                 await hold.take(Unsettled(f"a person ordered viseme to {order} it", order))

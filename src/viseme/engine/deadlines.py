@@ -17,10 +17,13 @@ __all__ = ["Deadline", "Deadlines"]
 
 @define(eq=False)
 class Deadlines:
-    """The blocks that are under way. The timer rings for the first that may be over, and then for the next."""
+    """The blocks that are under way. The timer rings for the first that may be over, and then for the next.
 
-    _due: dict[Deadline, float] = field(factory=dict["Deadline", float])
-    """When each is over, by the event loop's clock."""
+    Attributes:
+        due: when each is over, by the event loop's clock.
+    """
+
+    due: dict[Deadline, float] = field(factory=dict["Deadline", float])
     _timer: asyncio.TimerHandle | None = None
     _rings: float = inf
 
@@ -31,18 +34,10 @@ class Deadlines:
     def put(self, deadline: Deadline, seconds: float) -> None:
         """Let a block take so many seconds from now on."""
         loop = asyncio.get_running_loop()
-        at = self._due[deadline] = loop.time() + seconds
+        at = self.due[deadline] = loop.time() + seconds
         if at < self._rings:
             self.close()
             self._rings, self._timer = at, loop.call_at(at, self._ring)
-
-    def has(self, deadline: Deadline) -> bool:
-        """Whether a block is under way, and not over."""
-        return deadline in self._due
-
-    def drop(self, deadline: Deadline) -> bool:
-        """A block has come to its end; tells whether that was in time."""
-        return self._due.pop(deadline, None) is not None
 
     def close(self) -> None:
         """Stop the timer."""
@@ -53,11 +48,11 @@ class Deadlines:
     def _ring(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for deadline in [one for one, at in self._due.items() if at <= now]:
-            del self._due[deadline]
+        for deadline in [one for one, at in self.due.items() if at <= now]:
+            del self.due[deadline]
             deadline.cut()
-        self._rings, self._timer = min(self._due.values(), default=inf), None
-        if self._due:
+        self._rings, self._timer = min(self.due.values(), default=inf), None
+        if self.due:
             self._timer = loop.call_at(self._rings, self._ring)
 
 
@@ -81,7 +76,7 @@ class Deadline:
 
     def put_off(self, seconds: float) -> None:
         """Let it take so many seconds from now on, unless it is over."""
-        if self._deadlines.has(self):
+        if self in self._deadlines.due:
             self._deadlines.put(self, seconds)
 
     def cut(self) -> None:
@@ -92,7 +87,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._deadlines.drop(self) or self._task is None:
+        if self._deadlines.due.pop(self, None) is not None or self._task is None:  # it was in time
             return
         # Nobody else wants the task to end: then the cancellation was ours, and goes no further than this.
         if self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):

@@ -14,7 +14,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.line import BATCH
 from viseme.engine.world import World
 from viseme.errors import JobInvalid
-from viseme.evolving import evolve
+from viseme.evolving import evolve, packed
 from viseme.jobs import Job, cover_name, is_own, is_url, output_name, preview_name
 from viseme.keys import FileStamp, inputs_digest
 from viseme.providers.base import Provider
@@ -26,7 +26,7 @@ __all__ = ["Intake"]
 _KEY_LIMIT = 500
 _NAMES = 50_000
 """So many output names that jobs stated are remembered."""
-_BLANK = TaskRow(id="", key="", job=Job(), digest="", account="")
+_BLANK = packed(TaskRow(id="", key="", job=Job(), digest="", account=""))
 """What each row is a copy of, which takes a fifth of making one (0.9 against 4.3 µs)."""
 
 

@@ -49,7 +49,7 @@ class LeftSeats:
         by_id = {seat.id: seat for seat in seats}
         for row in await self.core.book.look_at([seat.task for seat in seats]):
             seat = by_id.get(row.seat)
-            if seat is not None and row.handle is not None and self._unwatched(seat) and not self.core.driven(row):
+            if seat is not None and row.handle is not None and self._unwatched(seat) and not self.core.runs.driven(row):
                 self.core.offices[seat.account].hub.watch(row, background=True)
 
     def _unwatched(self, seat: Seat) -> bool:

@@ -129,7 +129,7 @@ class Opening:
             group.start_soon(_errands, house)
             group.start_soon(seats.watch)
             intake = Intake(world, self.providers, self.default_account, _finder(ledger), below, folder)
-            core.open_run(_Session(number))
+            core.runs.open(_Session(number))
             yield Engine(world, core, intake, group, number, inspector)
             with anyio.CancelScope(shield=True):
                 await self._close(core, house)
@@ -179,7 +179,7 @@ class Opening:
         core.fetcher.stop()
         for office in core.offices.values():
             await office.drained()
-        for run in core.live_runs():
+        for run in core.runs.live():
             await core.park_run(run)
         await house.show_gates()
 

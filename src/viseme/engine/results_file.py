@@ -25,8 +25,8 @@ _TIMES = tuple(attribute.name for attribute in attrs.fields(Timings))
 
 def result_line(result: Result) -> dict[str, Any]:
     """A result as ``results.jsonl`` has it; times in RFC 3339."""
-    times = [getattr(result.timings, name) for name in _TIMES]
-    timings = {name: None if at is None else timestamp(at) for name, at in zip(_TIMES, times, strict=True)}
+    times = result.timings
+    timings = {name: None if (at := getattr(times, name)) is None else timestamp(at) for name in _TIMES}
     error, cost = result.error, result.cost
     preview = {} if result.preview is None else {"preview": result.preview}
     return {

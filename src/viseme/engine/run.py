@@ -111,7 +111,7 @@ class Run:
         self.number = await self.core.ledger.next_run()
         if (broken := self.core.journal.closed) is not None:
             raise broken
-        self.core.open_run(self)
+        self.core.runs.open(self)
         journal = self.core.journal
         self._cursor = RunCursor(journal, self.number, max(self.core.ledger.last_order, journal.floor), journal.end)
         self._spawn(self._feed)
@@ -127,7 +127,7 @@ class Run:
                 if not self.finished and self.core.journal.closed is None:
                     await self.core.park_run(self.number)
         finally:
-            self.core.close_run(self)
+            self.core.runs.close(self)
             self._left = True
             self.core.journal.nudge()
         if kind is None and self._raise_on_error and self._failures:

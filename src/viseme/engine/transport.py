@@ -20,6 +20,7 @@ from aiohttp import StreamReader
 from attrs import define, field, frozen
 from yarl import URL
 
+from viseme.engine.channel import room
 from viseme.engine.connections import CONNECT, Connections, Private, Response, Unwritable, whole
 from viseme.engine.deadlines import Deadlines
 from viseme.engine.pouring import Content, Pouring
@@ -102,6 +103,7 @@ class AioTransport:
     _lines: dict[object, Connections] = field(factory=dict[object, Connections], init=False)
     _pourings: dict[Line, Pouring] = field(factory=dict[Line, Pouring], init=False)
     _deadlines: Deadlines = field(factory=Deadlines, init=False)
+    _room: memoryview = field(factory=room, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +126,12 @@ class AioTransport:
         try:
             if body is None or isinstance(body, bytes):
                 with self._deadlines.within(patience):
-                    return await self._exchange(line, wire, target, body)
+                    response = await self._line(line).send(wire.method, target, wire.headers, body)
+                    try:
+                        found = await whole(response.content)
+                    finally:
+                        response.release()
+                    return Reply(status=response.status, headers=response.headers, body=found)
             with self._deadlines.within(CONNECT + _REPLY + patience) as deadline:
                 pouring = self._pouring(line)
                 return await pouring.send(wire.method, target, wire.headers, body, deadline, patience)
@@ -132,13 +139,6 @@ class AioTransport:
             return Fault(sent=False, message=_say(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return Fault(sent=True, message=_say(error))
-
-    async def _exchange(self, line: Line, wire: Wire, target: URL, body: bytes | None) -> Reply:
-        response = await self._line(line).send(wire.method, target, wire.headers, body)
-        try:
-            return Reply(status=response.status, headers=response.headers, body=await whole(response.content))
-        finally:
-            response.release()
 
     def fetch(
         self, url: str, headers: Mapping[str, str], *, private: bool, stall: float, method: str = "GET"
@@ -148,7 +148,7 @@ class AioTransport:
     def _line(self, line: Line) -> Connections:
         found = self._lines.get(line)
         if found is None:
-            found = self._lines[line] = Connections(private=line.private, fresh=line.fresh)
+            found = self._lines[line] = Connections(private=line.private, fresh=line.fresh, room=self._room)
         return found
 
     def _pouring(self, line: Line) -> Pouring:
@@ -161,7 +161,8 @@ class AioTransport:
         name = ("downloads", private)
         found = self._lines.get(name)
         if found is None:
-            found = self._lines[name] = Connections(private=private, fresh=False, buffer=1 << 18, inflate=False)
+            found = Connections(private=private, fresh=False, buffer=1 << 18, inflate=False, room=self._room)
+            self._lines[name] = found
         return found
 
 

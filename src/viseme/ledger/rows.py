@@ -52,7 +52,7 @@ __all__ = [
 _SPECIAL: Final = "\t"
 _RANKS: Final = 1 << 62
 _KEPT: Final = 512
-"""Texts of a kind that are remembered."""
+"""Texts of a kind that are remembered, beside as many older ones."""
 
 _STATES = {state.value: state for state in State}
 _REASONS = {reason.value: reason for reason in Reason}
@@ -103,13 +103,16 @@ class _Kept:
     make: Callable[[Any], str]
     _texts: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
     """By the value's ``id``, which is no other's as long as the value is kept here."""
+    _older: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
+    """Those before them."""
 
     def __call__(self, value: object) -> str:
         kept = self._texts.get(id(value))
         if kept is None:
+            kept = self._older.get(id(value)) or (value, self.make(value))
             if len(self._texts) >= _KEPT:
-                self._texts.clear()
-            kept = self._texts[id(value)] = value, self.make(value)
+                self._older, self._texts = self._texts, {}
+            self._texts[id(value)] = kept
         return kept[1]
 
 

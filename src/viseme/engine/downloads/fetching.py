@@ -10,12 +10,12 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 
-from anyio import CancelScope
 from attrs import Factory, define, field
 
 from viseme.attempts import TaskRow
 from viseme.config import Downloads
 from viseme.engine.crew import Crew
+from viseme.engine.cuts import Cut
 from viseme.engine.downloads.download import DeadLink, Download, Unfit, describe, remove_part
 from viseme.engine.downloads.landing import Landings
 from viseme.engine.downloads.places import Place, Places
@@ -58,7 +58,7 @@ class Fetcher:
     _fresh: set[str] = field(factory=set[str])
     """Those of which nothing was fetched before."""
     _tickets: count[int] = field(factory=count)
-    _under_way: dict[str, CancelScope] = field(factory=dict[str, CancelScope])
+    _under_way: dict[str, Cut] = field(factory=dict[str, Cut])
     _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
     _landings: Landings = field(init=False, default=Factory(lambda self: Landings(self.world), takes_self=True))
     _stopping: bool = False
@@ -80,14 +80,14 @@ class Fetcher:
     def stop(self) -> None:
         """Break off; part files stay and are taken up later."""
         self._stopping = True
-        for scope in self._under_way.values():
-            scope.cancel()
+        for cut in self._under_way.values():
+            cut.make()
 
     def withdraw(self, task: str) -> None:
         """Break off one."""
-        scope = self._under_way.get(task)
-        if scope is not None:
-            scope.cancel()
+        cut = self._under_way.get(task)
+        if cut is not None:
+            cut.make()
 
     async def discard(self, row: TaskRow) -> None:
         """Remove what was fetched of a result that nobody wants any more."""
@@ -102,12 +102,14 @@ class Fetcher:
     def _fill(self) -> None:
         while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
             _, _, task = heapq.heappop(self._queue)
-            scope = self._under_way[task] = CancelScope()
-            self.crew.start_soon(self._fetch, task, scope, self._queued.pop(task))
+            cut = self._under_way[task] = Cut()
+            self.crew.start_soon(self._fetch, task, cut, self._queued.pop(task))
 
-    async def _fetch(self, task: str, scope: CancelScope, since: float) -> None:
+    async def _fetch(self, task: str, cut: Cut, since: float) -> None:
         try:
-            with scope:
+            if cut.made:
+                return
+            with cut:
                 async with self.book.hold(task) as hold:
                     if hold.row.state is State.FETCHING and not hold.row.parked:
                         await self._bring(hold, since)

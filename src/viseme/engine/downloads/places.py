@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
+from typing import Self
 from unicodedata import normalize
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from viseme.engine.downloads.download import Unfit
 from viseme.engine.holdings import Holdings
 from viseme.engine.world import World
 
 __all__ = ["Place", "Places"]
-
-
-@frozen
-class Place:
-    """Where a result goes.
-
-    Attributes:
-        path: of the file.
-        make: makes its folder (blocks); raises Unfit where a link leads out of the output folder.
-    """
-
-    path: str
-    make: Callable[[], None]
 
 
 @define(eq=False)
@@ -45,19 +30,15 @@ class Places:
     _made: set[str] = field(factory=set[str], init=False)
     """Folders that are there, as far as is known."""
 
-    def room(self, name: str) -> AbstractAsyncContextManager[Place]:
+    def room(self, name: str) -> Place:
         """The place for a result of this name; whoever else wants the same file waits."""
-        return _Room(self, name, normalize("NFC", name).casefold())
-
-    def place(self, name: str) -> Place:
-        """Where a result of this name goes."""
-        return Place(os.path.join(self.folder, name), partial(self._make, name))
+        return Place(self, name, os.path.join(self.folder, name))
 
     def doubt(self) -> None:
         """The disk refused something: what is known of the folders may hold no more."""
         self._made.clear()
 
-    def _make(self, name: str) -> None:
+    def make(self, name: str) -> None:
         """Make the folders, one below the other, so that nothing is made behind a link that leads out (blocks)."""
         above = name.rpartition("/")[0]
         if above in self._made:
@@ -71,19 +52,33 @@ class Places:
 
 
 @define(eq=False)
-class _Room:
-    """A file that one has while the block lasts; ``file`` is what may be one with it on the disk."""
+class Place:
+    """Where a result goes; one has it for oneself while the block (``async with``) lasts.
 
-    places: Places
-    name: str
-    file: str
+    Attributes:
+        path: of the file.
+    """
 
-    async def __aenter__(self) -> Place:
-        if not self.places.held.take_now(self.file):
-            await self.places.held.take(self.file)
-        return self.places.place(self.name)
+    _places: Places
+    _name: str
+    path: str
+    _file: str = field(init=False)
+    """What may be one with it on the disk."""
+
+    def __attrs_post_init__(self) -> None:
+        self._file = normalize("NFC", self._name).casefold()
+
+    def make(self) -> None:
+        """Make its folder (blocks). Raises Unfit where a link leads out of the output folder."""
+        self._places.make(self._name)
+
+    async def __aenter__(self) -> Self:
+        held = self._places.held
+        if not held.take_now(self._file):
+            await held.take(self._file)
+        return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            self.places.doubt()
-        self.places.held.let_go(self.file)
+            self._places.doubt()
+        self._places.held.let_go(self._file)

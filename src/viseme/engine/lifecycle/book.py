@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
 from anyio import Lock
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from viseme.attempts import TaskRow
 from viseme.engine.holdings import Holdings
 from viseme.engine.journal import Journal
 from viseme.engine.lifecycle.advance import advance
+from viseme.engine.lifecycle.ahead import Ahead
 from viseme.engine.lifecycle.carrying import Carrying
-from viseme.engine.lifecycle.signals import Intended, Signal
-from viseme.engine.lifecycle.steps import Policy, Step
+from viseme.engine.lifecycle.signals import Intended, Observed, Signal
+from viseme.engine.lifecycle.steps import Next, Policy, Step
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.events import Event, EventType
@@ -67,7 +68,8 @@ class Hold:
         self._book.held.let_go(self._task)
 
     def take(self, signal: Signal) -> Awaitable[Step | None]:
-        """Advance the task by a signal; durable, and told to readers, once this was awaited.
+        """Advance the task by a signal; durable, and told to readers, once this was awaited, but for a look that saw
+        the result: that waits a moment for what comes of it.
 
         None: the signal changed nothing.
         """
@@ -87,7 +89,7 @@ class Book:
     """The tasks as the ledger has them, and the order in which they change.
 
     Attributes:
-        on_step: called after a step is durable, before anyone else changes the task.
+        on_step: called after a step is durable (or may wait to be), before anyone else changes the task.
         policy_of: what the user allows for a task.
         held: the tasks that someone has.
         first_run: the first run of this engine; those numbered below it are dead.
@@ -102,6 +104,9 @@ class Book:
     held: Holdings = field(factory=Holdings, init=False)
     first_run: int = field(default=0, init=False)
     taking: Lock = field(factory=Lock, init=False)
+    ahead: Ahead = field(
+        init=False, default=Factory(lambda self: Ahead(self.world, self.ledger, self._remember), takes_self=True)
+    )
     _recent: OrderedDict[str, TaskRow] = field(factory=OrderedDict[str, TaskRow])
     _added: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
     """Tasks that nobody has changed since they were added."""
@@ -142,12 +147,12 @@ class Book:
         unknown = [task for task, row in found.items() if row is None]
         if unknown:
             found.update({row.id: row for row in await self.ledger.tasks(unknown)})
-        rows = (self._recent.get(task) or found[task] for task in tasks)
+        rows = (self.ahead.row(task) or self._recent.get(task) or found[task] for task in tasks)
         return [row for row in rows if row is not None]
 
     def known(self, task: str) -> TaskRow | None:
         """The task as it stands, if that is remembered, or was read and cannot have changed since."""
-        row = self._recent.get(task) or self._added.get(task)
+        row = self.ahead.row(task) or self._recent.get(task) or self._added.get(task)
         if row is None:
             for page in self._pages.values():
                 if task in page.rows and self._written - page.written <= _CACHE:
@@ -219,18 +224,39 @@ class Book:
         if decided is None:
             return None
         step, change = decided
-        await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
+        if _may_wait(signal, step):
+            self.ahead.put(change)
+            self.on_step(step)
+        else:
+            await self._carry_out((step,), (change,), patient=not isinstance(signal, Intended))
         hold.row = hold.kept = step.row
         return step
 
-    def _carry_out(
-        self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool
-    ) -> Coroutine[Any, Any, None]:
+    def _carry_out(self, steps: Sequence[Step], changes: Sequence[Change], *, patient: bool) -> Awaitable[None]:
         """Write changes and act on them. What already happened at the vendor is tried again before it is given up."""
-        return Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
+        leaving = self.ahead.leaving
+        if leaving and not leaving.isdisjoint(step.row.id for step in steps):
+            return uncut(self._carry_after(steps, changes, patient))
+        return self._carry(steps, changes, patient)
+
+    async def _carry_after(self, steps: Sequence[Step], changes: Sequence[Change], patient: bool) -> None:
+        """Carry them out behind the steps that are on their way to the disk by themselves."""
+        for step in steps:
+            await self.ahead.left(step.row.id)
+        await self._carry(steps, changes, patient)
+
+    async def _carry(self, steps: Sequence[Step], changes: Sequence[Change], patient: bool) -> None:
+        changes = [self.ahead.take_along(change) for change in changes]
+        try:
+            await Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
+        except BaseException:
+            for step in steps:
+                self.ahead.over(step.row.id, written=False)
+            raise
 
     def _act(self, steps: Sequence[Step]) -> None:
         for step in steps:
+            self.ahead.over(step.row.id, written=True)
             self._remember(step.row)
             self.on_step(step)
 
@@ -338,6 +364,11 @@ def _change(step: Step, at: float, kept: TaskRow) -> Change:
         charge=step.charge,
         refunds=step.ends.id if step.ends is not None and step.charge is None else None,
     )
+
+
+def _may_wait(signal: Signal, step: Step) -> bool:
+    """Whether a step may be acted on before it is written: the vendor would tell the same again."""
+    return step.next is Next.FETCH and isinstance(signal, Observed)
 
 
 def _is_written(step: Step, kept: TaskRow) -> bool:

@@ -43,9 +43,12 @@ class _Withdrawn(Exception):
 class _Out:
     """One create under way: ``scope`` ends it while nothing has left, and is a shield around it from then on.
 
+    ``row`` is the task as it stood in line, and let go of once its create has left (1 KB); ``rank`` is its place there.
     ``seat`` is the one to give back if nothing leaves; ``back`` tells that the task stands in line again.
     """
 
+    row: TaskRow | None
+    rank: Rank
     seat: str | None
     back: bool = False
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
@@ -219,8 +222,9 @@ class Creator:
                 continue
             self.desk.creating += 1
             seat = None if self.line.free(row) else seat_of(row)
-            out = self._out[row.id] = _Out(seat if seat and self.desk.pool.seats.take(seat) else None)
-            crew.start_soon(self._create, row, out)
+            taken = seat if seat and self.desk.pool.seats.take(seat) else None
+            out = self._out[row.id] = _Out(row, rank_of(row), taken)
+            crew.start_soon(self._create, row.id, out)
 
     async def _next(self) -> TaskRow | None:
         """The next task that may be created now. Parks the line where the account is stopped."""
@@ -282,42 +286,43 @@ class Creator:
 
     # -- one create ------------------------------------------------------------------------------------------------
 
-    async def _create(self, row: TaskRow, out: _Out) -> None:
+    async def _create(self, task: str, out: _Out) -> None:
         try:
             with out.scope:
-                async with self.book.hold(row.id) as hold:
+                async with self.book.hold(task) as hold:
                     try:
-                        same = hold.row is row or self._still(row, hold.row)
+                        same = hold.row is out.row or self._still(out, hold.row)
                         if same and not self._stopping and await self._has_media(hold):
                             await self._go(hold, out)
                     except JobInvalid as error:  # it was taken under a configuration that allowed it
                         await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
                     finally:
-                        if self.line.shares or row.id in self.line.ahead:
+                        if self.line.shares or task in self.line.ahead:
                             self.line.tried(hold.row)
                         out.back = self._in_line(hold.row) and not hold.row.handles
         finally:
-            self._over(row, out)
+            self._over(task, out)
 
-    def _over(self, row: TaskRow, out: _Out) -> None:
+    def _over(self, task: str, out: _Out) -> None:
         """Whatever became of a create: what it did not take with it is free again, and the next may begin."""
         self.desk.creating -= 1
-        del self._out[row.id]
-        self.preparer.begun(row.id)
+        del self._out[task]
+        self.preparer.begun(task)
         if not self._out:
             self._drained.set()
-        self.called_off.discard(row.id)
-        self.cashier.release(row.id)
+        self.called_off.discard(task)
+        self.cashier.release(task)
         if out.seat is not None:
             self.desk.pool.seats.give_back(out.seat)
         if out.back:  # whoever read the line while this was under way passed it over
-            self.line.arrived(rank_of(row))
-            self.preparer.arrived(rank_of(row))
+            self.line.arrived(out.rank)
+            self.preparer.arrived(out.rank)
         self._wake.set()
 
-    def _still(self, row: TaskRow, now: TaskRow) -> bool:
+    def _still(self, out: _Out, now: TaskRow) -> bool:
         """Whether a task still stands in line for the stage that it was taken out for, and so has the seat for it."""
-        return self._in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, row)
+        before = out.row
+        return before is not None and self._in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, before)
 
     async def _has_media(self, hold: Hold) -> bool:
         """Whether the vendor has the task's media; what it calls them is on disk then."""
@@ -332,28 +337,28 @@ class Creator:
         """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
         if hold.row.seconds is None and self.cashier.estimator.looked:
             hold.row = await self._measured(hold.row)
-        row = hold.row
-        intent = intent_for(self.desk, row, self.world.new_id(), self.world.now())
+        task, job = hold.row.id, hold.row.job
+        intent = intent_for(self.desk, hold.row, self.world.new_id(), self.world.now())
         saved: list[Handle] = []
 
         async def leave(request: Request) -> None:
-            if self._stopping or row.id in self.called_off:
+            if self._stopping or task in self.called_off:
                 raise _Withdrawn
             if request.claim:
-                await self.claims.heed(row, intent.stage, request.claim)
+                await self.claims.heed(hold.row, intent.stage, request.claim)
             if out.scope.cancel_called:
                 raise _Withdrawn
             out.scope.shield = True
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
-            await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(row.id)))
-            out.seat = None  # the ledger's from now on
+            await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(task)))
+            out.row = out.seat = None  # the ledger's from now on
 
-        flow = self.desk.provider.create(row.job, intent, {**row.inputs, **row.handles})
+        flow = self.desk.provider.create(job, intent, {**hold.row.inputs, **hold.row.handles})
         try:
-            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=row.job.priority)
+            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=job.priority)
         except _Withdrawn:
-            if row.id in self.called_off:
+            if task in self.called_off:
                 await hold.take(Called(None))
         except Claimed as claimed:
             await self.claims.settle(hold, intent.stage, claimed, saved[-1] if saved else {})

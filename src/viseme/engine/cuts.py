@@ -1,0 +1,47 @@
+"""Blocks that others may end. A scope of anyio's can do more, and takes 4 µs instead of 0.6, and 0.5 KB more."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from attrs import define
+
+__all__ = ["Cut"]
+
+
+@define(eq=False)
+class Cut:
+    """A block (``with``) that others may end: what it waits for is cancelled then, and that goes no further than this.
+
+    Attributes:
+        made: whether it shall end. Who has not begun it yet does not begin it.
+    """
+
+    made: bool = False
+    _task: asyncio.Task[object] | None = None
+    _before: int = 0
+    """How often the task was asked to end before the block began."""
+
+    def make(self) -> None:
+        """End the block. For others than the task that is in it."""
+        if self.made:
+            return
+        self.made = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def __enter__(self) -> None:
+        task = self._task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a block that may be cut is for a task")
+        self._before = task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        task, self._task = self._task, None
+        if not self.made or task is None:
+            return False
+        # Nobody else wants the task to end: then the cancellation was ours, and goes no further than this.
+        return task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError)

@@ -1,0 +1,319 @@
+"""Connections that serve one request after the other: when they are kept, and what bytes at odd times do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import socket
+import struct
+import warnings
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.wire import Arrived, Visit, answer, serving
+
+from viseme.engine import connections as connections_module
+from viseme.engine.transport import AioTransport, Broken, Line, Wire
+from viseme.providers.base import Fault, Outcome, Reply
+
+HOME = Line("sync", private=True)
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n"
+FILM = random.Random(7).randbytes(3_000_000)
+
+
+@pytest.fixture
+async def net() -> AsyncIterator[AioTransport]:
+    async with AioTransport() as transport:
+        yield transport
+
+
+async def sent(net: AioTransport, url: str, method: str = "GET") -> Outcome:
+    return await net.send(HOME, Wire(method=method, url=url, headers={"x-api-key": "k"}))
+
+
+async def body(net: AioTransport, url: str) -> bytes:
+    outcome = await sent(net, url)
+    assert isinstance(outcome, Reply), outcome
+    return outcome.body
+
+
+async def fetched(net: AioTransport, url: str, *, stall: float = 5.0, rest: float = 0.0) -> bytes:
+    """A download whose reader rests between its pieces."""
+    pieces: list[bytes] = []
+    async with net.fetch(url, {}, private=True, stall=stall) as stream:
+        async for piece in stream.chunks():
+            pieces.append(piece)
+            await asyncio.sleep(rest)
+    return b"".join(pieces)
+
+
+# -- kept or not ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_comes_unasked_ends_the_connection_and_is_nobodys_reply(net: AioTransport) -> None:
+    async def talks(visit: Visit, request: Arrived) -> None:
+        await visit.write(answer(request.line.encode()))
+        if visit.number == 1:
+            await asyncio.sleep(0.05)
+            await visit.write(answer(b"forged"))
+
+    async with serving(talks) as server:
+        assert await body(net, f"{server.base}/1") == b"GET /1 HTTP/1.1"
+        await asyncio.wait_for(server.gone.wait(), 5)
+        assert await body(net, f"{server.base}/2") == b"GET /2 HTTP/1.1"
+        assert server.connections == 2
+
+
+async def test_a_second_reply_behind_the_first_is_nobodys_and_ends_the_connection(net: AioTransport) -> None:
+    async def doubles(visit: Visit, request: Arrived) -> None:
+        await visit.write(answer(request.line.encode()) + (answer(b"forged") if visit.number == 1 else b""))
+
+    async with serving(doubles) as server:
+        assert await body(net, f"{server.base}/1") == b"GET /1 HTTP/1.1"
+        assert await body(net, f"{server.base}/2") == b"GET /2 HTTP/1.1"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        answer(b"{}", Connection="close"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ],
+)
+async def test_a_connection_that_its_server_wants_no_more_is_not_kept(net: AioTransport, first: bytes) -> None:
+    async def once(visit: Visit, _: Arrived) -> None:
+        await visit.write(first if visit.number == 1 else answer())
+
+    async with serving(once) as server:
+        assert isinstance(await sent(net, server.base), Reply)
+        assert await body(net, server.base) == b"{}"
+        assert [request.connection for request in server.arrived] == [1, 2]
+
+
+async def test_a_kept_connection_that_the_server_closes_is_not_used_again(net: AioTransport) -> None:
+    async def closes(visit: Visit, _: Arrived) -> None:
+        await visit.write(answer())
+        visit.writer.close()
+
+    async with serving(closes) as server:
+        for _ in range(3):
+            assert await body(net, server.base) == b"{}"
+            await asyncio.sleep(0.05)
+        assert server.connections == 3
+
+
+async def test_connections_that_nobody_uses_are_closed_after_a_while(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "_KEPT", 0.2)
+    everyone = asyncio.Event()
+
+    async def together(visit: Visit, _: Arrived) -> None:
+        if len(server.arrived) == 3:
+            everyone.set()
+        await everyone.wait()
+        await visit.write(answer())
+
+    async with serving(together) as server:
+        await asyncio.gather(*(body(net, server.base) for _ in range(3)))
+        for _ in range(4):
+            assert await body(net, server.base) == b"{}"
+            await asyncio.sleep(0.1)
+        assert server.connections == 3
+        assert len(server._visits) == 1, "one does for them"
+        while server._visits:
+            server.gone.clear()
+            await asyncio.wait_for(server.gone.wait(), 5)
+        assert await body(net, server.base) == b"{}"
+
+
+async def test_one_that_was_kept_too_long_is_not_used_though_it_is_still_open(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_ok(visit: Visit, _: Arrived) -> None:
+        await visit.write(answer())
+
+    async with serving(says_ok) as server:
+        await body(net, server.base)
+        monkeypatch.setattr(connections_module, "_KEPT", 0.0)
+        await body(net, server.base)
+        assert [request.connection for request in server.arrived] == [1, 2]
+
+
+async def test_heads_and_other_requests_go_over_one_connection(net: AioTransport) -> None:
+    async def length(visit: Visit, request: Arrived) -> None:
+        await visit.write(answer(b"four")[: None if request.line.startswith("GET") else -4])
+
+    async with serving(length) as server:
+        for method, expected in [("HEAD", b""), ("GET", b"four"), ("HEAD", b""), ("GET", b"four")]:
+            outcome = await sent(net, server.base, method)
+            assert isinstance(outcome, Reply)
+            assert outcome.body == expected
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+async def test_a_reply_without_a_body_is_whole_with_its_head(net: AioTransport, status: str) -> None:
+    async def nothing(visit: Visit, _: Arrived) -> None:
+        await visit.write(f"HTTP/1.1 {status}\r\nETag: x\r\n\r\n".encode())
+
+    async with serving(nothing) as server:
+        for _ in range(2):
+            assert await body(net, server.base) == b""
+        assert server.connections == 1
+
+
+async def test_leaving_while_a_connection_is_kept_and_another_is_in_use_closes_both_without_a_word() -> None:
+    arrived = asyncio.Event()
+
+    async def first_only(visit: Visit, request: Arrived) -> None:
+        if request.line.startswith("GET /1"):
+            await visit.write(answer())
+        else:
+            arrived.set()
+
+    async with serving(first_only) as server:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            async with AioTransport() as net:
+                waiting = asyncio.create_task(sent(net, f"{server.base}/2"))
+                await arrived.wait()
+                await body(net, f"{server.base}/1")
+            outcome = await waiting
+        assert isinstance(outcome, Fault)
+        assert outcome.sent
+        while server._visits:
+            server.gone.clear()
+            await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_leaving_waits_for_no_server_that_takes_nothing() -> None:
+    async def takes_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+        arrived.set()
+        await left.wait()
+        writer.transport.abort()
+
+    arrived, left = asyncio.Event(), asyncio.Event()
+    server = await asyncio.start_server(takes_nothing, "127.0.0.1", 0)
+    async with server, asyncio.timeout(5):
+        async with AioTransport() as net:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            wire = Wire(method="PUT", url=url, headers={}, body=bytes(50_000_000))
+            sending = asyncio.create_task(net.send(HOME, wire))
+            await arrived.wait()
+        assert isinstance(await sending, Fault)
+        left.set()
+
+
+# -- what is said of every request ---------------------------------------------------------------------------------
+
+
+async def test_headers_that_were_said_before_are_said_again_and_no_others(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "_SAID", 2)
+
+    async def says_ok(visit: Visit, _: Arrived) -> None:
+        await visit.write(answer())
+
+    async with serving(says_ok) as server:
+        for number in (1, 2, 1, 3, 1):
+            for content in (None, b"{}"):
+                wire = Wire(method="PUT", url=server.base, headers={"x-key": f"{number}"}, body=content)
+                assert isinstance(await net.send(HOME, wire), Reply)
+        said = [(one.headers["x-key"], one.headers["content-length"]) for one in server.arrived]
+        assert said == [(number, length) for number in "12131" for length in "02"]
+        assert "x-key" not in repr(net), "which may hold a secret"
+
+
+# -- bodies --------------------------------------------------------------------------------------------------------
+
+
+def chunked(data: bytes) -> bytes:
+    pieces = [data[at : at + 70_001] for at in range(0, len(data), 70_001)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+WAYS = [LONG + FILM, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(FILM)]
+
+
+@pytest.mark.parametrize("raw", WAYS)
+@pytest.mark.parametrize("rest", [0.0, 0.01])
+async def test_a_long_body_arrives_as_it_is_however_slowly_it_is_read(
+    net: AioTransport, raw: bytes, rest: float
+) -> None:
+    async def film(visit: Visit, _: Arrived) -> None:
+        await visit.write(raw)
+
+    async with serving(film) as server:
+        for _ in range(2):
+            assert await fetched(net, server.base, rest=rest) == FILM
+        assert await body(net, server.base) == FILM
+        assert server.connections == 2, "one for downloads, one for the account"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_body_of_no_stated_length_ends_with_its_connection(net: AioTransport, packed: bool) -> None:
+    async def until_the_end(visit: Visit, _: Arrived) -> None:
+        told = b"Content-Encoding: gzip\r\n" if packed else b""
+        await visit.write(b"HTTP/1.1 200 OK\r\n" + told + b"\r\n" + (gzip.compress(FILM) if packed else FILM))
+        visit.writer.close()
+
+    async with serving(until_the_end) as server:
+        assert await body(net, server.base) == FILM
+
+
+async def test_a_body_of_no_stated_length_whose_connection_is_reset_is_not_taken_for_whole(net: AioTransport) -> None:
+    async def resets(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        await asyncio.sleep(0.05)
+        at_once = struct.pack("ii", 1, 0)
+        visit.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        visit.drop()
+
+    async with serving(resets) as server:
+        with pytest.raises(Broken):
+            await fetched(net, server.base)
+        outcome = await sent(net, server.base)
+        assert isinstance(outcome, Fault)
+        assert outcome.sent
+
+
+async def test_a_body_that_is_no_chunk_in_its_middle_breaks_off(net: AioTransport) -> None:
+    async def spoils(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        await asyncio.sleep(0.05)
+        await visit.write(b"nonsense\r\n")
+
+    async with serving(spoils) as server:
+        with pytest.raises(Broken):
+            await fetched(net, server.base)
+        assert isinstance(await sent(net, server.base), Fault)
+
+
+async def test_a_slow_reader_is_no_stalled_server(net: AioTransport) -> None:
+    async def film(visit: Visit, _: Arrived) -> None:
+        await visit.write(LONG + FILM)
+
+    async with serving(film) as server:
+        assert await fetched(net, server.base, stall=0.1, rest=0.15) == FILM
+
+
+async def test_bytes_that_come_now_and_then_put_the_stall_off(net: AioTransport) -> None:
+    async def trickles(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            await visit.write(b"x")
+        await asyncio.Event().wait()
+
+    async with serving(trickles) as server:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with pytest.raises(Broken, match="no answer in time"):
+            await fetched(net, server.base, stall=0.2)
+        assert 0.5 < loop.time() - begun < 2
