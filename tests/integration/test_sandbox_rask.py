@@ -41,7 +41,7 @@ def clip(seconds: int, *, sound: bool = True) -> bytes:
 
 
 async def test_a_linked_video_is_dubbed_checked_and_lip_synced() -> None:
-    async with rask() as client:
+    async with rask(manual=True) as client:
         media = await client.good("GET", f"{LIBRARY}/{await client.linked('sample.mp4')}")
         assert (media["status"], media["kind"], media["name"]) == ("ready", "video", "sample.mp4")
         meta = media["meta"]
