@@ -1,6 +1,5 @@
 """What a customer of Rask would write by hand, for the tests of its stand-in."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,15 +24,18 @@ class LostReply(Exception):
 
 @attrs.define
 class RaskCustomer:
-    """A session with a token. With a clock of its own, waiting moves that clock on instead."""
+    """A session with a token. Where the sandbox's clock is moved by hand, waiting moves it on."""
 
     base: Customer
-    clock: ManualClock | None
     token: str = ""
 
     @property
     def sandbox(self) -> Any:
         return self.base.sandbox
+
+    @property
+    def clock(self) -> ManualClock:
+        return self.base.clock
 
     @property
     def headers(self) -> dict[str, str]:
@@ -77,11 +79,7 @@ class RaskCustomer:
 
     async def passing(self, seconds: float = 1.0) -> None:
         """Lets time go by: the clock's, or a moment of everybody's."""
-        await self.sandbox.settled()
-        if self.clock is None:
-            await asyncio.sleep(0.005)
-        else:
-            self.clock.advance(seconds)
+        await self.base.passing(seconds)
 
     async def linked(self, file: str = "short.mp4", **more: Any) -> str:
         told = await self.good("POST", f"{LIBRARY}/link", json={"link": self.base.media(file), **more})
@@ -139,11 +137,10 @@ class RaskCustomer:
 
 
 @asynccontextmanager
-async def rask(*, manual: bool = False, settings: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Any]:
-    """A sandbox and its customer with a token; `manual` gives time to the test."""
-    clock = ManualClock() if manual else None
-    given = {"settings": {"rask": {"all": None, **(settings or {})}}, "clock": clock, "fixed_seconds": 0.2}
+async def rask(*, settings: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Any]:
+    """A sandbox, whose clock is the test's unless a speed is given, and its customer with a token."""
+    given = {"settings": {"rask": {"all": None, **(settings or {})}}, "fixed_seconds": 0.2}
     async with customer(**{**given, **options}) as base:
-        client = RaskCustomer(base, clock)
+        client = RaskCustomer(base)
         await client.new_token()
         yield client

@@ -10,7 +10,7 @@ import aiohttp
 import attrs
 import av
 
-from viseme.sandbox import Sandbox
+from viseme.sandbox import Clock, ManualClock, Sandbox
 
 KEY = {"x-api-key": "sandbox"}
 BEARER = {"Authorization": "Bearer sandbox"}
@@ -18,11 +18,17 @@ BEARER = {"Authorization": "Bearer sandbox"}
 
 @attrs.define
 class Customer:
-    """A session against one sandbox."""
+    """A session against one sandbox. Where the sandbox's clock is moved by hand, waiting moves it on."""
 
     sandbox: Sandbox
     address: str
     http: aiohttp.ClientSession
+
+    @property
+    def clock(self) -> ManualClock:
+        clock = self.sandbox.clock
+        assert isinstance(clock, ManualClock)
+        return clock
 
     def media(self, name: str) -> str:
         return f"{self.address}/media/{name}"
@@ -44,12 +50,22 @@ class Customer:
         body = self.generate(*args, **more)
         return await self.send("POST", "/sync/v2/generate", json=body, headers=KEY | (headers or {}))
 
+    async def passing(self, seconds: float = 2.0) -> None:
+        """Lets time go by: the clock's that is moved by hand, or a moment of everybody's."""
+        await self.sandbox.settled()
+        clock: Clock = self.sandbox.clock
+        if isinstance(clock, ManualClock):
+            clock.advance(seconds)
+        else:
+            await asyncio.sleep(0.005)
+
     async def ended_sync(self, id: str) -> dict[str, Any]:
         while True:
-            status, told = await self.send("GET", f"/sync/v2/generate/{id}", params={"wait": "true"}, headers=KEY)
+            status, told = await self.send("GET", f"/sync/v2/generate/{id}", headers=KEY)
             assert status == 200
             if told["status"] not in ("PENDING", "PROCESSING"):
                 return told
+            await self.passing()
 
     async def create_jogg(self, video: str = "short.mp4", audio: str = "short.wav", **more: Any) -> dict[str, Any]:
         body = {"video_url": self.media(video), "audio_url": self.media(audio), **more}
@@ -60,7 +76,7 @@ class Customer:
             _, told = await self.send("GET", f"/jogg/v2/lip_sync_video/{id}", headers=KEY)
             if told["data"]["status"] in ("success", "failed"):
                 return told["data"]
-            await asyncio.sleep(0.01)
+            await self.passing()
 
     async def create_aiml(
         self, video: str = "short.mp4", audio: str = "short.wav", headers: dict[str, str] | None = None, **more: Any
@@ -75,13 +91,15 @@ class Customer:
             )
             if told["status"] in ("completed", "succeeded", "error"):
                 return told
-            await asyncio.sleep(0.01)
+            await self.passing()
 
 
 @asynccontextmanager
 async def customer(**options: Any) -> AsyncIterator[Customer]:
-    """Serves a sandbox (fast unless said otherwise) and opens a session against it."""
-    sandbox = Sandbox(**{"speed": 600.0, **options})
+    """Serves a sandbox, whose clock is moved by hand unless a speed is given, and opens a session against it."""
+    if "speed" not in options:
+        options = {"clock": ManualClock(), **options}
+    sandbox = Sandbox(**options)
     async with sandbox.serve() as address, aiohttp.ClientSession() as http:
         yield Customer(sandbox, address, http)
 

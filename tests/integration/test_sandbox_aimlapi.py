@@ -1,6 +1,5 @@
 """AI/ML API's stand-in against its sheet."""
 
-import asyncio
 import re
 from typing import Any
 
@@ -44,13 +43,13 @@ async def test_a_submit_holds_a_dollar_and_says_so_in_body_and_headers() -> None
 
 
 async def test_a_job_is_queued_then_generating_then_done() -> None:
-    async with customer(speed=1, settings={"aimlapi": {"queue_seconds": 0.1, "fixed_seconds": 0.15}}) as client:
+    async with customer() as client:
         _, told = await client.create_aiml()
         seen: list[str] = []
         while not seen or seen[-1] not in ("completed", "succeeded"):
             _, now = await client.send("GET", PATH, params={"generation_id": told["id"]}, headers=BEARER)
             seen.append(now["status"])
-            await asyncio.sleep(0.01)
+            await client.passing()
         assert list(dict.fromkeys(seen))[:2] == ["queued", "generating"]
 
 
@@ -74,7 +73,7 @@ async def test_bodies_are_validated(changes: dict[str, Any]) -> None:
 
 
 async def test_refusals_have_their_status_and_one_shape() -> None:
-    async with customer(speed=1, settings={"aimlapi": {"create": "4/min", "concurrency": 1}}) as client:
+    async with customer(settings={"aimlapi": {"create": "4/min", "concurrency": 1}}) as client:
         status, told = await client.send("POST", PATH, json={})
         assert (status, set(told)) == (401, ERROR_FIELDS)
         assert (await client.send("GET", PATH, params={"generation_id": "none"}, headers=BEARER))[0] == 404
@@ -104,7 +103,7 @@ async def test_a_failed_job_gives_its_hold_back_and_tells_why_in_either_shape() 
 
 
 async def test_the_logs_show_a_request_late_with_the_reference_it_came_with() -> None:
-    async with customer(speed=100, settings={"aimlapi": {"log_seconds": 30.0}}) as client:
+    async with customer(settings={"aimlapi": {"log_seconds": 30.0}}) as client:
         _, told = await client.create_aiml(headers={"X-Client-Request-Id": "mine"})
         await client.create_aiml(headers={"X-Client-Request-Id": "bad reference!"})
 
@@ -112,7 +111,7 @@ async def test_the_logs_show_a_request_late_with_the_reference_it_came_with() ->
             return (await client.send("GET", f"/aimlapi/v2/logs?{query}", headers=BEARER))[1]
 
         assert (await rows("period=1h"))["data"] == []
-        await client.sandbox.clock.sleep(35)
+        client.clock.advance(35)
         page = await rows("period=1h&model=pixverse/lip-sync&limit=1")
         assert page["pagination"] == {"limit": 1, "offset": 0, "total": 2, "has_more": True}
         assert page["data"][0]["client_request_id"] is None
@@ -131,7 +130,7 @@ async def test_running_jobs_may_be_kept_out_of_the_logs() -> None:
 
 
 async def test_the_logs_have_a_rate_of_their_own() -> None:
-    async with customer(speed=1, settings={"aimlapi": {"logs": "2/min"}}) as client:
+    async with customer(settings={"aimlapi": {"logs": "2/min"}}) as client:
         statuses = [(await client.send("GET", "/aimlapi/v2/logs", headers=BEARER))[0] for _ in range(3)]
         assert statuses == [200, 200, 429]
         assert (await client.send("GET", "/aimlapi/v2/billing", headers=BEARER))[0] == 200

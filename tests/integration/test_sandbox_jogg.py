@@ -54,7 +54,7 @@ async def test_the_envelope_carries_the_code_whatever_the_http_status_says(under
 
 
 async def test_only_posts_are_counted_and_the_twenty_first_is_too_many() -> None:
-    async with customer(speed=1) as client:
+    async with customer() as client:
         for _ in range(30):
             assert (await client.send("GET", "/jogg/v2/user/whoami", headers=KEY))[1]["code"] == 0
         codes = [(await client.create_jogg())["code"] for _ in range(22)]
@@ -75,7 +75,7 @@ async def test_a_429_is_dressed_as_the_settings_say() -> None:
 
 
 async def test_a_task_limit_is_code_429_when_set() -> None:
-    async with customer(speed=1, settings={"jogg": {"concurrency": 2}}) as client:
+    async with customer(settings={"jogg": {"concurrency": 2}}) as client:
         assert [(await client.create_jogg())["code"] for _ in range(3)] == [0, 0, 429]
         assert client.sandbox.bill()["jogg"]["throttled_by"] == {"post": 0, "seats": 1}
 

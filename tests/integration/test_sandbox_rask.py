@@ -41,7 +41,7 @@ def clip(seconds: int, *, sound: bool = True) -> bytes:
 
 
 async def test_a_linked_video_is_dubbed_checked_and_lip_synced() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         media = await client.good("GET", f"{LIBRARY}/{await client.linked('sample.mp4')}")
         assert (media["status"], media["kind"], media["name"]) == ("ready", "video", "sample.mp4")
         meta = media["meta"]
@@ -85,7 +85,7 @@ async def test_a_linked_video_is_dubbed_checked_and_lip_synced() -> None:
 
 
 async def test_an_uploaded_video_is_lip_synced_for_a_preview_first_and_then_in_full() -> None:
-    async with rask(manual=True, settings={"preview_seconds": 2.0}) as client:
+    async with rask(settings={"preview_seconds": 2.0}) as client:
         film = clip(3)
         status, media = await client.sent(film)
         assert (status, media["status"], media["name"], media["meta"]) == (200, "processing", "clip.mp4", {})
@@ -114,7 +114,7 @@ async def test_an_uploaded_video_is_lip_synced_for_a_preview_first_and_then_in_f
 
 async def test_a_video_of_61_seconds_costs_two_minutes_and_its_preview_one() -> None:
     assert RaskSettings().preview_seconds == 60.0
-    async with rask(manual=True, fixed_size=20_000, fixed_seconds=0.2) as client:
+    async with rask(fixed_size=20_000, fixed_seconds=0.2) as client:
         studio = client.sandbox._studio  # a long film would take seconds to draw
         studio.fixed = attrs.evolve(studio.fixed, seconds=61.0)
         id = await client.ready()
@@ -126,7 +126,7 @@ async def test_a_video_of_61_seconds_costs_two_minutes_and_its_preview_one() -> 
 
 
 async def test_the_dub_walks_through_the_documented_statuses() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         id = await client.project()
         seen: list[str] = []
         times: list[str] = []
@@ -144,7 +144,7 @@ async def test_the_dub_walks_through_the_documented_statuses() -> None:
 
 @pytest.mark.parametrize("status", sorted(FAILURES))
 async def test_a_dub_can_fail_in_every_documented_way(status: str) -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         client.sandbox.inject("job_failed", vendor="rask", route="project", status=status)
         ordered = await client.dubbed(await client.project())
         client.sandbox.configure("rask", dub_failure=status)
@@ -157,7 +157,7 @@ async def test_a_dub_can_fail_in_every_documented_way(status: str) -> None:
 
 
 async def test_a_video_without_sound_ends_in_no_audio_and_no_video_is_no_project() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         _, mute = await client.sent(clip(1, sound=False))
         _, junk = await client.sent(b"junk")
         for media in (mute, junk):
@@ -173,7 +173,7 @@ async def test_a_video_without_sound_ends_in_no_audio_and_no_video_is_no_project
 
 
 async def test_sounds_and_pictures_are_media_and_no_projects() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         for file, kind, known in (
             ("short.wav", "audio", {"audio_rate": 16_000, "audio_channels": 1, "duration_seconds": 1.5}),
             ("face.jpg", "image", {"image_width": 320, "image_height": 320}),
@@ -188,7 +188,7 @@ async def test_sounds_and_pictures_are_media_and_no_projects() -> None:
 
 
 async def test_minutes_of_a_failed_dub_are_given_back_where_so_set() -> None:
-    async with rask(manual=True, fixed_size=20_000, settings={"dub_failure": "no_words"}) as client:
+    async with rask(fixed_size=20_000, settings={"dub_failure": "no_words"}) as client:
         for refund, minutes in ((False, 1), (True, 1)):
             client.sandbox.configure("rask", refund_failed=refund)
             assert (await client.dubbed(await client.project(name=str(refund))))["status"] == "no_words"
@@ -207,7 +207,7 @@ async def edited(client: RaskCustomer, id: str, count: int = 1) -> None:
 
 @pytest.mark.parametrize("stale", [True, False])
 async def test_after_generate_the_old_dub_may_stay_in_sight(stale: bool) -> None:
-    async with rask(manual=True, settings={} if stale else {"stale_dub_seconds": 0.0}) as client:
+    async with rask(settings={} if stale else {"stale_dub_seconds": 0.0}) as client:
         id = await client.ready()
         old = await client.look(id)
         await edited(client, id)
@@ -231,7 +231,7 @@ def path_of(url: str) -> str:
 
 @pytest.mark.parametrize("stale", [True, False])
 async def test_after_another_run_the_old_result_may_stay_in_sight(stale: bool) -> None:
-    async with rask(manual=True, settings={} if stale else {"stale_lipsync_seconds": 0.0}) as client:
+    async with rask(settings={} if stale else {"stale_lipsync_seconds": 0.0}) as client:
         id = await client.ready()
         await client.run(id, PREVIEW)
         old = await client.synced(id)
@@ -249,7 +249,7 @@ async def test_after_another_run_the_old_result_may_stay_in_sight(stale: bool) -
 
 
 async def test_a_new_dub_makes_the_lip_sync_outdated_and_another_one_is_free() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         id = await client.ready()
         await client.run(id)
         await client.synced(id)
@@ -271,7 +271,7 @@ async def test_a_new_dub_makes_the_lip_sync_outdated_and_another_one_is_free() -
 
 
 async def test_a_run_is_queued_then_processed_then_done_and_its_link_may_be_late() -> None:
-    async with rask(manual=True, settings={"late_link_seconds": 3.0}) as client:
+    async with rask(settings={"late_link_seconds": 3.0}) as client:
         id = await client.ready()
         await client.run(id)
         await client.sandbox.settled()
@@ -294,7 +294,7 @@ async def test_a_run_is_queued_then_processed_then_done_and_its_link_may_be_late
 
 
 async def test_a_face_check_may_begin_late_or_only_when_asked_for() -> None:
-    async with rask(manual=True, settings={"face_late_seconds": 30.0}) as client:
+    async with rask(settings={"face_late_seconds": 30.0}) as client:
         id = await client.project()
         assert (await client.send("PUT", f"{PROJECTS}/{id}/check_face"))[0] == 400
         await client.dubbed(id)
@@ -327,7 +327,7 @@ async def test_a_face_check_may_begin_late_or_only_when_asked_for() -> None:
 
 
 async def test_a_failed_run_can_be_repeated_and_is_charged_once() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         for refund, minutes in ((False, 1), (True, 2)):
             client.sandbox.configure("rask", refund_failed=refund)
             client.sandbox.inject("job_failed", vendor="rask")
@@ -344,7 +344,7 @@ async def test_a_failed_run_can_be_repeated_and_is_charged_once() -> None:
 
 @pytest.mark.parametrize(("choice", "minutes"), [("run", 2), ("charge", 3)])
 async def test_a_repeated_run_is_a_duplicate_where_it_is_not_refused(choice: Any, minutes: int) -> None:
-    async with rask(manual=True, settings={"on_repeat": choice}, fixed_size=20_000) as client:
+    async with rask(settings={"on_repeat": choice}, fixed_size=20_000) as client:
         id = await client.ready()
         for _ in range(2):
             assert (await client.run(id))[0] == 200
@@ -353,7 +353,7 @@ async def test_a_repeated_run_is_a_duplicate_where_it_is_not_refused(choice: Any
 
 
 async def test_equal_inputs_in_another_project_are_a_duplicate_and_another_language_is_none() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         for lang, dubs, runs in (("de-de", 0, 0), ("fr-fr", 0, 0), ("de-de", 1, 1)):
             await client.run(await client.ready(dst_lang=lang))
             assert (client.bill()["duplicate_projects"], client.bill()["duplicates"]) == (dubs, runs)

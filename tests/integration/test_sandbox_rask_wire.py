@@ -21,7 +21,7 @@ def basic(id: str, secret: str) -> dict[str, str]:
 
 
 async def test_a_token_comes_for_a_basic_header_and_for_a_secret_in_the_form() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         given = {"grant_type": "client_credentials", "scope": SCOPES}
         answers = [await token(client, basic("sandbox", "sandbox"), **given), await token(client, **FORM)]
         for status, told in answers:
@@ -45,12 +45,12 @@ async def test_a_token_comes_for_a_basic_header_and_for_a_secret_in_the_form() -
     ],
 )
 async def test_a_token_request_is_refused_by_name(changes: dict[str, str], error: str) -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         assert await token(client, **{**FORM, **changes}) == (400, {"error": error})
 
 
 async def test_other_ways_to_be_refused_a_token() -> None:
-    async with rask(manual=True, settings={"token": "3/min"}) as client:
+    async with rask(settings={"token": "3/min"}) as client:
         for headers in (basic("sandbox", "x"), {"Authorization": "Basic ?"}, basic("x", "")):
             form = {**FORM, "client_id": "x"}
             assert await token(client, headers, **form) == (400, {"error": "invalid_client"})
@@ -63,7 +63,7 @@ async def test_other_ways_to_be_refused_a_token() -> None:
 
 
 async def test_a_token_ends_after_its_hour_and_when_it_is_revoked() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
 
         async def look() -> tuple[int, Any]:
             return await client.send("GET", "/rask/v2/credits")
@@ -94,7 +94,7 @@ async def test_a_tokens_life_is_told_on_the_clients_clock_and_never_too_long() -
 
 
 async def test_another_client_is_another_account_and_sees_nothing_of_the_first() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         id = await client.ready()
         media = await client.linked()
         await client.new_token("sandbox-b")
@@ -130,7 +130,7 @@ async def test_another_client_is_another_account_and_sees_nothing_of_the_first()
     ],
 )
 async def test_a_wrong_body_is_a_422_with_a_list(body: Any, fields: list[str | None]) -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         status, told = await client.send("POST", PROJECTS, json=body)
         assert status == 422
         assert [(["body", name] if name else ["body"]) for name in fields] == [each["loc"] for each in told["detail"]]
@@ -138,7 +138,7 @@ async def test_a_wrong_body_is_a_422_with_a_list(body: Any, fields: list[str | N
 
 
 async def test_media_are_refused_for_a_wrong_part_kind_or_link() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         assert (await client.sent(b"x", part="file"))[0] == 422
         assert (await client.sent(b"x", kind="film"))[0] == 422
         assert (await client.send("POST", LIBRARY, json={}))[0] == 422
@@ -150,7 +150,7 @@ async def test_media_are_refused_for_a_wrong_part_kind_or_link() -> None:
 
 @pytest.mark.parametrize("status", [400, 409])
 async def test_the_paid_call_is_refused_where_the_project_is_not_ready(status: int) -> None:
-    async with rask(manual=True, fixed_size=20_000, settings={"refused_status": status}) as client:
+    async with rask(fixed_size=20_000, settings={"refused_status": status}) as client:
         id = await client.project()
 
         async def refused(flags: dict[str, Any] = FULL) -> bool:
@@ -173,7 +173,7 @@ async def test_the_paid_call_is_refused_where_the_project_is_not_ready(status: i
 
 
 async def test_flags_may_be_booleans_or_their_pythonic_names_and_are_noted_as_they_came() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         id = await client.ready()
         for wrong in ("true", "yes", 1, 0, [], "FALSE"):
             for name in FULL:
@@ -192,7 +192,7 @@ async def test_flags_may_be_booleans_or_their_pythonic_names_and_are_noted_as_th
 @pytest.mark.parametrize("status", [402, 403])
 async def test_minutes_run_out_for_dubs_runs_generates_and_previews(status: int) -> None:
     settings = {"no_minutes_status": status, "credits": 3.0}
-    async with rask(manual=True, fixed_size=20_000, settings=settings) as client:
+    async with rask(fixed_size=20_000, settings=settings) as client:
         first, second = await client.ready(), await client.ready(dst_lang="fr-fr")
         assert (await client.run(first))[0] == 200
         assert (await client.run(second))[0] == status
@@ -218,7 +218,7 @@ async def test_minutes_run_out_for_dubs_runs_generates_and_previews(status: int)
 
 
 async def test_requests_over_the_rate_are_told_when_to_come_again() -> None:
-    async with rask(manual=True, settings={"all": "120/min"}) as client:
+    async with rask(settings={"all": "120/min"}) as client:
         codes = [(await client.send("GET", "/rask/v2/credits"))[0] for _ in range(121)]
         assert codes == [200] * 120 + [429]
         async with client.base.http.get(f"{client.base.address}/rask/v2/credits", headers=client.headers) as reply:
@@ -231,7 +231,7 @@ async def test_requests_over_the_rate_are_told_when_to_come_again() -> None:
 
 async def test_dubs_and_lip_syncs_under_way_can_be_limited() -> None:
     settings = {"concurrency": 1, "dub_concurrency": 2}
-    async with rask(manual=True, fixed_size=20_000, settings=settings) as client:
+    async with rask(fixed_size=20_000, settings=settings) as client:
         media = await client.linked()
         body = {"video_id": media, "dst_lang": "de-de"}
         made = [await client.send("POST", PROJECTS, json=body) for _ in range(3)]
@@ -242,7 +242,7 @@ async def test_dubs_and_lip_syncs_under_way_can_be_limited() -> None:
 
 
 async def test_projects_are_listed_newest_first_by_page_and_name() -> None:
-    async with rask(manual=True, fixed_size=20_000, settings={"visible_seconds": 5.0}) as client:
+    async with rask(fixed_size=20_000, settings={"visible_seconds": 5.0}) as client:
         media = await client.linked()
         for name in ("one", "two", "Two again"):
             await client.good("POST", PROJECTS, json={"video_id": media, "dst_lang": "de-de", "name": name})
@@ -259,7 +259,7 @@ async def test_projects_are_listed_newest_first_by_page_and_name() -> None:
 
 
 async def test_segments_can_be_sent_read_added_changed_and_dropped() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         said = {"src": {"text": "Hi", "lang": "en"}, "speaker": "SPEAKER_01"}
         sent = [{**said, "start": "00:00:00,000", "end": "00:00:05,500"},
                 {**said, "start": "00:00:06,000", "end": "00:00:11,000"}]  # fmt: skip
@@ -292,7 +292,7 @@ async def test_segments_can_be_sent_read_added_changed_and_dropped() -> None:
 
 
 async def test_an_srt_file_becomes_a_transcript() -> None:
-    async with rask(manual=True) as client:
+    async with rask() as client:
         form = aiohttp.FormData()
         cues = "1\n00:00:00,000 --> 00:00:02,000\nHello\nthere\n\n2\n00:00:02,500 --> 00:00:04,000\nBye\n"
         form.add_field("src", cues.encode(), filename="a.srt")
@@ -330,7 +330,7 @@ async def struck(client: RaskCustomer, route: str) -> tuple[str, str, dict[str, 
 async def test_a_fault_strikes_a_paid_call_before_or_after_its_booking(
     route: str, fault: str, booked: int, seen: Any
 ) -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         method, path, body, line = await struck(client, route)
         before = client.bill()[line]
         client.sandbox.inject(fault, vendor="rask", route=route, status=503)
@@ -342,7 +342,7 @@ async def test_a_fault_strikes_a_paid_call_before_or_after_its_booking(
 
 
 async def test_looks_show_unknown_statuses_for_a_while() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         made = await client.good("POST", f"{LIBRARY}/link", json={"link": client.base.media("short.mp4")})
         client.sandbox.inject("unknown_status", vendor="rask", route="media")
         assert (await client.good("GET", f"{LIBRARY}/{made['id']}"))["status"] == "scanning"
@@ -357,7 +357,7 @@ async def test_looks_show_unknown_statuses_for_a_while() -> None:
 
 
 async def test_a_link_ends_and_another_look_gives_a_fresh_one() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         id = await client.ready()
         await client.run(id)
         url = (await client.synced(id))["lipsync_result_path"]
@@ -377,7 +377,7 @@ async def test_a_link_ends_and_another_look_gives_a_fresh_one() -> None:
 
 
 async def test_a_reset_forgets_projects_and_bills_and_leaves_tokens() -> None:
-    async with rask(manual=True, fixed_size=20_000) as client:
+    async with rask(fixed_size=20_000) as client:
         id = await client.ready()
         client.sandbox.reset()
         assert (await client.send("GET", f"{PROJECTS}/{id}"))[0] == 404

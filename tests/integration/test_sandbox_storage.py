@@ -5,7 +5,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from tests.integration.sandbox_client import KEY, Customer, customer
 
-from viseme.sandbox import ManualClock, Sandbox
+from viseme.sandbox import Sandbox
 
 
 async def finished(client: Customer) -> tuple[str, bytes, str]:
@@ -53,7 +53,7 @@ async def test_a_link_ends_after_its_lifetime_and_a_poll_gives_a_fresh_one() -> 
         url, data, _ = await finished(client)
         made = await client.create_jogg()
         jogg = await client.ended_jogg(made["data"]["task_id"])
-        await client.sandbox.clock.sleep(61)
+        client.clock.advance(61)
         status, body, headers = await client.get(url)
         assert (status, headers["Content-Type"].split(";")[0]) == (403, "application/xml")
         assert b"Request has expired" in body
@@ -75,7 +75,7 @@ async def test_links_cannot_be_forged_or_stretched() -> None:
 
 
 async def test_a_result_is_not_there_before_its_time() -> None:
-    async with customer(speed=1) as client:
+    async with customer() as client:
         await client.create_sync()
         assert client.sandbox.results() == []
 
@@ -110,7 +110,7 @@ async def test_the_log_says_what_was_sent_and_who_sent_a_key_along() -> None:
 @pytest.mark.parametrize("size", [100_000, 2_000_000])
 async def test_fixed_results_have_the_chosen_size_and_cost_no_media_work(size: int) -> None:
     settings = {"sync": {"queue_seconds": 0.0, "pace": 0.0}}
-    async with customer(fixed_size=size, speed=1, settings=settings) as client:
+    async with customer(fixed_size=size, settings=settings) as client:
         status, told = await client.create_sync("no-such.mp4", "no-such.wav")
         assert (status, told["status"]) == (201, "COMPLETED")
         _, data, _ = await client.get(told["outputUrl"])
@@ -166,12 +166,12 @@ async def test_a_client_that_leaves_in_the_middle_disturbs_nobody() -> None:
 
 async def test_jobs_may_be_invisible_at_first_and_large_bodies_refused() -> None:
     settings = {"visible_seconds": 30.0, "max_body": 2000}
-    async with customer(speed=100, settings=dict.fromkeys(("sync", "jogg", "aimlapi"), settings)) as client:
+    async with customer(settings=dict.fromkeys(("sync", "jogg", "aimlapi"), settings)) as client:
         status, told = await client.create_sync()
         path = f"/sync/v2/generate/{told['id']}"
         assert (status, (await client.send("GET", path, headers=KEY))[0]) == (201, 404)
         assert (await client.send("GET", f"/sync/v2/generations?ids={told['id']}", headers=KEY))[1] == []
-        await client.sandbox.clock.sleep(31)
+        client.clock.advance(31)
         assert (await client.send("GET", path, headers=KEY))[0] == 200
         assert (await client.create_sync(outputFileName="x" * 2000))[0] == 413
 
@@ -189,13 +189,12 @@ async def test_the_app_can_be_embedded_in_a_server_of_ones_own() -> None:
 
 
 async def test_time_can_be_moved_by_hand() -> None:
-    clock = ManualClock()
-    async with customer(clock=clock) as client:
+    async with customer() as client:
         _, told = await client.create_sync()
         path = f"/sync/v2/generate/{told['id']}"
         await client.sandbox.settled()
         seen: list[str] = []
         for _ in range(3):
             seen.append((await client.send("GET", path, headers=KEY))[1]["status"])
-            clock.advance(11)
+            client.clock.advance(11)
         assert seen == ["PENDING", "PROCESSING", "COMPLETED"]

@@ -151,7 +151,7 @@ async def test_a_body_that_is_no_json_object_is_refused() -> None:
 
 
 async def test_the_rate_is_an_exact_window_and_says_so_in_one_flavour() -> None:
-    async with customer(speed=1, settings={"sync": {"create": "3/min", "concurrency": None}}) as client:
+    async with customer(settings={"sync": {"create": "3/min", "concurrency": None}}) as client:
         answers = await asyncio.gather(*(client.create_sync() for _ in range(5)))
         assert sorted(status for status, _ in answers) == [201, 201, 201, 429, 429]
         refused = next(told for status, told in answers if status == 429)
@@ -193,7 +193,7 @@ async def test_equal_keys_make_one_job_and_one_charge() -> None:
 async def test_a_key_is_forgotten_after_its_lifetime() -> None:
     async with customer(settings={"sync": {"idempotency_seconds": 30.0}}) as client:
         first = await client.create_sync(headers={"Idempotency-Key": "k"})
-        await client.sandbox.clock.sleep(31)
+        client.clock.advance(31)
         second = await client.create_sync(headers={"Idempotency-Key": "k"})
         assert first[1]["id"] != second[1]["id"]
         assert client.sandbox.bill()["sync"]["duplicates"] == 1
@@ -219,14 +219,14 @@ async def test_an_unknown_outcome_is_booked_and_the_key_finds_the_job(bare: bool
 
 
 async def test_a_job_goes_through_its_statuses_with_progress() -> None:
-    async with customer(speed=20) as client:
-        _, told = await client.create_sync("short.mp4", "audio-40.wav")
+    async with customer(fixed_size=20_000, fixed_seconds=40.0) as client:
+        _, told = await client.create_sync()
         seen: list[tuple[str, int]] = []
         while not seen or seen[-1][0] != "COMPLETED":
             path = f"/sync/v2/generate/{told['id']}"
             _, now = await client.send("GET", path, params={"include": "progress"}, headers=KEY)
             seen.append((now["status"], now["progress_percent"]))
-            await asyncio.sleep(0.02)
+            await client.passing(9)
         assert list(dict.fromkeys(status for status, _ in seen)) == ["PENDING", "PROCESSING", "COMPLETED"]
         progress = [percent for _, percent in seen]
         assert progress == sorted(progress)
@@ -235,25 +235,41 @@ async def test_a_job_goes_through_its_statuses_with_progress() -> None:
 
 
 async def test_a_long_poll_answers_at_the_end_or_at_its_time_out() -> None:
-    async with customer(speed=20) as client:
+    async with customer() as client:
         _, told = await client.create_sync("short.mp4", "audio-8.wav")
+        await client.sandbox.settled()
         path = f"/sync/v2/generate/{told['id']}"
-        begin = client.sandbox.clock.now()
-        async with client.http.get(client.address + path + "?wait=true&timeout=3", headers=KEY) as reply:
-            assert (await reply.json())["status"] == "PENDING"
-            assert reply.headers["Retry-After"] == "2"
-            assert reply.headers["X-Sync-Wait-Mode"] == "long_poll"
-            assert reply.headers["X-Sync-Wait-Timeout-Seconds"] == "3"
-        assert client.sandbox.clock.now() - begin >= 3
-        assert (await client.ended_sync(told["id"]))["status"] == "COMPLETED"
+        assert await held(client, path + "?wait=true&timeout=3") == ("PENDING", 3.0)
+        assert await held(client, path + "?wait=true&timeout=10") == ("PROCESSING", 10.0)
+        status, took = await held(client, path + "?wait=true&timeout=10")
+        assert (status, 0 < took < 10) == ("COMPLETED", True)
         for wrong in ("timeout=0.5", "timeout=11", "timeout=x", "include=progress"):
             query = f"wait=true&{wrong}"
             assert (await client.send("GET", f"{path}?{query}", headers=KEY))[0] == 400
 
 
+async def held(client: Customer, query: str) -> tuple[str, float]:
+    """What a long poll tells, and after how many vendor seconds."""
+    known = len(client.sandbox.log("sync", "poll"))
+    asking = asyncio.create_task(client.get(f"{client.address}{query}", **KEY))
+    while len(client.sandbox.log("sync", "poll")) == known:  # noqa: ASYNC110 - it comes over a socket
+        await asyncio.sleep(0.001)
+    while not client.sandbox.log("sync", "poll")[-1]["status"]:
+        for _ in range(50):  # whoever was woken has its turn before the clock goes on
+            await asyncio.sleep(0)
+        client.clock.advance(0.5)
+    _, body, headers = await asking
+    assert (headers["Retry-After"], headers["X-Sync-Wait-Mode"]) == ("2", "long_poll")
+    assert query.endswith(f"timeout={headers['X-Sync-Wait-Timeout-Seconds']}")
+    return json.loads(body)["status"], client.sandbox.log("sync", "poll")[-1]["took"]
+
+
 async def test_lists_are_filtered_paged_and_newest_first() -> None:
     async with customer(settings={"sync": {"concurrency": None}}) as client:
-        ids = [(await client.create_sync())[1]["id"] for _ in range(5)]
+        ids: list[str] = []
+        for _ in range(5):
+            ids.append((await client.create_sync())[1]["id"])
+            client.clock.advance(1)
         path = "/sync/v2/generations"
 
         async def listed(query: str) -> list[str]:
@@ -356,7 +372,8 @@ async def test_a_webhook_is_posted_at_the_end_and_signed_over_its_raw_body() -> 
     app.router.add_post("/hook", hear)
     async with customer() as client, TestServer(app) as receiver:
         _, told = await client.create_sync(webhookUrl=str(receiver.make_url("/hook")))
-        signature, body = await asyncio.wait_for(heard.get(), 10)
+        await client.ended_sync(told["id"])
+        signature, body = await asyncio.wait_for(heard.get(), 60)
         _, secret = await client.send("GET", "/sync/v2/organizations/webhook/secret", headers=KEY)
     found = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", signature)
     assert found is not None

@@ -54,8 +54,8 @@ async def look(client: Customer, id: str) -> dict[str, Any]:
 
 
 async def ended(client: Customer, id: str) -> dict[str, Any]:
-    while (told := await look(client, id))["status"] not in ("COMPLETED", "FAILED"):  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    while (told := await look(client, id))["status"] not in ("COMPLETED", "FAILED"):
+        await client.passing(10)
     return told
 
 
@@ -78,7 +78,7 @@ async def test_the_official_client_creates_watches_and_collects_a_batch() -> Non
         assert (made.status, made.output_url, made.webhook_url) == ("PENDING", "", "https://example.com/hook")
         while (told := await sdk.batch.get(made.id)).status != "COMPLETED":
             assert told.output_url == ""
-            await asyncio.sleep(0.005)
+            await client.passing(10)
         assert (told.metrics.total_generations, told.metrics.success_count, told.metrics.pending_count) == (20, 20, 0)
         fetched = await http.get(told.output_url)
         rows = [json.loads(line) for line in fetched.text.splitlines()]
@@ -343,6 +343,7 @@ async def test_a_webhook_tells_of_the_end_of_a_batch() -> None:
     app.router.add_post("/hook", hear)
     async with house() as client, TestServer(app) as receiver:
         _, batch = await create(client, records(client), webhook_url=str(receiver.make_url("/hook")))
-        told = await asyncio.wait_for(heard.get(), 20)
+        await ended(client, batch["id"])
+        told = await asyncio.wait_for(heard.get(), 60)
         assert (told["id"], told["status"]) == (batch["id"], "COMPLETED")
         assert told["metrics"]["success_count"] == 20

@@ -82,7 +82,7 @@ def digest(data: bytes) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for happens at the other end of a socket
             await asyncio.sleep(0.005)
 
@@ -129,7 +129,7 @@ async def test_an_upload_link_survives_an_awkward_name() -> None:
 
 
 async def test_signing_uploads_has_a_rate_of_its_own() -> None:
-    async with sender(speed=1, settings={"sync": {"upload": "3/min", "read": "3/min"}}) as client:
+    async with sender(settings={"sync": {"upload": "3/min", "read": "3/min"}}) as client:
         slot = {"fileName": "a.mp4", "contentType": "video/mp4", "size": 1}
         answers = [await client.call("POST", "/sync/v2/assets/upload", json=slot) for _ in range(4)]
         assert [status for status, _ in answers] == [201, 201, 201, 429]
@@ -256,7 +256,7 @@ async def test_a_customer_who_leaves_in_the_middle_leaves_nothing_behind() -> No
 async def test_a_form_to_rask_that_is_reset_half_way_makes_no_media() -> None:
     film = bytes(4_000_000)
     async with sender() as client:
-        token = await RaskCustomer(client.base, None).new_token()
+        token = await RaskCustomer(client.base).new_token()
         bearer = {"Authorization": f"Bearer {token}"}
         files = {"data": ("talk.mp4", film, "video/mp4")}
         client.sandbox.inject("reset_body", vendor="rask", route="upload")
@@ -359,7 +359,7 @@ async def form_to_sync(client: Sender, size: int) -> None:
 
 
 async def form_to_rask(client: Sender, size: int) -> None:
-    token = await RaskCustomer(client.base, None).new_token()
+    token = await RaskCustomer(client.base).new_token()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=x"}
     assert (await client.form(LIBRARY, headers, content=form_of("data", size)))[0] == 200
     await client.sandbox.settled()
