@@ -90,13 +90,13 @@ async def bill(address: str) -> dict[str, Any]:
 
 async def booked(address: str, creates: int) -> None:
     """Return once the vendor has so many."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while (await bill(address))["creates"] < creates:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
 async def known(folder: Path, handles: int) -> None:
     """Return once the ledger has so many handles."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while len((await read_books(folder / "out")).handles() - {None}) < handles:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

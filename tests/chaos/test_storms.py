@@ -78,7 +78,7 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
     async with staged(tmp_path, settings=SETTINGS, speed=80, faults=drawn, seed=seed) as stage:
         if faults == "scripted":
             scripted(stage)
-        async with asyncio.timeout(60), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
+        async with asyncio.timeout(100), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
             tally = await run.wait()
         assert tally.ended == tally.total == JOBS
         books = await stage.books()
@@ -93,7 +93,7 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
         before = {vendor: stage.bill(vendor)["creates"] for vendor in ("jogg", "aimlapi")}
         # The next run buys nothing: lost creates wait for a person, or are found after all; failed jobs stay failed.
         stage.sandbox._desk.faults = Faults()
-        async with asyncio.timeout(60), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
+        async with asyncio.timeout(100), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:
             again = await run.wait()
         assert again.failed == tally.failed
         assert again.succeeded >= tally.succeeded

@@ -250,7 +250,7 @@ async def test_an_interruption_while_media_are_looked_at_leaves_nothing_behind(t
 
         manifest = at.write(row(at, host, 1, video=host.put("never.mp4", b"", never)), row(at, host, 2))  # type: ignore[arg-type]
         running = await at.start("run", manifest)
-        await asyncio.wait_for(reached.wait(), 30)
+        await asyncio.wait_for(reached.wait(), 100)
         running.interrupt()
         done = await running.finished(seconds=8)
         assert done.status == 130

@@ -34,7 +34,7 @@ async def test_status_and_cancel_work_beside_a_run(tmp_path: Path) -> None:
             jogg = json.loads((await at.viseme("status", "--json")).out)["accounts"]["jogg"]
         assert jogg["gates"]["seats"] == {"taken": 4, "limit": 4, "stated": 4}
         assert jogg["gates"]["create"]["gate"] == "seat"
-        assert jogg["gates_age"] < 10
+        assert jogg["gates_age"] < 60
         shown = await at.viseme("status")
         assert "all 4 seats are taken" in shown.out
 
@@ -43,7 +43,7 @@ async def test_status_and_cancel_work_beside_a_run(tmp_path: Path) -> None:
         assert called.status == 0
         assert "k1: cancelled; jogg has no cancel; the job runs on and is billed" in called.out
         assert "k15: cancelled; it had not been created, so nothing is billed" in called.out
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 18, "it does not wait for as long as it may"
         everything = await at.viseme("cancel", "--all")
         assert everything.status == 0
         assert "7 jobs: cancelled; it had not been created" in everything.out

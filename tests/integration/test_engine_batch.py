@@ -17,7 +17,7 @@ from viseme import JobInvalid, Reason
 QUICK = {"batch_seconds": 60, "batch_pending_seconds": 5, "batch_created_seconds": 5}
 
 
-async def run_all(stage: Stage, jobs: list[viseme.Job], *, timeout: float = 40, **more: Any) -> viseme.Run:
+async def run_all(stage: Stage, jobs: list[viseme.Job], *, timeout: float = 100, **more: Any) -> viseme.Run:
     account = stage.account("sync", **{"mode": "batch", **more})
     async with asyncio.timeout(timeout), stage.scheduler(account) as scheduler, scheduler.run(jobs) as run:
         await run.wait()
@@ -58,7 +58,7 @@ async def test_jobs_are_created_together_and_land_as_single_ones_do(count: int, 
 
 async def test_a_run_may_say_it_too_and_an_account_without_batches_refuses(tmp_path: Path) -> None:
     async with staged(tmp_path, settings={"sync": QUICK}) as stage:
-        async with asyncio.timeout(30), stage.scheduler(stage.account("sync"), stage.account("jogg")) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(stage.account("sync"), stage.account("jogg")) as scheduler:
             async with scheduler.run(stage.jobs(20, "sync"), mode="batch") as run:
                 assert (await run.wait()).succeeded == 20
             with pytest.raises(JobInvalid, match="jogg has no batches"):
@@ -72,7 +72,7 @@ async def test_too_few_for_a_batch_are_created_one_by_one(tmp_path: Path) -> Non
         told: list[str] = []
         account = stage.account("sync", mode="batch")
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(100),
             stage.scheduler(account, notice=told.append) as scheduler,
             scheduler.run(stage.jobs(19, "sync")) as run,
         ):
@@ -168,7 +168,7 @@ async def test_a_run_that_is_left_goes_on_later_and_buys_nothing_twice(tmp_path:
 async def test_a_job_that_is_called_off_before_its_batch_leaves_is_not_in_it(tmp_path: Path) -> None:
     async with staged(tmp_path, settings={"sync": QUICK}) as stage:
         account = stage.account("sync", mode="batch")
-        async with asyncio.timeout(30), stage.scheduler(account) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler:
             tasks = [await scheduler.submit(job) for job in stage.jobs(22, "sync")]
             await tasks[3].cancel()
             results = await asyncio.gather(*(task.result() for task in tasks if task is not tasks[3]))

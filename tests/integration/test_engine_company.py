@@ -48,7 +48,7 @@ async def test_several_schedulers_with_ledgers_of_their_own_run_side_by_side(tmp
             async with stage.scheduler(*accounts, out=f"out-{number}") as scheduler, scheduler.run(jobs) as run:
                 return await run.wait()
 
-        tallies = await asyncio.wait_for(asyncio.gather(*map(one, range(4))), 30)
+        tallies = await asyncio.wait_for(asyncio.gather(*map(one, range(4))), 100)
         assert [tally.succeeded for tally in tallies] == [10] * 4
         assert (stage.creates("sync"), stage.creates("jogg")) == (20, 20)
 
@@ -58,13 +58,13 @@ async def test_a_second_owner_of_a_ledger_is_told_who_has_it(tmp_path: Path) -> 
         with pytest.raises(LedgerBusy, match="this process"):
             await stage.scheduler(stage.account("sync")).__aenter__()
         process = await start(order(stage, 3, [{"provider": "sync"}]))
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 100)
         assert process.returncode
         assert "LedgerBusy" in errors.decode()
         assert str(os.getpid()) in errors.decode()
         assert not stage.posts("sync")
         task = await scheduler.submit(stage.job(1))
-        await asyncio.wait_for(task.result(), 20)
+        await asyncio.wait_for(task.result(), 100)
 
 
 async def test_a_scheduler_is_entered_in_one_task_and_left_in_another(tmp_path: Path) -> None:
@@ -102,16 +102,17 @@ async def test_it_works_in_task_groups_and_an_error_beside_it_loses_nothing(tmp_
         check_events(books)
         assert stage.vendor_ids("sync") == {row.vendor_id for row in books.rows.values() if row.vendor_id}
         async with stage.scheduler(stage.account("sync")) as scheduler, scheduler.resume() as run:
-            await asyncio.wait_for(run.wait(), 30)
+            await asyncio.wait_for(run.wait(), 100)
         assert stage.creates("sync") == len((await stage.books()).rows)
 
 
 async def test_a_cancel_scope_with_a_deadline_around_a_run_loses_nothing(tmp_path: Path) -> None:
     async with staged(tmp_path, settings={"jogg": {"queue_seconds": 400}}) as stage:
-        with anyio.move_on_after(0.5) as scope:
+        with anyio.CancelScope() as scope:
             async with stage.scheduler(stage.account("jogg")) as scheduler, scheduler.run(stage.jobs(10)) as run:
-                async for _ in run:
-                    pass
+                async for event in run:
+                    if event.type == "created":
+                        scope.deadline = min(scope.deadline, anyio.current_time() + 0.1)
         assert scope.cancelled_caught
         books = await stage.books()
         check_events(books)
@@ -160,7 +161,7 @@ def test_nothing_in_the_library_blocks_the_event_loop(tmp_path: Path) -> None:
             finally:
                 bust.deactivate()
 
-        assert asyncio.run(asyncio.wait_for(main(), 40)).ended == 45
+        assert asyncio.run(asyncio.wait_for(main(), 100)).ended == 45
         books = asyncio.run(read_books(tmp_path / "out"))
         check_events(books)
         check_files(stage, books)
@@ -184,7 +185,7 @@ async def test_the_key_is_in_no_log_event_file_ledger_repr_or_traceback(
         accounts = [stage.account(vendor, api_key=SECRET) for vendor in VENDORS]
         scheduler = stage.scheduler(*accounts, notice=told.append)
         told += [repr(accounts), repr(scheduler), str(accounts[0])]
-        async with asyncio.timeout(60), scheduler, scheduler.run(stage.jobs(60, *VENDORS)) as run:
+        async with asyncio.timeout(110), scheduler, scheduler.run(stage.jobs(60, *VENDORS)) as run:
             async for event in run:
                 told += [repr(event), str(event.to_dict())]
             told += [repr(run), repr(run.core.offices), str(run.core.offices["sync"].figures())]
@@ -223,7 +224,7 @@ async def test_downloads_never_carry_the_key_not_even_on_the_vendors_own_host(ve
     async with staged(tmp_path) as stage:
         account = stage.account(vendor, api_key=SECRET)
         async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(3, vendor)) as run:
-            assert (await asyncio.wait_for(run.wait(), 20)).succeeded == 3
+            assert (await asyncio.wait_for(run.wait(), 100)).succeeded == 3
         rows = stage.sandbox.log(vendor)
         fetched = [row for row in rows if row["route"] == "result"]
         assert len(fetched) == 3
@@ -245,7 +246,7 @@ async def test_a_vendor_that_sends_requests_elsewhere_does_not_send_the_key_ther
         async with staged(tmp_path) as stage, foreign_host(redirect) as (base, asked):
             account = stage.account(vendor, api_key=SECRET, base_url=base)
             async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(2, vendor)) as run:
-                assert (await asyncio.wait_for(run.wait(), 20)).parked == 2
+                assert (await asyncio.wait_for(run.wait(), 100)).parked == 2
         assert asked, "the vendor's own host was asked"
         assert not seen, "nothing goes to where it points"
 
@@ -253,7 +254,7 @@ async def test_a_vendor_that_sends_requests_elsewhere_does_not_send_the_key_ther
 async def test_a_closed_loop_leaves_no_thread_behind(tmp_path: Path) -> None:
     before = {thread.name for thread in threading.enumerate()}
     async with staged(tmp_path) as stage, stage.scheduler(stage.account("sync")) as scheduler:
-        await asyncio.wait_for((await scheduler.submit(stage.job(1))).result(), 20)
+        await asyncio.wait_for((await scheduler.submit(stage.job(1))).result(), 100)
     left = {thread.name for thread in threading.enumerate()} - before
     assert not {name for name in left if "viseme" in name or "ledger" in name or "sqlite" in name}
 

@@ -26,7 +26,7 @@ ROUNDS = int(os.environ.get("VISEME_CHAOS_ROUNDS", "1"))
 
 async def finish(stage: Stage, account: viseme.Account, count: int) -> None:
     async with (
-        asyncio.timeout(40),
+        asyncio.timeout(100),
         stage.scheduler(account) as scheduler,
         scheduler.run(stage.jobs(count, account.name)) as run,
     ):
@@ -36,11 +36,15 @@ async def finish(stage: Stage, account: viseme.Account, count: int) -> None:
 @pytest.mark.parametrize("vendor", ["sync", "jogg", "aimlapi"])
 async def test_a_tight_window_and_few_seats_are_used_and_never_exceeded(vendor: str, tmp_path: Path) -> None:
     name = "post" if vendor == "jogg" else "create"
-    limits = {name: "10/min", "concurrency": 4, "queue_seconds": 15, "fixed_seconds": 0}
+    limits = {name: "10/100s", "concurrency": 4, "queue_seconds": 2000, "fixed_seconds": 0}
     async with staged(tmp_path, speed=100, settings={vendor: limits}) as stage:
-        rates = {name: "10/min", "read": "100000/s"}
-        polling = {"first": "1s", "every": "1s"}
-        await finish(stage, stage.account(vendor, concurrency=4, rates=rates, polling=polling), 40)
+        rates = {name: "10/100s", "read": "100000/s"}
+        account = stage.account(vendor, concurrency=4, rates=rates, polling={"first": "1s", "every": "1s"})
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(21)) as run:
+            await until(lambda: stage.bill(vendor)["peak"]["seats"] == 4)
+            stage.sandbox.configure(vendor, queue_seconds=1)
+            stage.clock.skip(2000)
+            assert (await run.wait()).succeeded == 21
         check_limits(stage, {vendor: {name: 10, "seats": 4}})
         assert stage.bill(vendor)["peak"][name] == 10, "the whole window is used"
         assert stage.bill(vendor)["peak"]["seats"] == 4
@@ -64,7 +68,7 @@ async def test_accounts_of_one_pool_share_seats_and_rates(tmp_path: Path) -> Non
             for name in ("one", "two", "three")
         ]
         jobs = stage.jobs(40, "one", "two", "three")
-        async with asyncio.timeout(40), stage.scheduler(*accounts) as scheduler, scheduler.run(jobs) as run:
+        async with asyncio.timeout(100), stage.scheduler(*accounts) as scheduler, scheduler.run(jobs) as run:
             assert (await run.wait()).succeeded == 40
         check_limits(stage, {"jogg": {"post": 20, "seats": 5}})
 
@@ -90,7 +94,7 @@ async def test_creates_and_seats_of_a_killed_process_count_in_the_next(vendor: s
             process.kill()
             await process.communicate()
         process = await start(told)
-        _, errors = await asyncio.wait_for(process.communicate(), 40)
+        _, errors = await asyncio.wait_for(process.communicate(), 100)
         assert process.returncode == 0, errors.decode()
         check_limits(stage, {vendor: {name: 12, "seats": 6}})
         books = await stage.books()
@@ -115,7 +119,7 @@ async def test_the_seats_that_a_killed_process_took_are_taken_in_the_next(vendor
         await killed_at(stage, told, vendor, 3)
         # The next process works for other jobs first, which find no seat until those of the killed one have ended.
         account = stage.account(vendor, concurrency=3)
-        async with asyncio.timeout(40), stage.scheduler(account) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler:
             async with scheduler.run(stage.jobs(3, start=100)) as others:
                 await others.wait()
             async with scheduler.run(stage.jobs(3)) as run:
@@ -133,7 +137,7 @@ async def test_every_sending_of_a_replayed_create_counts_after_a_restart(tmp_pat
         await killed_at(stage, told, "sync", 3)
         await killed_at(stage, told, "sync", 5)
         process = await start(told)
-        _, errors = await asyncio.wait_for(process.communicate(), 40)
+        _, errors = await asyncio.wait_for(process.communicate(), 100)
         assert process.returncode == 0, errors.decode()
         bill = stage.bill("sync")
         assert (bill["creates"], bill["duplicates"]) == (3, 0)
@@ -176,13 +180,15 @@ async def test_jobs_are_created_in_their_order(vendor: str, tmp_path: Path) -> N
 
 
 async def test_higher_priorities_go_first_and_equal_ones_in_their_order(tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"jogg": {"queue_seconds": 20}}) as stage:
+    async with staged(tmp_path, settings={"jogg": {"queue_seconds": 2000}}) as stage:
         account = stage.account("jogg", concurrency=1, polling={"first": "1s", "every": "1s"})
-        async with asyncio.timeout(40), stage.scheduler(account) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler:
             first = [await scheduler.submit(stage.job(0))]
             await until(lambda: stage.creates("jogg") == 1)
             jobs = [stage.job(n, priority=n % 3) for n in range(1, 10)]
             tasks = first + [await scheduler.submit(job) for job in jobs]
+            stage.sandbox.configure("jogg", queue_seconds=1)
+            stage.clock.skip(2000)
             for task in tasks:
                 await task.result()
         assert order_of(stage, "jogg") == [0, 2, 5, 8, 1, 4, 7, 3, 6, 9]
@@ -190,11 +196,12 @@ async def test_higher_priorities_go_first_and_equal_ones_in_their_order(tmp_path
 
 async def test_priorities_hold_at_the_rate_too(tmp_path: Path) -> None:
     async with staged(tmp_path, speed=100, settings={"sync": {"create": "2/20s", "queue_seconds": 1}}) as stage:
-        account = stage.account("sync", concurrency=2, rates={"create": "2/20s", "read": "100000/s"})
-        async with asyncio.timeout(40), stage.scheduler(account) as scheduler:
+        account = stage.account("sync", concurrency=2, rates={"create": "2/2000s", "read": "100000/s"})
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler:
             low = [await scheduler.submit(stage.job(n)) for n in range(8)]
             await until(lambda: stage.creates("sync") >= 2)
             high = [await scheduler.submit(stage.job(n, priority=5)) for n in range(100, 104)]
+            scheduler.set_limits("sync", rates={"create": "2/20s"})
             for task in low + high:
                 await task.result()
         booked = order_of(stage, "sync")
@@ -214,7 +221,7 @@ async def test_an_account_opens_with_one_create_and_doubles_with_each_that_is_ac
         stage.sandbox.inject("slow", vendor="aimlapi", route="create", seconds=5, times=40)
         scheduler = stage.scheduler(stage.account("aimlapi", concurrency=40))
         async with scheduler, scheduler.run(stage.jobs(40)) as run:
-            await asyncio.wait_for(run.wait(), 30)
+            await asyncio.wait_for(run.wait(), 100)
         rows = stage.posts("aimlapi")
         starts, ends = [row["at"] for row in rows], sorted(row["at"] + row["took"] for row in rows)
         assert starts[1] >= ends[0], "the first create goes alone"
@@ -227,10 +234,14 @@ async def test_limits_can_be_changed_while_jobs_run(tmp_path: Path) -> None:
     async with staged(tmp_path, speed=100, settings={"sync": {"queue_seconds": 5, "concurrency": 8}}) as stage:
         account = stage.account("sync", concurrency=2, rates={"create": "6/min", "read": "100000/s"})
         scheduler = stage.scheduler(account)
-        async with asyncio.timeout(40), scheduler, scheduler.run(stage.jobs(40)) as run:
+        async with asyncio.timeout(100), scheduler, scheduler.run(stage.jobs(40)) as run:
             await until(lambda: stage.creates("sync") >= 4)
             assert stage.bill("sync")["peak"]["seats"] == 2
+            stage.sandbox.configure("sync", queue_seconds=2000)
             scheduler.set_limits("sync", concurrency=8, rates={"create": "600/min"})
+            await until(lambda: stage.bill("sync")["peak"]["seats"] > 2)
+            stage.sandbox.configure("sync", queue_seconds=5)
+            stage.clock.skip(2000)
             assert (await run.wait()).succeeded == 40
         assert 2 < stage.bill("sync")["peak"]["seats"] <= 8
         assert stage.bill("sync")["throttled"] == 0

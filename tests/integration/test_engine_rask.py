@@ -39,7 +39,7 @@ class House:
     async def run(self, *jobs: viseme.Job, **account: Any) -> Books:
         """Run jobs to their ends; what the ledger holds afterwards."""
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(100),
             self.stage.scheduler(self.stage.account("rask", **account)) as scheduler,
             scheduler.run(jobs) as run,
         ):
@@ -351,7 +351,7 @@ async def test_progress_tells_the_place_in_the_queue_and_then_the_share(tmp_path
         project = await home.person.ready()
         account = home.stage.account("rask", polling={"first": "2s", "every": "2s"})
         job = home.of_project(project)
-        async with asyncio.timeout(20), home.stage.scheduler(account) as scheduler, scheduler.run([job]) as run:
+        async with asyncio.timeout(100), home.stage.scheduler(account) as scheduler, scheduler.run([job]) as run:
             events = await drained(run)
         shown = [event.data for event in events if event.type == "progress"]
         places = [data["queue_position"] for data in shown if data["status"] == "started"]
@@ -446,7 +446,7 @@ async def test_without_minutes_nothing_is_made_and_a_later_run_goes_on(tmp_path:
 async def test_a_run_that_is_stopped_anywhere_is_gone_on_with(tmp_path: Path, route: str) -> None:
     async with house(tmp_path) as home:
         account = home.stage.account("rask")
-        async with asyncio.timeout(30), home.stage.scheduler(account) as scheduler, scheduler.run([home.job()]):
+        async with asyncio.timeout(100), home.stage.scheduler(account) as scheduler, scheduler.run([home.job()]):
             await until(lambda: home.requests(route))
         books = await home.stage.books()
         assert books.rows[KEY].parked is Reason.STOPPED

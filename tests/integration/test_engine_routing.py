@@ -19,7 +19,7 @@ BOTH = ("sync", "jogg")
 
 async def run_all(stage: Stage, jobs: list[viseme.Job], *vendors: str, wait: bool = False) -> viseme.Run:
     accounts = [stage.account(vendor) for vendor in vendors]
-    async with asyncio.timeout(30), stage.scheduler(*accounts, wait=wait) as scheduler, scheduler.run(jobs) as run:
+    async with asyncio.timeout(100), stage.scheduler(*accounts, wait=wait) as scheduler, scheduler.run(jobs) as run:
         await run.wait()
         return run
 

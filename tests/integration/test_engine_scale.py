@@ -49,7 +49,7 @@ async def test_a_large_run_that_is_left_early_parks_the_rest_and_a_later_one_com
         before = stage.creates("jogg")
         assert before < count
         scheduler = stage.scheduler(brisk(stage))
-        async with asyncio.timeout(60), scheduler, scheduler.run(stage.jobs(count)) as again:
+        async with asyncio.timeout(100), scheduler, scheduler.run(stage.jobs(count)) as again:
             tally = await again.wait()
         assert tally.succeeded == tally.total == count
         assert stage.creates("jogg") == count
@@ -63,7 +63,7 @@ async def test_an_asynchronous_source_is_taken_job_by_job_as_it_comes(tmp_path: 
         async def source() -> AsyncIterator[viseme.Job]:
             for number in range(5):
                 yield stage.job(number)
-                assert await asyncio.wait_for(done.get(), 20) == f"job-{number:05d}"
+                assert await asyncio.wait_for(done.get(), 100) == f"job-{number:05d}"
 
         async with stage.scheduler(stage.account("sync")) as scheduler, scheduler.run(source()) as run:
             async for event in run:
@@ -87,7 +87,7 @@ async def test_a_source_that_breaks_off_stops_the_run_with_its_error_and_loses_n
         check_events(books)
         assert len(books.rows) == 4
         async with stage.scheduler(stage.account("sync")) as scheduler, scheduler.resume() as run:
-            await asyncio.wait_for(run.wait(), 20)
+            await asyncio.wait_for(run.wait(), 100)
         assert stage.creates("sync") == 4
 
 
@@ -102,14 +102,14 @@ async def test_a_bad_job_in_the_middle_is_refused_before_its_create_or_left_out(
         jobs = [stage.job(0), stage.job(1, account="nobody"), stage.job(2, options={"nonsense": 1}), stage.job(3)]
         async with stage.scheduler(stage.account("sync")) as scheduler:
             async with scheduler.run(jobs, skip_invalid=True) as run:
-                assert (await asyncio.wait_for(run.wait(), 20)).succeeded == 2
+                assert (await asyncio.wait_for(run.wait(), 100)).succeeded == 2
             assert [problem.field for problem in run.problems] == ["account", "options"]
             with pytest.raises(viseme.ManifestError):
                 async with scheduler.run([stage.job(9), *jobs], whole=True) as run:
-                    await asyncio.wait_for(run.wait(), 20)
+                    await asyncio.wait_for(run.wait(), 100)
             with pytest.raises(JobInvalid):
                 async with scheduler.run([stage.job(10), jobs[1]]) as run:
-                    await asyncio.wait_for(run.wait(), 20)
+                    await asyncio.wait_for(run.wait(), 100)
         assert stage.creates("sync") <= 3
         assert "job-00009" not in (await stage.books()).rows
 

@@ -31,7 +31,7 @@ def spoken(stage: Stage, vendor: str, number: int = 1, **over: Any) -> viseme.Jo
 async def test_the_result_speaks_the_text_with_the_voice_and_is_billed_once(tmp_path: Path, vendor: str) -> None:
     async with staged(tmp_path, fixed_size=None) as stage:
         voice, text = SPOKEN[vendor]
-        async with asyncio.timeout(60), stage.scheduler(stage.account(vendor)) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(stage.account(vendor)) as scheduler:
             task = await scheduler.submit(spoken(stage, vendor))
             result = await task.result()
         assert result.file is not None
@@ -47,7 +47,7 @@ async def test_the_longest_text_is_taken_and_one_character_more_is_refused_here(
     tmp_path: Path, vendor: str, longest: int
 ) -> None:
     async with staged(tmp_path) as stage:
-        async with asyncio.timeout(60), stage.scheduler(stage.account(vendor)) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(stage.account(vendor)) as scheduler:
             with pytest.raises(viseme.JobInvalid, match=f"text has {longest + 1} characters, {vendor} takes {longest}"):
                 await scheduler.submit(spoken(stage, vendor, text="ö" * (longest + 1)))
             assert stage.sandbox.log(vendor) == []
@@ -78,7 +78,7 @@ async def test_every_voice_of_aimlapi_speaks(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         jobs = [spoken(stage, "aimlapi", number, voice=voice) for number, voice in enumerate(VOICES)]
         scheduler = stage.scheduler(stage.account("aimlapi"))
-        async with asyncio.timeout(60), scheduler, scheduler.run(jobs, preflight=True) as run:
+        async with asyncio.timeout(100), scheduler, scheduler.run(jobs, preflight=True) as run:
             assert (await run.wait()).succeeded == len(VOICES)
         assert stage.creates("aimlapi") == len(VOICES)
 
@@ -86,7 +86,7 @@ async def test_every_voice_of_aimlapi_speaks(tmp_path: Path) -> None:
 async def test_the_text_limit_of_an_account_can_be_moved(tmp_path: Path) -> None:
     async with staged(tmp_path, settings={"aimlapi": {"max_text": 400}}) as stage:
         account = stage.account("aimlapi", max_text=400)
-        async with asyncio.timeout(60), stage.scheduler(account) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(account) as scheduler:
             task = await scheduler.submit(spoken(stage, "aimlapi", text="x" * 400))
             assert (await task.result()).state is viseme.State.SUCCEEDED
             with pytest.raises(viseme.JobInvalid, match="takes 400"):

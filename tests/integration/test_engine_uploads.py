@@ -80,7 +80,7 @@ def stored(sandbox: Sandbox, vendor: str = "sync") -> list[str]:
 
 async def ran(stage: Stage, jobs: list[viseme.Job], *accounts: viseme.Account, **options: Any) -> list[Event]:
     scheduler = stage.scheduler(*(accounts or (stage.account("sync"),)), **options)
-    async with asyncio.timeout(60), scheduler, scheduler.run(jobs) as run:
+    async with asyncio.timeout(100), scheduler, scheduler.run(jobs) as run:
         return await drained(run)
 
 
@@ -186,12 +186,14 @@ async def test_small_files_may_go_with_the_create_itself(tmp_path: Path) -> None
 
 
 async def test_uploads_overlap_with_jobs_that_hold_every_seat(tmp_path: Path) -> None:
-    async with at_work(tmp_path, speed=20.0) as (stage, clips):
+    async with at_work(tmp_path, settings={"sync": {"queue_seconds": 2000}}) as (stage, clips):
         jobs = [local(n, video=clips.talk(n), language="es") for n in range(4)]
-        await ran(stage, jobs, stage.account("sync", concurrency=1))
-        rows = stage.sandbox.log("sync")
-        last_upload = max(row["at"] for row in rows if row["route"] == "store")
-        assert last_upload < [row["at"] for row in rows if row["route"] == "create"][1]
+        running = asyncio.create_task(ran(stage, jobs, stage.account("sync", concurrency=1)))
+        await until(lambda: len(stored(stage.sandbox)) == 4 and stage.creates("sync"))
+        assert stage.creates("sync") == 1
+        stage.sandbox.configure("sync", queue_seconds=1)
+        stage.clock.skip(2000)
+        await running
         assert (await stage.books()).states() == {"succeeded": 4}
 
 
@@ -294,7 +296,7 @@ async def test_a_file_that_is_no_longer_what_it_was_fails_its_job_and_no_other(w
         stage.sandbox.inject("slow", vendor="sync", route="upload", seconds=20.0)
         scheduler = stage.scheduler(stage.account("sync"))
         jobs = [local(1, video=talk, language="es"), local(2, video=other, language="es")]
-        async with asyncio.timeout(60), scheduler, scheduler.run(jobs) as run:
+        async with asyncio.timeout(100), scheduler, scheduler.run(jobs) as run:
             events: list[Event] = []
             async for event in run:
                 events.append(event)
@@ -338,7 +340,7 @@ async def test_what_is_no_file_to_send_is_refused_before_anything_is_sent(tmp_pa
 async def test_a_job_that_is_called_off_while_it_is_uploaded_leaves_the_others_their_upload(tmp_path: Path) -> None:
     async with at_work(tmp_path) as (stage, clips):
         talk = clips.talk(padding=4_000_000)
-        async with asyncio.timeout(60), stage.scheduler(stage.account("sync")) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(stage.account("sync")) as scheduler:
             first = await scheduler.submit(stage.job(99, "sync"))
             await first.result()
             stage.sandbox.inject("slow", vendor="sync", route="store", seconds=150.0, body=True)
@@ -360,7 +362,7 @@ async def test_a_run_that_is_left_while_it_uploads_is_gone_on_with(tmp_path: Pat
     async with at_work(tmp_path) as (stage, clips):
         jobs = [local(n, video=clips.talk(padding=4_000_000), language=LANGUAGES[n]) for n in range(5)]
         stage.sandbox.inject("slow", vendor="sync", route="store", seconds=100.0, body=True)
-        async with asyncio.timeout(60), stage.scheduler(stage.account("sync")) as scheduler, scheduler.run(jobs):
+        async with asyncio.timeout(100), stage.scheduler(stage.account("sync")) as scheduler, scheduler.run(jobs):
             await until(lambda: stage.sandbox.log("sync", "store"))
         books = await stage.books()
         assert books.states() == {Reason.STOPPED: 5}

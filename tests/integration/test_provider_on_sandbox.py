@@ -63,7 +63,7 @@ class Wire:
         return await self.run(ours, ours.create(job, intent(key=key), {}))
 
     async def finish(self, ours: Provider, handle: dict[str, Any]) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while True:
                 seen = await self.run(ours, ours.poll(handle))
                 if seen.seen.terminal:
@@ -213,7 +213,7 @@ async def test_aimlapi_looks_a_lost_create_up(wire: Wire) -> None:
     assert isinstance(await wire.run(ours, ours.reconcile(wire.job(), intent(key="viseme-1"))), Undecided)
     accepted = await wire.create(ours, wire.job())
     await wire.finish(ours, accepted.handle)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while True:
             found = await wire.run(ours, ours.reconcile(wire.job(), intent(key="viseme-1")))
             if isinstance(found, Found):

@@ -103,6 +103,6 @@ async def finished(command: str, folder: Path) -> str:
     process = await asyncio.create_subprocess_shell(
         command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    out, error = await asyncio.wait_for(process.communicate(), 60)
+    out, error = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 0, error.decode()
     return out.decode()

@@ -373,7 +373,7 @@ async def test_a_webhook_is_posted_at_the_end_and_signed_over_its_raw_body() -> 
     async with customer() as client, TestServer(app) as receiver:
         _, told = await client.create_sync(webhookUrl=str(receiver.make_url("/hook")))
         await client.ended_sync(told["id"])
-        signature, body = await asyncio.wait_for(heard.get(), 60)
+        signature, body = await asyncio.wait_for(heard.get(), 100)
         _, secret = await client.send("GET", "/sync/v2/organizations/webhook/secret", headers=KEY)
     found = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", signature)
     assert found is not None

@@ -344,6 +344,6 @@ async def test_a_webhook_tells_of_the_end_of_a_batch() -> None:
     async with house() as client, TestServer(app) as receiver:
         _, batch = await create(client, records(client), webhook_url=str(receiver.make_url("/hook")))
         await ended(client, batch["id"])
-        told = await asyncio.wait_for(heard.get(), 60)
+        told = await asyncio.wait_for(heard.get(), 100)
         assert (told["id"], told["status"]) == (batch["id"], "COMPLETED")
         assert told["metrics"]["success_count"] == 20

@@ -82,7 +82,7 @@ def digest(data: bytes) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while not condition():  # noqa: ASYNC110 - what is waited for happens at the other end of a socket
             await asyncio.sleep(0.005)
 

@@ -50,14 +50,14 @@ async def test_all_that_a_run_leaves_has_its_mode(tmp_path: Path) -> None:
             account = stage.account("sync")
             async with stage.scheduler(account) as scheduler:
                 async with scheduler.run(stage.jobs(1)) as run:
-                    assert (await asyncio.wait_for(run.wait(), 40)).parked == 1
+                    assert (await asyncio.wait_for(run.wait(), 100)).parked == 1
                 found = modes(tmp_path / "out")
                 assert found.pop("results.jsonl") == 0o644
                 books = {"viseme.db", "viseme.db-wal", "viseme.db-shm", "viseme.db.lock"}
                 assert found == dict.fromkeys({*books, "job-00000.mp4.part", "job-00000.mp4.part.tag"}, 0o600)
                 stage.sandbox._desk._orders.clear()
                 async with scheduler.run(stage.jobs(1)) as run:
-                    assert (await asyncio.wait_for(run.wait(), 40)).succeeded == 1
+                    assert (await asyncio.wait_for(run.wait(), 100)).succeeded == 1
         found = modes(tmp_path / "out")
         assert found["job-00000.mp4"] == found["results.jsonl"] == 0o644
         assert found["viseme.db"] == 0o600

@@ -102,7 +102,7 @@ async def test_what_a_vendor_quotes_back_is_in_no_file_event_message_log_or_trac
     async with staged(tmp_path, speed=200) as stage, hosted(parrot.handle) as base:
         given = accounts(stage, base, mood)
         told += [repr(given), str(given)]
-        async with asyncio.timeout(60), stage.scheduler(*given, notice=told.append) as scheduler:
+        async with asyncio.timeout(100), stage.scheduler(*given, notice=told.append) as scheduler:
             told.append(repr(scheduler))
             async with scheduler.run(stage.jobs(8, *VENDORS)) as run:
                 async for event in run:

@@ -97,7 +97,7 @@ async def watched(folder: Path, *arguments: str) -> tuple[str, str]:
     out = asyncio.create_task(process.communicate())
     seen = await asyncio.to_thread(_drained, master)
     os.close(master)
-    return seen.decode(), (await asyncio.wait_for(out, 60))[0].decode()
+    return seen.decode(), (await asyncio.wait_for(out, 100))[0].decode()
 
 
 def _drained(master: int) -> bytes:

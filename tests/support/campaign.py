@@ -124,7 +124,7 @@ class Campaign:
 
     async def in_the_air(self, creates: int) -> None:
         """Return once so many creates are booked whose replies have not left."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while self.unanswered() < creates:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

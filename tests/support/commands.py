@@ -80,7 +80,7 @@ class Command:
             )
         )
 
-    async def finished(self, given: bytes | None = None, seconds: float = 60) -> Done:
+    async def finished(self, given: bytes | None = None, seconds: float = 100) -> Done:
         out, err = await asyncio.wait_for(self.process.communicate(given or b""), seconds)
         assert "Traceback" not in err.decode(), err.decode()
         assert self.process.returncode is not None
@@ -96,7 +96,7 @@ class Command:
 
     async def line(self) -> str:
         assert self.process.stdout is not None
-        return (await asyncio.wait_for(self.process.stdout.readline(), 30)).decode()
+        return (await asyncio.wait_for(self.process.stdout.readline(), 100)).decode()
 
 
 @attrs.define
@@ -160,7 +160,7 @@ class Desk:
     def results(self, out: str = "out") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / out / "results.jsonl").read_text().splitlines()]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 100) -> None:
         """Return once it holds."""
         end = time.monotonic() + seconds
         while not condition():

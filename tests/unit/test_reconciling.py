@@ -353,8 +353,10 @@ async def test_the_label_decides_whatever_the_vendors_clock_shows() -> None:
 async def test_a_log_that_never_shows_the_create_proves_no_absence() -> None:
     async with house("aimlapi") as home:
         home.vendor.creates, home.vendor.books = [LOST], [False]
+        began = anyio.current_time()
         rows = await home.run(job("a"))
         assert rows["a"].parked is Reason.FATE_UNKNOWN
+        assert anyio.current_time() - began == pytest.approx(30, abs=1), "so long it is asked after"
         await anyio.sleep(50 * 3600)
         rows = await home.run(job("a"))
     assert rows["a"].parked is Reason.FATE_UNKNOWN
