@@ -13,8 +13,15 @@ from tests.support.sandboxes import Stage, check_events, result_lines, staged, u
 
 import viseme
 from viseme import JobInvalid, Reason
+from viseme.engine.lifecycle import batching
 
-QUICK = {"batch_seconds": 60, "batch_pending_seconds": 5, "batch_created_seconds": 5}
+QUICK = {"batch_seconds": 20, "batch_pending_seconds": 5, "batch_created_seconds": 5}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are waited for longer than a slow machine needs from one to the next."""
+    monkeypatch.setattr(batching, "_LINGER", 30.0)
 
 
 async def run_all(stage: Stage, jobs: list[viseme.Job], *, timeout: float = 100, **more: Any) -> viseme.Run:
@@ -42,7 +49,7 @@ async def check(stage: Stage, jobs: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("count", [20, 40, 510])
 async def test_jobs_are_created_together_and_land_as_single_ones_do(count: int, tmp_path: Path) -> None:
-    async with staged(tmp_path, speed=20, settings={"sync": QUICK}) as stage:
+    async with staged(tmp_path, settings={"sync": QUICK}) as stage:
         run = await run_all(stage, stage.jobs(count, "sync"), concurrency=1)
         assert run.tally.succeeded == count
         posts = stage.sandbox.log("sync", "batch")
@@ -141,25 +148,26 @@ async def test_a_batch_beyond_the_vendors_limit_waits(tmp_path: Path) -> None:
 
 
 async def test_a_lost_batch_parks_is_never_sent_again_and_a_later_run_finds_it(tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"sync": {**QUICK, "batch_seconds": 400}}) as stage:
+    async with staged(tmp_path, settings={"sync": {**QUICK, "batch_seconds": 2000}}) as stage:
         stage.sandbox.inject("slow", vendor="sync", route="batch", seconds=0)  # the rehearsal
         stage.sandbox.inject("lost_reply", vendor="sync", route="batch")
         run = await run_all(stage, stage.jobs(20, "sync"))
         assert run.tally.parked == 20
         assert {line["reason"] for line in result_lines(tmp_path / "out")} == {Reason.FATE_UNKNOWN}
         assert stage.bill("sync")["batches"]["creates"] == 1
-        await asyncio.sleep(400 / stage.speed)
+        stage.clock.skip(2000)
         run = await run_all(stage, stage.jobs(20, "sync"))
         assert run.tally.succeeded == 20
         await check(stage, 20)
 
 
 async def test_a_run_that_is_left_goes_on_later_and_buys_nothing_twice(tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"sync": {**QUICK, "batch_seconds": 200}}) as stage:
+    async with staged(tmp_path, settings={"sync": {**QUICK, "batch_seconds": 2000}}) as stage:
         account = stage.account("sync", mode="batch")
         async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(40, "sync")) as run:
             await until(lambda: stage.creates("sync") == 40 or None)
         assert run.tally.parked == 40
+        stage.clock.skip(2000)
         run = await run_all(stage, stage.jobs(40, "sync"))
         assert run.tally.succeeded == 40
         await check(stage, 40)

@@ -14,7 +14,7 @@ import pytest
 from tests.integration.rask_customer import FULL, PROJECTS, RaskCustomer
 from tests.integration.sandbox_client import Customer
 from tests.support.driver import order, start
-from tests.support.sandboxes import Books, Stage, check_events, check_files, drained, result_lines, staged, until
+from tests.support.sandboxes import Books, Stage, check_events, check_files, result_lines, staged, until
 
 import viseme
 from viseme import Reason
@@ -347,13 +347,18 @@ def check_files_of(home: House, books: Books, mode: str) -> None:
 
 
 async def test_progress_tells_the_place_in_the_queue_and_then_the_share(tmp_path: Path) -> None:
-    async with house(tmp_path, speed=50.0) as home:
+    async with house(tmp_path, queue_seconds=1000.0, fixed_seconds=1000.0) as home:
         project = await home.person.ready()
         account = home.stage.account("rask", polling={"first": "2s", "every": "2s"})
         job = home.of_project(project)
+        shown: list[dict[str, Any]] = []
+        waits = {True: 1000.0, False: 1100.0}  # in the queue and behind it; each is over once a look has shown it
         async with asyncio.timeout(100), home.stage.scheduler(account) as scheduler, scheduler.run([job]) as run:
-            events = await drained(run)
-        shown = [event.data for event in events if event.type == "progress"]
+            async for event in run:
+                if event.type == "progress":
+                    shown.append(dict(event.data))
+                    if event.data["status"] == "started":
+                        home.stage.clock.skip(waits.pop(event.data["queue_position"] is not None, 0.0))
         places = [data["queue_position"] for data in shown if data["status"] == "started"]
         assert {place for place in places if place is not None} <= {0, 1, 2, 3}
         assert places[0] is not None

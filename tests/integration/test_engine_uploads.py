@@ -22,6 +22,7 @@ from tests.support.video import box
 
 import viseme
 from viseme import Event, JobInvalid, Reason, State
+from viseme.engine.lifecycle import batching
 from viseme.sandbox import Sandbox
 
 LANGUAGES = [f"{a}{b}" for a in "abcdefg" for b in "hijklmno"][:50]
@@ -224,8 +225,11 @@ async def test_the_command_takes_paths_relative_to_the_manifest_and_tells_of_the
 
 
 @pytest.mark.parametrize("shared", [True, False])
-async def test_jobs_of_local_files_are_created_together_too(shared: bool, tmp_path: Path) -> None:
-    quick = {"batch_seconds": 60, "batch_pending_seconds": 5, "batch_created_seconds": 5}
+async def test_jobs_of_local_files_are_created_together_too(
+    shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_LINGER", 30.0)  # longer than a slow machine needs from one job to the next
+    quick = {"batch_seconds": 20, "batch_pending_seconds": 5, "batch_created_seconds": 5}
     async with at_work(tmp_path, settings={"sync": quick}) as (stage, clips):
         jobs = [local(n, video=clips.talk(0 if shared else n), language=LANGUAGES[n]) for n in range(24)]
         await ran(stage, jobs, stage.account("sync", mode="batch", multipart_below="1MiB"))

@@ -60,7 +60,7 @@ async def test_what_comes_unasked_ends_the_connection_and_is_nobodys_reply(net: 
 
     async with serving(talks) as server:
         assert await body(net, f"{server.base}/1") == b"GET /1 HTTP/1.1"
-        await asyncio.wait_for(server.gone.wait(), 5)
+        await asyncio.wait_for(server.gone.wait(), 60)
         assert await body(net, f"{server.base}/2") == b"GET /2 HTTP/1.1"
         assert server.connections == 2
 
@@ -101,14 +101,16 @@ async def test_a_kept_connection_that_the_server_closes_is_not_used_again(net: A
     async with serving(closes) as server:
         for _ in range(3):
             assert await body(net, server.base) == b"{}"
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(server.gone.wait(), 60)
+            server.gone.clear()
+            await asyncio.sleep(0.01)  # the client hears of it
         assert server.connections == 3
 
 
 async def test_connections_that_nobody_uses_are_closed_after_a_while(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections_module, "_KEPT", 0.2)
+    monkeypatch.setattr(connections_module, "_KEPT", 0.5)
     everyone = asyncio.Event()
 
     async def together(visit: Visit, _: Arrived) -> None:
@@ -119,14 +121,13 @@ async def test_connections_that_nobody_uses_are_closed_after_a_while(
 
     async with serving(together) as server:
         await asyncio.gather(*(body(net, server.base) for _ in range(3)))
-        for _ in range(4):
+        while len(server._visits) > 1:  # one does for them
             assert await body(net, server.base) == b"{}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.005)
         assert server.connections == 3
-        assert len(server._visits) == 1, "one does for them"
         while server._visits:
             server.gone.clear()
-            await asyncio.wait_for(server.gone.wait(), 5)
+            await asyncio.wait_for(server.gone.wait(), 60)
         assert await body(net, server.base) == b"{}"
 
 
@@ -187,7 +188,7 @@ async def test_leaving_while_a_connection_is_kept_and_another_is_in_use_closes_b
         assert outcome.sent
         while server._visits:
             server.gone.clear()
-            await asyncio.wait_for(server.gone.wait(), 5)
+            await asyncio.wait_for(server.gone.wait(), 60)
 
 
 async def test_leaving_waits_for_no_server_that_takes_nothing() -> None:
@@ -306,8 +307,8 @@ async def test_a_slow_reader_is_no_stalled_server(net: AioTransport) -> None:
 async def test_bytes_that_come_now_and_then_put_the_stall_off(net: AioTransport) -> None:
     async def trickles(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-        for _ in range(8):
-            await asyncio.sleep(0.05)
+        for _ in range(7):
+            await asyncio.sleep(0.1)
             await visit.write(b"x")
         await asyncio.Event().wait()
 
@@ -315,5 +316,5 @@ async def test_bytes_that_come_now_and_then_put_the_stall_off(net: AioTransport)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with pytest.raises(Broken, match="no answer in time"):
-            await fetched(net, server.base, stall=0.2)
-        assert 0.5 < loop.time() - begun < 2
+            await fetched(net, server.base, stall=0.5)
+        assert 1.1 < loop.time() - begun < 20

@@ -159,7 +159,7 @@ async def test_a_cancelled_request_ends_its_connection(net: AioTransport) -> Non
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 60)
 
 
 # -- never sent ----------------------------------------------------------------------------------------------------
@@ -394,7 +394,7 @@ async def test_a_reply_that_is_not_http_is_a_fault_and_was_sent_once(net: AioTra
 async def test_a_server_that_never_answers_is_given_up_and_was_sent(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport_module, "_REPLY", 0.05)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.4)
     async with serving(never) as server:
         outcome = fault(await net.send(HOME, wire(server.base, "POST", b"{}")), sent=True)
         assert outcome.message == "no answer in time"
@@ -402,8 +402,8 @@ async def test_a_server_that_never_answers_is_given_up_and_was_sent(
 
 
 async def test_headers_that_trickle_for_ever_are_given_up(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    connects_within(0.1, monkeypatch)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.2)
+    connects_within(0.2, monkeypatch)
 
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nX: ")
@@ -412,21 +412,22 @@ async def test_headers_that_trickle_for_ever_are_given_up(net: AioTransport, mon
             await asyncio.sleep(0.02)
 
     async with serving(script) as server:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             fault(await net.send(HOME, wire(server.base)), sent=True)
         assert len(server.arrived) == 1
 
 
 async def test_a_long_poll_is_waited_for(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "_REPLY", 0.05)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.4)
 
     async def script(visit: Visit, _: Arrived) -> None:
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.6)
         await visit.write(answer())
 
     async with serving(script) as server:
+        held = asyncio.create_task(net.send(HOME, wire(server.base, hold=30.0)))
         fault(await net.send(HOME, wire(server.base)), sent=True)
-        assert reply(await net.send(HOME, wire(server.base, hold=5.0))).status == 200
+        assert reply(await held).status == 200
 
 
 async def test_many_requests_are_under_way_at_once(net: AioTransport) -> None:
@@ -687,8 +688,8 @@ async def test_a_download_whose_headers_trickle_for_ever_is_broken_off(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch, trickle: bytes
 ) -> None:
     """Something comes before each stall, and never an answer."""
-    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    connects_within(0.1, monkeypatch)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.2)
+    connects_within(0.2, monkeypatch)
 
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nX: " if trickle == b"y" else trickle)
@@ -697,7 +698,7 @@ async def test_a_download_whose_headers_trickle_for_ever_is_broken_off(
             await asyncio.sleep(0.02)
 
     async with serving(script) as server:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             with pytest.raises(Broken, match="no answer in time"):
                 await taken(net, server.base, stall=0.2)
         assert len(server.arrived) == 1
@@ -785,7 +786,7 @@ async def test_leaving_closes_every_connection() -> None:
 async def finished(server: Counter) -> None:
     while server._visits:
         server.gone.clear()
-        await asyncio.wait_for(server.gone.wait(), 5)
+        await asyncio.wait_for(server.gone.wait(), 60)
 
 
 # -- bodies that are read while they are sent ------------------------------------------------------------------------
@@ -872,9 +873,9 @@ async def test_a_body_that_spoils_is_broken_off_and_says_why(net: AioTransport) 
 async def test_an_upload_may_take_longer_than_any_reply_but_not_stand_still(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connects_within(0.1, monkeypatch)
-    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
-    monkeypatch.setattr(pouring_module, "_STALL", 0.3)
+    connects_within(0.15, monkeypatch)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.25)
+    monkeypatch.setattr(pouring_module, "_STALL", 0.6)
 
     @attrs.define
     class Slow(Parts):
@@ -909,7 +910,7 @@ async def test_a_refusal_that_comes_before_the_body_is_through_is_heard(net: Aio
         body = Parts(MEGABYTE * 4, gate=ended)
         outcome = await net.send(HOME, upload(f"http://127.0.0.1:{port}/x", body))
         assert reply(outcome).status == 403
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 60)
 
 
 async def test_uploads_go_to_no_private_address_unless_the_account_may(net: AioTransport) -> None:
@@ -946,5 +947,5 @@ async def test_a_cancelled_upload_ends_its_connection(net: AioTransport) -> None
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        await asyncio.wait_for(server.gone.wait(), 5)
+        await asyncio.wait_for(server.gone.wait(), 60)
         assert server.arrived == []
