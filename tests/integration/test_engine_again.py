@@ -215,13 +215,14 @@ async def cancelled(task: viseme.Task) -> viseme.Result:
 
 
 async def test_a_queued_task_that_is_cancelled_is_never_created(tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"sync": {"queue_seconds": 100}}) as stage:
+    async with staged(tmp_path, settings={"sync": {"queue_seconds": 2000}}) as stage:
         async with stage.scheduler(stage.account("sync", concurrency=1)) as scheduler:
             first = await scheduler.submit(stage.job(1))
             second = await scheduler.submit(stage.job(2))
             await until(lambda: stage.creates("sync") == 1)
             assert (await second.why()).gate == "seat"
             assert (await cancelled(second)).attempt == 0
+            stage.clock.skip(2000)
             await asyncio.wait_for(first.result(), 100)
         assert stage.creates("sync") == 1
 
@@ -229,10 +230,11 @@ async def test_a_queued_task_that_is_cancelled_is_never_created(tmp_path: Path) 
 @pytest.mark.parametrize("vendor", ["sync", "jogg"])
 async def test_a_create_that_has_left_is_waited_for_and_then_cancelled(vendor: str, tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
-        stage.sandbox.inject("slow", vendor=vendor, route="create", seconds=20)
+        stage.sandbox.inject("slow", vendor=vendor, route="create", seconds=2000)
         async with stage.scheduler(stage.account(vendor)) as scheduler:
             task = await scheduler.submit(stage.job(1))
             await until(lambda: stage.creates(vendor) == 1)
+            asyncio.get_running_loop().call_later(0.2, stage.clock.skip, 2000)
             result = await cancelled(task)
             assert result.handle in stage.vendor_ids(vendor)
         assert stage.creates(vendor) == 1
@@ -240,7 +242,7 @@ async def test_a_create_that_has_left_is_waited_for_and_then_cancelled(vendor: s
 
 
 async def test_a_waiting_task_that_is_cancelled_keeps_its_seat_while_the_vendor_works_on(tmp_path: Path) -> None:
-    async with staged(tmp_path, speed=200, settings={"sync": {"queue_seconds": 400, "concurrency": 1}}) as stage:
+    async with staged(tmp_path, speed=200, settings={"sync": {"queue_seconds": 4000, "concurrency": 1}}) as stage:
         async with stage.scheduler(stage.account("sync", concurrency=1)) as scheduler:
             task = await scheduler.submit(stage.job(1))
             await until(lambda: stage.creates("sync") == 1)
@@ -251,6 +253,8 @@ async def test_a_waiting_task_that_is_cancelled_keeps_its_seat_while_the_vendor_
             assert result.state is State.CANCELLED
             other = await scheduler.submit(stage.job(2))
             assert (await other.why()).gate == "seat"
+            stage.sandbox.configure("sync", queue_seconds=1)
+            stage.clock.skip(4000)
             await asyncio.wait_for(other.result(), 100)
         assert stage.bill("sync")["throttled"] == 0
         assert stage.bill("sync")["peak"]["seats"] == 1

@@ -190,7 +190,7 @@ async def test_a_days_budget_lets_the_rest_go_on_the_next_day(tmp_path: Path) ->
 
 
 async def test_a_task_that_waits_for_the_budget_says_so(tmp_path: Path) -> None:
-    async with staged(tmp_path, settings={"sync": {"queue_seconds": 60}}) as stage:
+    async with staged(tmp_path, settings={"sync": {"queue_seconds": 2000}}) as stage:
         account = stage.account("sync", price=PRICE, budget="1 credits")
         async with stage.scheduler(account) as scheduler:
             first = await scheduler.submit(stage.job(1))
@@ -200,6 +200,7 @@ async def test_a_task_that_waits_for_the_budget_says_so(tmp_path: Path) -> None:
             why = await second.why()
             assert (why.gate, why.until) == ("budget", None)
             assert "the budget 1 credits of the account sync has 0 left" in why.message
+            stage.clock.skip(2000)
             await first.result()
             with pytest.raises(viseme.Parked) as caught:
                 await second.result()

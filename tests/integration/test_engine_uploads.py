@@ -347,7 +347,7 @@ async def test_a_job_that_is_called_off_while_it_is_uploaded_leaves_the_others_t
         async with asyncio.timeout(100), stage.scheduler(stage.account("sync")) as scheduler:
             first = await scheduler.submit(stage.job(99, "sync"))
             await first.result()
-            stage.sandbox.inject("slow", vendor="sync", route="store", seconds=150.0, body=True)
+            stage.sandbox.inject("slow", vendor="sync", route="store", seconds=2000.0, body=True)
             tasks = [await scheduler.submit(local(n, video=talk, language=LANGUAGES[n])) for n in range(3)]
             await until(lambda: stage.sandbox.log("sync", "store"))
             for task in tasks:
@@ -355,6 +355,7 @@ async def test_a_job_that_is_called_off_while_it_is_uploaded_leaves_the_others_t
                     await asyncio.sleep(0.01)
                 assert why.gate == "upload"
             await tasks[0].cancel()
+            stage.clock.skip(2000)
             for task in tasks[1:]:
                 await task.result()
         assert (await stage.books()).states() == {"cancelled": 1, "succeeded": 3}
@@ -365,11 +366,12 @@ async def test_a_job_that_is_called_off_while_it_is_uploaded_leaves_the_others_t
 async def test_a_run_that_is_left_while_it_uploads_is_gone_on_with(tmp_path: Path) -> None:
     async with at_work(tmp_path) as (stage, clips):
         jobs = [local(n, video=clips.talk(padding=4_000_000), language=LANGUAGES[n]) for n in range(5)]
-        stage.sandbox.inject("slow", vendor="sync", route="store", seconds=100.0, body=True)
+        stage.sandbox.inject("slow", vendor="sync", route="store", seconds=2000.0, body=True)
         async with asyncio.timeout(100), stage.scheduler(stage.account("sync")) as scheduler, scheduler.run(jobs):
             await until(lambda: stage.sandbox.log("sync", "store"))
         books = await stage.books()
         assert books.states() == {Reason.STOPPED: 5}
+        stage.clock.skip(2000)
         await ran(stage, jobs)
         books = await stage.books()
         assert books.states() == {"succeeded": 5}
