@@ -12,7 +12,7 @@ try:
 except ImportError:  # the extra `speed` is optional
     orjson = None
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "loads", "text"]
 
 
 def _no_constant(name: str) -> None:
@@ -42,6 +42,12 @@ def _stdlib_dumps(value: Any) -> bytes:
     return _encode(value).encode()
 
 
+def _stdlib_text(value: Any) -> str:
+    """What ``dumps`` gives, as text."""
+    text = _encode(value)
+    return text if text.isascii() else text.encode().decode()  # which refuses a lone surrogate, as orjson does
+
+
 def _stdlib_loads(data: bytes | str) -> Any:
     if not isinstance(data, str):
         data = data.decode("utf-8" if data[:2] == b'{"' else json.detect_encoding(data), "surrogatepass")
@@ -55,9 +61,13 @@ def _stdlib_loads(data: bytes | str) -> Any:
     return value
 
 
+def _orjson_text(value: Any) -> str:
+    return dumps(value).decode()
+
+
 if orjson is None:
-    dumps = _stdlib_dumps
+    dumps, text = _stdlib_dumps, _stdlib_text
     loads = _stdlib_loads
 else:
-    dumps = orjson.dumps
+    dumps, text = orjson.dumps, _orjson_text
     loads = orjson.loads

@@ -27,7 +27,7 @@ _PER = {"s": "second", "sec": "second", "second": "second", "min": "minute", "mi
 _AMOUNT = r"\s*(\$)?\s*(\d{1,12}(?:\.\d{1,9})?)\s*([A-Za-z]+|\$)?\s*"
 _PRICE = re.compile(_AMOUNT + r"(?:(?:/|\bper\b)\s*(s|sec|second|min|minute|job))?\s*", re.ASCII | re.IGNORECASE)
 _BUDGET = re.compile(_AMOUNT + r"(?:(?:/|\bper\b)\s*(day))?\s*", re.ASCII | re.IGNORECASE)
-_MOST = Decimal(9_000_000_000)
+_MOST = 9_000_000_000
 _PART = Decimal("1e-9")
 
 

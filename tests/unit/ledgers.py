@@ -76,6 +76,7 @@ def speaking(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if name == "stdlib":
             patch.setattr(codec, "dumps", codec._stdlib_dumps)
+            patch.setattr(codec, "text", codec._stdlib_text)
             patch.setattr(codec, "loads", codec._stdlib_loads)
         yield
 

@@ -53,6 +53,13 @@ def nested(depth: int) -> Any:
 
 
 @given(VALUES)
+@example({"lone": "\ud800"})
+@example("ä")
+def test_a_text_is_what_is_written_decoded(value: Any) -> None:
+    assert said(codec._stdlib_text, value) == said(lambda value: codec._stdlib_dumps(value).decode(), value)
+
+
+@given(VALUES)
 @example("top")
 @example({"lone": "\ud800"})
 @example([float("nan")])

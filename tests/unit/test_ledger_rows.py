@@ -65,6 +65,32 @@ def test_intents_seats_uploads_and_events_are_rebuilt_equal(
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@given(
+    before=ledgers.intents, other=ledgers.intents, name=st.sampled_from(list(fields_dict(Intent))), ended=ledgers.times
+)
+def test_an_intent_whose_text_is_made_of_the_one_before_is_its_own(
+    codec: str, before: Intent, other: Intent, name: str, ended: float
+) -> None:
+    with speaking(codec):
+        for value in (evolve(before, ended=ended), evolve(before, **{"ended": ended, name: getattr(other, name)})):
+            assert rows.intent(rows.parse(rows.intent_text(value, before))) == value
+
+
+def test_an_intent_that_only_ended_is_not_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = ledgers.intent(row("t"))
+    text = rows.intent_text(sent)
+    monkeypatch.setattr(rows, "text", None)
+    assert rows.intent_text(evolve(sent, ended=5.25), sent) == f'{text[:-1]},"ended":5.25}}'
+
+
+@pytest.mark.parametrize("at", [float("inf"), 1e300, -0.0, 1795318573.2329876])
+def test_moments_beyond_all_measure_are_kept(at: float) -> None:
+    task = evolve(row("t"), began=at, observed=at, since=at, timings=Timings(queued=at))
+    with speaking("stdlib"):
+        assert back(task, rows.task_text(task), rows.standing_text(task)) == task
+
+
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("value", ["\ud800", 2**70, -(2**70), {"deep": ["\udfff", 10**30]}])
 def test_what_json_can_say_and_a_codec_cannot_is_kept_all_the_same(codec: str, value: Any) -> None:
     task = row("t", handle={"id": "v", "said": value})

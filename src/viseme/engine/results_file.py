@@ -16,11 +16,12 @@ from viseme.codec import dumps
 from viseme.engine.world import Appender, World
 from viseme.errors import VisemeError
 from viseme.events import timestamp
-from viseme.results import Result, Timings
+from viseme.results import Cost, Result, Timings
 
 __all__ = ["ResultsFile", "result_line"]
 
 _TIMES = tuple(attribute.name for attribute in attrs.fields(Timings))
+_COST = tuple(attribute.name for attribute in attrs.fields(Cost))
 
 
 def result_line(result: Result) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def result_line(result: Result) -> dict[str, Any]:
         "bytes": result.bytes,
         "sha256": result.sha256,
         "error": None if error is None else {"kind": str(error.kind), "message": error.message, "code": error.code},
-        "cost": None if cost is None else attrs.asdict(cost),
+        "cost": None if cost is None else {name: getattr(cost, name) for name in _COST},
         "timings": timings,
         "attempt": result.attempt,
         "metadata": result.metadata,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from viseme.attempts import Intent, Seat, TaskRow, Upload
 from viseme.events import Event
@@ -33,9 +33,11 @@ Rank = tuple[int, int]
 """A queued task's place: ``(-priority, order)``; lower goes first."""
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Change:
     """What one step of a task writes, all of it or nothing.
+
+    It is not frozen: it goes from the one who makes it to the ledger, and takes along what waited to be written before.
 
     Attributes:
         row: the task as it stands now.

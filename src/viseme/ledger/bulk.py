@@ -15,8 +15,9 @@ from attrs import define, field
 
 __all__ = ["Bulk", "marks", "pages"]
 
-_SIZES: Final = (256, 64, 32, 16, 8, 4, 2, 1)
-"""Rows of a statement; few sizes, so that each is prepared once."""
+_SIZES: Final = (64, 32, 16, 8, 4, 2, 1)
+"""Rows of a statement; few sizes, so that each is prepared once, and none so large that preparing it pays only after
+25,000 rows, as 256 does."""
 
 
 @define

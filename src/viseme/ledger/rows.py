@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from operator import attrgetter
+from functools import lru_cache
+from itertools import compress
+from math import isfinite
+from operator import attrgetter, ne
 from typing import Any, Final
 
 import attrs
@@ -62,7 +65,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 def text(value: Any) -> str:
     try:
-        return codec.dumps(value).decode()
+        return codec.text(value)
     except (TypeError, ValueError, RecursionError):
         return _special(value)
 
@@ -86,30 +89,44 @@ def _defaults(cls: type, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
     return tuple((name, fields[name].default) for name in names)
 
 
-def _given(value: object, defaults: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The fields of a value that differ from their default."""
-    body: dict[str, Any] = {}
-    for name, default in defaults:
-        item = getattr(value, name)
-        if item is not default and item != default:
-            body[name] = item
-    return body
+def _given(cls: type, names: Sequence[str]) -> Callable[[object], dict[str, Any]]:
+    """What tells the fields of a value that differ from their default; two or more are looked at."""
+    defaults = [default for _, default in _defaults(cls, names)]
+    read: Callable[[object], tuple[Any, ...]] = attrgetter(*names)
+
+    def given(value: object) -> dict[str, Any]:
+        values = read(value)
+        return dict(compress(zip(names, values), map(ne, values, defaults)))  # noqa: B905
+
+    return given
+
+
+@lru_cache(maxsize=2048)
+def _number(value: float) -> str:
+    """A moment as text. Each is told some four times in a job's life, and seventeen digits cost ten times as much as a
+    look here."""
+    return repr(float(value)) if isfinite(value) else text(value)
+
+
+def _whole(text: str) -> str:
+    """A text that was joined of several, with its mark in front if one of them has it."""
+    return _SPECIAL + text.replace(_SPECIAL, "") if _SPECIAL in text else text
 
 
 @define(eq=False)
 class _Kept:
     """Texts of values that stay the same over several steps of their task: half of what a step writes."""
 
-    make: Callable[[Any], str]
+    make: Callable[..., str]
     _texts: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
     """By the value's ``id``, which is no other's as long as the value is kept here."""
     _older: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
     """Those before them."""
 
-    def __call__(self, value: object) -> str:
+    def __call__(self, value: object, *hints: Any) -> str:
         kept = self._texts.get(id(value))
         if kept is None:
-            kept = self._older.get(id(value)) or (value, self.make(value))
+            kept = self._older.get(id(value)) or (value, self.make(value, *hints))
             if len(self._texts) >= _KEPT:
                 self._older, self._texts = self._texts, {}
             self._texts[id(value)] = kept
@@ -119,28 +136,28 @@ class _Kept:
 # -- tasks ---------------------------------------------------------------------------------------------------------
 
 _JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
-_JOB_DEFAULTS = _defaults(Job, _JOB)
+_job_given = _given(Job, _JOB)
 _NAMES = ("id", "key", "job", "digest", "order")
 _COLUMNS = ("run", "account", "state", "parked")
 _BUILT = (
     *("intent", "handles", "inputs", "outputs"),
     *("failure", "cost", "price", "charge", "lasted", "timings"),
+    *("began", "observed", "since"),
 )
 _PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_BUILT))
-_PLAIN_DEFAULTS = _defaults(TaskRow, _PLAIN)
+_plain_given = _given(TaskRow, _PLAIN)
 _DEFAULTS = {name: one.default for name, one in attrs.fields_dict(TaskRow).items() if one.default is not attrs.NOTHING}
 _FIELDS: Final = len(attrs.fields(TaskRow))
 _NO_TIMES = Timings()
-_JOB_SLOTS = tuple((name, default, getattr(Job, name).__set__) for name, default in _JOB_DEFAULTS)
+_JOB_SLOTS = tuple((name, default, getattr(Job, name).__set__) for name, default in _defaults(Job, _JOB))
 _new: Final = object.__new__
-_TIMES = _defaults(Timings, attrs.fields_dict(Timings))
-_ARTIFACT = _defaults(Artifact, ("role", "expires_at"))
-_COST = _defaults(Cost, ("usd", "estimated"))
+_artifact_given = _given(Artifact, ("role", "expires_at"))
+_cost_given = _given(Cost, ("usd", "estimated"))
 
 
 def task_text(row: TaskRow) -> str:
     """What stays of a task: its names and its job."""
-    job = _given(row.job, _JOB_DEFAULTS)
+    job = _job_given(row.job)
     if row.job.options:
         job["options"] = row.job.options
     if row.job.metadata:
@@ -154,15 +171,12 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     Args:
         seq: stands in for the row's own.
     """
-    body = _given(row, _PLAIN_DEFAULTS)
+    body = _plain_given(row)
     if seq is not None:
         body["seq"] = seq
     _build(row, body)
     plain, before = text(body), _written_before(row)
-    if not before:
-        return plain
-    whole = f"{plain[:-1]}{',' if body else ''}{','.join(before)}}}"
-    return _SPECIAL + whole.replace(_SPECIAL, "") if _SPECIAL in whole else whole
+    return _whole(f"{plain[:-1]}{',' if body else ''}{','.join(before)}}}") if before else plain
 
 
 def restated(was: TaskRow, row: TaskRow) -> bool:
@@ -187,14 +201,20 @@ def _build(row: TaskRow, body: dict[str, Any]) -> None:
         body["price"] = _cost_body(row.price)
     if row.lasted:
         body["lasted"] = row.lasted
-    timings = _given(row.timings, _TIMES)
-    if timings:
-        body["timings"] = timings
 
 
 def _written_before(row: TaskRow) -> list[str]:
-    """The fields whose text an earlier step may have made."""
+    """The fields whose text an earlier step may have made, or this one for another of them."""
     found: list[str] = []
+    if row.began is not None:
+        found.append(f'"began":{_number(row.began)}')
+    if row.observed:
+        found.append(f'"observed":{_number(row.observed)}')
+    if row.since is not None:
+        found.append(f'"since":{_number(row.since)}')
+    times = [f'"{name}":{_number(at)}' for name, at in row.timings.__dict__.items() if at is not None]
+    if times:
+        found.append(f'"timings":{{{",".join(times)}}}')
     if row.intent is not None:
         found.append(f'"intent":{intent_text(row.intent)}')
     if row.charge is not None:
@@ -209,21 +229,24 @@ def _failure_body(failure: Failure) -> list[str | None]:
 
 
 def _cost_body(cost: Cost) -> dict[str, Any]:
-    return {"amount": cost.amount, "unit": cost.unit, **_given(cost, _COST)}
+    return {"amount": cost.amount, "unit": cost.unit, **_cost_given(cost)}
 
 
 _CHARGE = tuple(attrs.fields_dict(Charge))
-
-
 _charged = attrgetter(*_CHARGE)
 
 
-def _charge_body(charge: Charge) -> list[str | None]:
-    return [str(value) if isinstance(value, Decimal) else value for value in _charged(charge)]
+def _charge_made(charge: Charge) -> str:
+    *names, amount, usd = _charged(charge)
+    return text([*names, None if amount is None else str(amount), None if usd is None else str(usd)])
 
 
-_charge_text = _Kept(lambda charge: text(_charge_body(charge)))
-_outputs_text = _Kept(lambda outputs: text([{"url": output.url, **_given(output, _ARTIFACT)} for output in outputs]))
+def _outputs_made(outputs: Iterable[Artifact]) -> str:
+    return text([{"url": output.url, **_artifact_given(output)} for output in outputs])
+
+
+_charge_text = _Kept(_charge_made)
+_outputs_text = _Kept(_outputs_made)
 
 
 def _charge(body: list[str | None]) -> Charge:
@@ -305,27 +328,21 @@ def searchable(text: str) -> str:
 
 # -- intents, seats, uploads, events -------------------------------------------------------------------------------
 
-_INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key", "at")
+_INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key")
 _intended = attrgetter(*_INTENT_NEEDS)
+_intent_given = _given(Intent, ("digest", "claim", "saved", "batch"))
 
 
-def _intent_body(value: Intent) -> dict[str, Any]:
-    body: dict[str, Any] = dict(zip(_INTENT_NEEDS, _intended(value), strict=True))
-    if value.ended is not None:
-        body["ended"] = value.ended
-    if value.digest:
-        body["digest"] = value.digest
-    if value.claim:
-        body["claim"] = value.claim
-    if value.batch:
-        body["batch"] = value.batch
-    if value.saved is not None:
-        body["saved"] = value.saved
-    return body
+def _intent_made(value: Intent, before: Intent | None = None) -> str:
+    ended = "" if value.ended is None else f',"ended":{_number(value.ended)}'
+    if before is not None and before.ended is None and before.__dict__ | {"ended": value.ended} == value.__dict__:
+        return f"{intent_text(before)[:-1]}{ended}}}"
+    names = text({**dict(zip(_INTENT_NEEDS, _intended(value), strict=True)), **_intent_given(value)})
+    return f'{names[:-1]},"at":{_number(value.at)}{ended}}}'
 
 
-intent_text = _Kept(lambda value: text(_intent_body(value)))
-"""An intent as text."""
+intent_text = _Kept(_intent_made)
+"""An intent as text, made from that of the intent before, where it is told and only ended since."""
 
 
 def intent(body: dict[str, Any]) -> Intent:
@@ -335,7 +352,8 @@ def intent(body: dict[str, Any]) -> Intent:
 
 def seat_text(value: Seat) -> str:
     """A seat as text."""
-    return text([value.id, value.pool, value.account, value.task, value.opened, value.until])
+    names = text([value.id, value.pool, value.account, value.task])
+    return f"{names[:-1]},{_number(value.opened)},{_number(value.until)}]"
 
 
 def seat(body: list[Any]) -> Seat:
@@ -357,7 +375,7 @@ def upload(body: list[Any]) -> Upload:
 
 def event_text(seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> str:
     """What an event says, without its place in the ledger and the task's names."""
-    return text([seq, str(kind), at, data])
+    return _whole(f'[{seq},"{kind}",{_number(at)},{text(data)}]')
 
 
 def event(order: int, run: int, task_id: str, key: str, body: list[Any]) -> Event:
@@ -367,17 +385,9 @@ def event(order: int, run: int, task_id: str, key: str, body: list[Any]) -> Even
 
 
 def numbered(value: Event, order: int) -> Event:
-    """An event with its place in the ledger."""
-    return Event(
-        seq=value.seq,
-        task=value.task,
-        key=value.key,
-        type=value.type,
-        at=value.at,
-        data=value.data,
-        run=value.run,
-        order=order,
-    )
+    """An event with its place in the ledger: the same one, as nobody else has it before it is told."""
+    object.__setattr__(value, "order", order)
+    return value
 
 
 def queued_event(row: TaskRow) -> Event:

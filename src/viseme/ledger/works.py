@@ -1,11 +1,15 @@
-"""What is handed to the one who writes, and what comes back: plain values in storage form."""
+"""What is handed to the one who writes, and what comes back: plain values in storage form.
+
+They are not frozen, as each is made by one, read by one, and seen by nobody else (a step's 18 fields: 0.6 against
+2.0 µs).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field
 
 from viseme.attempts import Intent, TaskRow, Upload
 from viseme.events import Event
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Newcomer:
     """A task to be added, with its texts."""
 
@@ -43,7 +47,7 @@ class Newcomer:
     queued_text: str
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Add:
     """Add tasks; comes back as a list of rows."""
 
@@ -51,7 +55,7 @@ class Add:
     held: bool
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Step:
     """One change in storage form.
 
@@ -82,38 +86,38 @@ class Step:
     refunds: str | None
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Commit:
     """Write steps, all or nothing."""
 
     steps: tuple[Step, ...]
 
 
-@frozen
+@define
 class Release:
     """Show the held tasks of a run; their events come back as a span."""
 
     run: int
 
 
-@frozen
+@define
 class Discard:
     """Remove the held tasks of a run, or of all."""
 
     run: int | None
 
 
-@frozen
+@define
 class NextRun:
     """Comes back as a run number."""
 
 
-@frozen
+@define
 class TakeOrders:
     """Comes back as a list of orders."""
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class TakeOver:
     """Let a run have what dead ones left under way; comes back as ``TakenOver``.
 
@@ -129,14 +133,14 @@ class TakeOver:
     but: str
 
 
-@frozen
+@define
 class WriteGates:
     """Show what accounts wait for."""
 
     text: str
 
 
-@frozen
+@define
 class KeepUpload:
     """Remember a medium that a vendor has, by account and digest."""
 
@@ -145,7 +149,7 @@ class KeepUpload:
     text: str
 
 
-@frozen
+@define
 class ForgetUpload:
     """The vendor no longer has it."""
 
@@ -156,7 +160,7 @@ class ForgetUpload:
 Work = Add | Commit | Release | Discard | NextRun | TakeOrders | TakeOver | WriteGates | KeepUpload | ForgetUpload
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Given:
     """What a work that was written gives back.
 
@@ -198,18 +202,24 @@ def step(change: Change) -> Step:
         rank=rows.rank(row.job.priority),
         state=str(row.state),
         parked=None if row.parked is None else str(row.parked),
+        intent=None if intent is None else _sent(intent, was),
         standing=None if was is not None and rows.restated(was, row) else rows.standing_text(row),
         fixed=None if was is not None and was.job is row.job else rows.task_text(row),
         vendor_id=None if known else rows.vendor_id(row.handle),
         claim=_claim(intent),
         events=change.events,
         texts=tuple([rows.event_text(event.seq, event.type, event.at, event.data) for event in change.events]),
-        intent=None if intent is None else (intent.id, intent.account, intent.ended, rows.intent_text(intent)),
         opens=None if opens is None else (opens.id, rows.seat_text(opens)),
         closes=change.closes,
         charge=None if charge is None else charges.stored(charge),
         refunds=change.refunds,
     )
+
+
+def _sent(intent: Intent, was: TaskRow | None) -> tuple[str, str, float | None, str]:
+    """An intent in storage form. It goes before its row, which says it too, as its text is made here at less cost."""
+    text = rows.intent_text(intent, None if was is None else was.intent)
+    return intent.id, intent.account, intent.ended, text
 
 
 def _claim(intent: Intent | None) -> str | None:

@@ -15,7 +15,6 @@ from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.world import World
-from viseme.evolving import evolve
 from viseme.ledger.base import Change, Ledger
 
 __all__ = ["Ahead"]
@@ -75,20 +74,17 @@ class Ahead:
             left = self._steps[task].left = asyncio.get_running_loop().create_future()
             await left
 
-    def take_along(self, change: Change) -> Change:
-        """The next change of a task, together with the step that waits; ``over`` is to be called of it in the end."""
+    def take_along(self, change: Change) -> None:
+        """Add the step that waits to the next change of its task; ``over`` is to be called of it in the end."""
         step = self._steps.get(change.row.id)
         if step is None:
-            return change
+            return
         step.taken = True
         first = step.change
-        return evolve(
-            change,
-            was=first.was,
-            events=(*first.events, *change.events),
-            closes=change.closes or first.closes,
-            charge=change.charge or first.charge,
-        )
+        change.was = first.was
+        change.events = (*first.events, *change.events)
+        change.closes = change.closes or first.closes
+        change.charge = change.charge or first.charge
 
     def over(self, task: str, *, written: bool) -> None:
         """A change that took a step along is written; or it cannot be, and the step waits on."""

@@ -246,7 +246,8 @@ class Book:
         await self._carry(steps, changes, patient)
 
     async def _carry(self, steps: Sequence[Step], changes: Sequence[Change], patient: bool) -> None:
-        changes = [self.ahead.take_along(change) for change in changes]
+        for change in changes:
+            self.ahead.take_along(change)
         try:
             await Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
         except BaseException:
@@ -368,7 +369,7 @@ def _change(step: Step, at: float, kept: TaskRow) -> Change:
 
 def _may_wait(signal: Signal, step: Step) -> bool:
     """Whether a step may be acted on before it is written: the vendor would tell the same again."""
-    return step.next is Next.FETCH and isinstance(signal, Observed)
+    return isinstance(signal, Observed) and step.next is Next.FETCH
 
 
 def _is_written(step: Step, kept: TaskRow) -> bool:
