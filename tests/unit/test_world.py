@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from viseme.engine.world import RealDisk, Small, real_world
 
@@ -76,6 +77,21 @@ def test_a_small_file_is_kept_as_one_that_is_appended_and_settled(
     assert RealDisk().keep_all([small(final, b"0123456789")]) == [None]
     assert (final.read_bytes(), part.exists()) == (b"0123456789", False)
     assert done == [("sync", str(part)), ("rename", str(part)), ("sync", str(tmp_path))]
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["none", "a part"])
+def test_the_note_of_a_part_that_is_overwritten_goes_and_none_is_looked_for_otherwise(
+    tmp_path: Path, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, removed = tmp_path / "x.mp4.part.tag", list[str]()
+    file = evolve(small(tmp_path / "x.mp4"), note=str(note))
+    if before:
+        Path(file.part).write_bytes(b"of another version")
+        note.write_bytes(b"what that was cut from")
+    remove = os.remove
+    monkeypatch.setattr(os, "remove", lambda path: (removed.append(path), remove(path)))
+    assert RealDisk().keep_all([file]) == [None]
+    assert (os.listdir(tmp_path), removed) == (["x.mp4"], [str(note)] if before else [])
 
 
 @_LISTED

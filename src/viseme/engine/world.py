@@ -44,11 +44,16 @@ class Timer(Protocol):
 
 @frozen
 class Small:
-    """A file that is kept as a whole: written as ``part``, then renamed to ``final``."""
+    """A file that is kept as a whole: written as ``part``, then renamed to ``final``.
+
+    Attributes:
+        note: a file that goes where a ``part`` is there already, which it tells of; empty where there is none.
+    """
 
     part: str
     final: str
     data: bytes
+    note: str = ""
 
 
 class Disk(Protocol):
@@ -64,6 +69,8 @@ class Disk(Protocol):
 
     def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
         """``append`` the whole of small files and ``settle`` them: each opened once, each folder synced once for all.
+
+        Where a ``part`` is there already, what is noted of it is removed before.
 
         Returns:
             Why each was refused, in their order; None for those that were kept.
@@ -191,7 +198,7 @@ class RealDisk:
     def _keeping(self, file: Small) -> Iterator[None]:
         """Keep a file, all but the sync of its folder, in stages: what is on its way to the disk while others are
         written takes no sync of its own."""
-        descriptor = _opened(file.part, anew=True)
+        descriptor = self._begun(file)
         try:
             _write(descriptor, file.data)
             self._open_up(descriptor)
@@ -202,6 +209,15 @@ class RealDisk:
             os.close(descriptor)
         os.replace(file.part, file.final)
         yield
+
+    def _begun(self, file: Small) -> int:
+        """A small file's part, empty. Nearly always there is none: then nothing tells of it, and nothing is removed."""
+        try:
+            return os.open(file.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if file.note:
+                self.remove(file.note)
+            return _opened(file.part, anew=True)
 
     def _open_up(self, descriptor: int) -> None:
         with suppress(OSError):  # some file systems have no modes
