@@ -65,8 +65,7 @@ class Download:
             machine, is noted in ``<final>.part.tag``.
         video: whether the file must be a video; a cover is taken as it is.
         make: makes the folder (blocks); called before anything there is touched.
-        fresh: whether nothing of it can be there yet. What is there all the same is overwritten, and what is noted of it
-            removed.
+        fresh: whether nothing of it can be there yet. What is there all the same is overwritten.
         landings: where small files go to the disk together with others; alone where it is not given.
     """
 
@@ -245,8 +244,8 @@ class Download:
         """Take up what an earlier run left, if it is known what it was cut from; else remove it.
 
         A part is not synced before it is whole, so that of an earlier boot may hold zeros where bytes never reached
-        the disk before the power went: it is removed too. So is a short one, which may be a small file that was about to
-        land: that has no note of its own, and what lies there may be of another.
+        the disk before the power went: it is removed too. So is a short one: it may be a small file that was about to
+        land, which has no note of its own, and what lies there may be of another.
         """
 
         def look() -> tuple[str | None, int, Any]:
