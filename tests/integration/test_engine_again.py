@@ -231,7 +231,7 @@ async def test_a_queued_task_that_is_cancelled_is_never_created(tmp_path: Path) 
 async def test_a_create_that_has_left_is_waited_for_and_then_cancelled(vendor: str, tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.sandbox.inject("slow", vendor=vendor, route="create", seconds=2000)
-        async with stage.scheduler(stage.account(vendor)) as scheduler:
+        async with stage.scheduler(stage.account(vendor), grace=10_000.0) as scheduler:
             task = await scheduler.submit(stage.job(1))
             await until(lambda: stage.creates(vendor) == 1)
             asyncio.get_running_loop().call_later(0.2, stage.clock.skip, 2000)

@@ -94,7 +94,7 @@ async def test_leaving_a_run_early_waits_for_the_replies_of_creates_that_have_le
     vendor = account["provider"]
     async with staged(tmp_path, speed=40) as stage:
         slow_creates(stage, vendor, LONG)
-        async with stage.scheduler(stage.account(**account)) as scheduler:
+        async with stage.scheduler(stage.account(**account), grace=10_000.0) as scheduler:
             async with scheduler.run(stage.jobs(JOBS)) as run:
                 await until(lambda: in_the_air(stage, vendor) >= IN_THE_AIR)
                 answer_soon(stage)

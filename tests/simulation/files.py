@@ -90,7 +90,7 @@ class Disk:
         self.sync_folder({part: final})
 
     def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
-        refused = [_tried(self.append, file.part, [file.data], at=0) for file in files]
+        refused = [_tried(self._write, file) for file in files]
         for number, file in enumerate(files):
             refused[number] = refused[number] or _tried(self._rename, file.part, file.final)
         renamed: dict[str, list[int]] = {}
@@ -102,6 +102,11 @@ class Disk:
             for number in numbers:
                 refused[number] = error
         return refused
+
+    def _write(self, file: Small) -> None:
+        if file.part in self.files.now and file.note:
+            self.remove(file.note)
+        self.append(file.part, [file.data], at=0)
 
     def _rename(self, part: str, final: str) -> None:
         self._do("sync", part)

@@ -187,6 +187,8 @@ class MortalDisk(RealDisk):
 
     def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
         for file in files:
+            if file.note and self.size(file.part) is not None:
+                self.remove(file.note)
             self.append(file.part, [file.data], at=0)
             self.settle(file.part, file.final)
         return [None] * len(files)

@@ -148,6 +148,8 @@ class MemoryFiles:
 
     def _kept(self, file: Small) -> Exception | None:
         try:
+            if file.part in self.files and file.note:
+                self.remove(file.note)
             self.append(file.part, [file.data], at=0)
             self.settle(file.part, file.final)
         except OSError as error:

@@ -14,7 +14,7 @@ from attrs import define
 from tests.support.virtual import settled, virtually
 
 from viseme.engine import crew as crew_module
-from viseme.engine.crew import Crew
+from viseme.engine.crew import Crew, insist
 
 
 @asynccontextmanager
@@ -163,6 +163,38 @@ def test_who_cancels_the_group_cancels_every_piece_and_waits_for_what_is_shielde
             await settled()
             group.cancel_scope.cancel()
         assert ended == [("waits", 1000.0), ("insists", 1010.0)]
+
+    main()
+
+
+@pytest.mark.parametrize("rested", [False, True])
+def test_a_piece_that_insists_is_cancelled_with_the_group_no_more_and_the_next_of_its_hand_is(rested: bool) -> None:
+    ended: list[tuple[str, float]] = []
+
+    async def insists(name: str) -> None:
+        insist()
+        await anyio.sleep(10)
+        ended.append((name, asyncio.get_running_loop().time()))
+
+    async def waits() -> None:
+        try:
+            await anyio.sleep(100)
+        finally:
+            ended.append(("waits", asyncio.get_running_loop().time()))
+
+    @virtually
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            one = Crew(group)
+            if rested:
+                one.start_soon(insists, "before")
+                await anyio.sleep(20)
+                one.start_soon(waits)  # with the same hand
+            one.start_soon(insists, "insists")
+            await settled()
+            group.cancel_scope.cancel()
+        began = 1020.0 if rested else 1000.0
+        assert ended == [*([("before", 1010.0), ("waits", 1020.0)] if rested else []), ("insists", began + 10)]
 
     main()
 

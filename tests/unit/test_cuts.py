@@ -63,6 +63,42 @@ async def test_a_cut_in_the_turn_in_which_the_block_would_go_on_ends_it_all_the_
     assert told == ["went on"]
 
 
+@virtually
+async def test_a_block_that_its_own_task_cuts_ends_at_what_it_waits_for_next() -> None:
+    told: list[str] = []
+
+    async def cuts(cut: Cut, *, waits: bool) -> None:
+        with cut:
+            cut.make()
+            told.append("went on in it")
+            if waits:
+                await asyncio.sleep(60)
+                told.append("slept")
+        await asyncio.sleep(1)
+        told.append("went on")
+
+    for waits in (True, False):
+        task = asyncio.create_task(cuts(Cut(), waits=waits))
+        await task
+        assert (told, task.cancelling()) == (["went on in it", "went on"], 0)
+        told.clear()
+
+
+@virtually
+async def test_who_was_cancelled_before_its_own_cut_ends() -> None:
+    async def cuts(cut: Cut) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        with cut:
+            current.cancel()
+            cut.make()
+        await asyncio.sleep(1)
+
+    with pytest.raises(asyncio.CancelledError):
+        await (task := asyncio.create_task(cuts(Cut())))
+    assert task.cancelling() == 1
+
+
 @pytest.mark.parametrize("first", ["cut", "cancel"])
 @virtually
 async def test_who_is_cancelled_as_well_ends(first: str) -> None:

@@ -501,6 +501,27 @@ async def test_a_part_of_which_nothing_is_known_is_removed(left: dict[str, bytes
 
 
 @virtually
+async def test_what_a_small_file_left_as_it_landed_is_not_taken_for_what_an_old_note_tells_of() -> None:
+    """A note without its part, which a person removed, say; then the process dies with the new bytes half written."""
+    files = MemoryFiles({TAG: b'1\n"v1"'})
+    storage = Storage(SMALL, etag='"v0"')
+
+    def die(verb: str, path: str) -> None:
+        if verb == "sync":
+            raise OSError("died")
+
+    files.trouble = die
+    with pytest.raises(OSError, match="died"):
+        await evolve(download(simulation(storage, files)), fresh=True).run()
+    assert {PART, TAG} <= files.files.keys()
+    files.trouble, storage.etag, storage.seen = (lambda verb, path: None), '"v1"', []
+    world = simulation(storage, files)
+    await download(world).run()
+    assert storage.asked == [None]
+    clean(world, SMALL)
+
+
+@virtually
 async def test_a_part_that_was_already_whole_is_not_torn() -> None:
     world = simulation(Storage(FILE), MemoryFiles(files={PART: FILE, TAG: b'1\n"v1"'}))
     await download(world).run()

@@ -20,6 +20,7 @@ from viseme import Downloads
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.book import Hold
 from viseme.engine.lifecycle.creating import Creator
+from viseme.errors import VisemeError
 from viseme.providers.base import Outcome
 from viseme.results import ENDED, Reason, State
 
@@ -326,6 +327,49 @@ async def test_a_create_that_is_withdrawn_before_it_waits_for_anything_does_not_
         assert rows["a"].state is State.SUCCEEDED
         assert (rows["a"].attempt, len(one.ledger.disk.intents)) == (1, 1)
         assert withdrawn == [rows["a"].id]
+
+
+@virtually
+async def test_a_create_that_is_withdrawn_before_its_hand_comes_to_it_does_not_leave_and_its_task_keeps_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    creates, withdrawn = Creator._create, list[str]()
+
+    async def create(self: Creator, task: str, *rest: Any) -> None:
+        if not withdrawn:
+            withdrawn.append(task)
+            self.withdraw(task)
+        await creates(self, task, *rest)
+
+    monkeypatch.setattr(Creator, "_create", create)
+    async with house("sync") as one:
+        rows = await one.run(job("a"))
+        assert rows["a"].state is State.SUCCEEDED
+        assert (rows["a"].attempt, len(one.ledger.disk.intents)) == (1, 1)
+        assert withdrawn == [rows["a"].id]
+
+
+@virtually
+async def test_the_reply_to_a_create_that_has_left_is_waited_for_also_where_the_engine_breaks() -> None:
+    left, answered = anyio.Event(), list[str]()
+
+    async def slowly(name: str) -> None:
+        left.set()
+        await anyio.sleep(5)
+        answered.append(name)
+
+    async def breaks(one: House) -> None:
+        async with one.scheduler() as scheduler, scheduler.run([job("a")]) as run:
+            await left.wait()
+            assert scheduler._open is not None
+            scheduler._open.group.cancel_scope.cancel()
+            await run.wait()
+
+    async with house("sync") as one:
+        one.vendor.creates = [slowly]
+        with pytest.raises(VisemeError):
+            await breaks(one)
+    assert answered == ["job-0"]
 
 
 # -- read in line, and gone since --------------------------------------------------------------------------------------

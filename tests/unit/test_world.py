@@ -6,10 +6,13 @@ import asyncio
 import errno
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from viseme.engine.world import RealDisk, Small, real_world
 
@@ -76,6 +79,21 @@ def test_a_small_file_is_kept_as_one_that_is_appended_and_settled(
     assert RealDisk().keep_all([small(final, b"0123456789")]) == [None]
     assert (final.read_bytes(), part.exists()) == (b"0123456789", False)
     assert done == [("sync", str(part)), ("rename", str(part)), ("sync", str(tmp_path))]
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["none", "a part"])
+def test_the_note_of_a_part_that_is_overwritten_goes_and_none_is_looked_for_otherwise(
+    tmp_path: Path, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, removed = tmp_path / "x.mp4.part.tag", list[str]()
+    file = evolve(small(tmp_path / "x.mp4"), note=str(note))
+    if before:
+        Path(file.part).write_bytes(b"of another version")
+        note.write_bytes(b"what that was cut from")
+    remove = os.remove
+    monkeypatch.setattr(os, "remove", lambda path: (removed.append(path), remove(path)))
+    assert RealDisk().keep_all([file]) == [None]
+    assert (os.listdir(tmp_path), removed) == (["x.mp4"], [str(note)] if before else [])
 
 
 @_LISTED
@@ -147,6 +165,20 @@ async def test_names_that_are_given_are_never_given_again() -> None:
     assert len(names) == 1000
     assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
     world.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system forks no processes")
+def test_a_forked_process_gives_other_names() -> None:
+    script = """
+import os
+from viseme.engine.world import _new_id
+child = os.fork()
+os.write(1, f"{_new_id()[12:]} ".encode())
+if child:
+    os.waitpid(child, 0)
+"""
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    assert len(told) == len(set(told)) == 2
 
 
 async def test_a_name_sorts_behind_those_that_were_made_before(monkeypatch: pytest.MonkeyPatch) -> None:

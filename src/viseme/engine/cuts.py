@@ -22,13 +22,22 @@ class Cut:
     _task: asyncio.Task[object] | None = None
     _before: int = 0
     """How often the task was asked to end before the block began."""
+    _asked: bool = False
+    """Whether it was asked to end by this."""
 
     def make(self) -> None:
-        """End the block. For others than the task that is in it."""
+        """End the block at what it waits for, or, for the task that is in it, at what it waits for next."""
         if self.made:
             return
         self.made = True
+        if self._task is not None and self._task is asyncio.current_task():
+            asyncio.get_running_loop().call_soon(self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
         if self._task is not None:
+            self._asked = True
             self._task.cancel()
 
     def __enter__(self) -> None:
@@ -41,7 +50,7 @@ class Cut:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         task, self._task = self._task, None
-        if not self.made or task is None:
+        if not self._asked or task is None:
             return False
         # Nobody else wants the task to end: then the cancellation was ours, and goes no further than this.
         return task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError)

@@ -14,7 +14,6 @@ import stat
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,8 +28,6 @@ from viseme.keys import FileStamp
 __all__ = ["Appender", "Disk", "RealDisk", "Small", "Timer", "World", "real_world"]
 
 _CHUNK = 1 << 20
-_STAGES = 2
-"""Of keeping small files: all are written, then all synced and renamed."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _PROCESS = os.urandom(16).hex()
 """Stands for the boot where the system does not name it: no other process may then trust what this one left."""
@@ -44,11 +41,16 @@ class Timer(Protocol):
 
 @frozen
 class Small:
-    """A file that is kept as a whole: written as ``part``, then renamed to ``final``."""
+    """A file that is kept as a whole: written as ``part``, then renamed to ``final``.
+
+    Attributes:
+        note: a file that goes where a ``part`` is there already, which it tells of; empty where there is none.
+    """
 
     part: str
     final: str
     data: bytes
+    note: str = ""
 
 
 class Disk(Protocol):
@@ -64,6 +66,8 @@ class Disk(Protocol):
 
     def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
         """``append`` the whole of small files and ``settle`` them: each opened once, each folder synced once for all.
+
+        Where a ``part`` is there already, what is noted of it is removed before.
 
         Returns:
             Why each was refused, in their order; None for those that were kept.
@@ -172,36 +176,51 @@ class RealDisk:
         _sync_folder(os.path.dirname(final))
 
     def keep_all(self, files: Sequence[Small]) -> list[Exception | None]:
+        """All are written, then all synced: what got to the disk while others were written needs no sync of its own."""
         refused: list[Exception | None] = [None] * len(files)
-        under_way = [self._keeping(file) for file in files]
-        for _ in range(_STAGES):
-            for number, stages in enumerate(under_way):
-                if refused[number] is None:
-                    refused[number] = _tried(partial(next, stages))
-        renamed: dict[str, list[int]] = {}
+        written: list[tuple[int, int]] = []
         for number, file in enumerate(files):
-            if refused[number] is None:
-                renamed.setdefault(os.path.dirname(file.final), []).append(number)
-        for folder, numbers in renamed.items():
-            error = _tried(partial(_sync_folder, folder))
-            for number in numbers:
+            try:
+                written.append((number, self._written(file)))
+            except Exception as error:
                 refused[number] = error
+        renamed: dict[str, list[int]] = {}
+        for number, descriptor in written:
+            final = files[number].final
+            try:
+                _renamed(descriptor, files[number].part, final)
+            except Exception as error:
+                refused[number] = error
+            else:
+                renamed.setdefault(os.path.dirname(final), []).append(number)
+        for folder, numbers in renamed.items():
+            try:
+                _sync_folder(folder)
+            except Exception as error:
+                for number in numbers:
+                    refused[number] = error
         return refused
 
-    def _keeping(self, file: Small) -> Iterator[None]:
-        """Keep a file, all but the sync of its folder, in stages: what is on its way to the disk while others are
-        written takes no sync of its own."""
-        descriptor = _opened(file.part, anew=True)
+    def _written(self, file: Small) -> int:
+        """A small file's part, open, with all its bytes."""
+        descriptor = self._begun(file)
         try:
             _write(descriptor, file.data)
             self._open_up(descriptor)
             _hasten(descriptor, 0, len(file.data))
-            yield
-            os.fsync(descriptor)
-        finally:
+        except BaseException:
             os.close(descriptor)
-        os.replace(file.part, file.final)
-        yield
+            raise
+        return descriptor
+
+    def _begun(self, file: Small) -> int:
+        """A small file's part, empty. Nearly always there is none: then nothing tells of it, and nothing is removed."""
+        try:
+            return os.open(file.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if file.note:
+                self.remove(file.note)
+            return _opened(file.part, anew=True)
 
     def _open_up(self, descriptor: int) -> None:
         with suppress(OSError):  # some file systems have no modes
@@ -248,12 +267,13 @@ class RealDisk:
         return FileStamp(str(Path(path).resolve()), found.st_size, found.st_mtime_ns)
 
 
-def _tried(step: Callable[[], object]) -> Exception | None:
+def _renamed(descriptor: int, part: str, final: str) -> None:
+    """Sync a part and give it its name."""
     try:
-        step()
-    except Exception as error:
-        return error
-    return None
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(part, final)
 
 
 def _sync_folder(path: str) -> None:
@@ -287,13 +307,19 @@ def _hasten(descriptor: int, start: int, count: int) -> None:
             advise(descriptor, start, count, os.POSIX_FADV_DONTNEED)
 
 
+_chance = random.Random()
+"""Chance for names, which are no secrets: the system is asked once, as each call of it costs twice a name's price."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_chance.seed)  # or both processes would make the same names
+
+
 def _new_id() -> str:
     """When it is made, to 65 µs, and 80 bits by chance.
 
     So what is written at about the same time lies in the same pages of the ledger, which is keyed by these names: 6.6
     instead of 9.9 pages a job, and beside 100,000 earlier jobs 280 instead of 370 µs of SQLite's thread.
     """
-    return ((time.time_ns() >> 16).to_bytes(6, "big") + os.urandom(10)).hex()
+    return ((time.time_ns() >> 16).to_bytes(6, "big") + _chance.getrandbits(80).to_bytes(10, "big")).hex()
 
 
 def real_world() -> World:

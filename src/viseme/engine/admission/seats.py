@@ -80,12 +80,16 @@ class Seats:
 
     def give_back(self, name: str) -> None:
         """The attempt's end was seen, or it never began."""
-        if not self.holds(name):
-            return
         task, _, attempt = name.rpartition(":")
-        self._taken[task] ^= 1 << int(attempt)
-        if not self._taken[task]:
+        if task not in self._taken:
+            return
+        attempts, bit = self._taken[task], 1 << int(attempt)
+        if not attempts & bit:
+            return
+        if attempts == bit:
             del self._taken[task]
+        else:
+            self._taken[task] = attempts ^ bit
         self._number -= 1
         self.changed()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from struct import Struct
 
 __all__ = ["page_in_disguise", "torn_mp4"]
 
 _PAGE_TYPES = ("text/html", "application/json", "application/xml", "text/xml", "application/problem+json", "text/plain")
+_BOX = Struct(">I4s")
 _BOXES = 200_000
 """More than hours of film in fragments have; each costs a read."""
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<head|<body|<error|\{\s*\"|\[\s*\{)", re.IGNORECASE)
@@ -44,14 +46,15 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
         header = read(offset, 16)
         if len(header) < 8:
             return f"the video file is cut off after {size} bytes"
-        length = int.from_bytes(header[:4])
-        if length == 1 and len(header) == 16:
-            length = int.from_bytes(header[8:16])
-        elif length == 0:
-            length = size - offset
+        length, kind = _BOX.unpack_from(header)
         if length < 8:
-            return f"the video file is damaged at byte {offset}"
-        kinds.add(header[4:8])
+            if length == 1 and len(header) == 16:
+                length = int.from_bytes(header[8:16])
+            elif length == 0:
+                length = size - offset
+            if length < 8:
+                return f"the video file is damaged at byte {offset}"
+        kinds.add(kind)
         offset += length
     else:
         return f"the video file has more than {_BOXES} boxes"

@@ -87,7 +87,7 @@ class Download:
     _total: int | None = None
     _tag: str | None = None
     _noted: bool = False
-    """Whether there may be a tag file."""
+    """Whether there is a tag file, as far as is known."""
     _made: bool = False
     _writing: asyncio.Future[None] | None = None
     """What was handed to the disk last; more is taken meanwhile."""
@@ -111,7 +111,7 @@ class Download:
             Broken: the connection broke off too often without bringing anything new.
             OSError: the disk refused.
         """
-        self._noted, vain = self.fresh, 0
+        vain = 0
         try:
             if not self.fresh:
                 await self._resume()
@@ -244,7 +244,8 @@ class Download:
         """Take up what an earlier run left, if it is known what it was cut from; else remove it.
 
         A part is not synced before it is whole, so that of an earlier boot may hold zeros where bytes never reached
-        the disk before the power went: it is removed too.
+        the disk before the power went: it is removed too. So is a short one: it may be a small file that was about to
+        land, which has no note of its own, and what lies there may be of another.
         """
 
         def look() -> tuple[str | None, int, Any]:
@@ -253,7 +254,7 @@ class Download:
             size = disk.size(self.part)
             noted = b"" if disk.size(self.tag) is None else b"".join(disk.read(self.tag))
             boot, _, tag = noted.decode("latin-1").partition("\n")
-            if not size or not _TAG.fullmatch(tag) or boot != disk.boot():
+            if size is None or size < _FLUSH or not _TAG.fullmatch(tag) or boot != disk.boot():
                 remove_part(self.world, self.final)
                 return None, 0, None
             digest = hashlib.sha256()
@@ -293,17 +294,22 @@ class Download:
 
     def _write(self, pieces: list[bytes], at: int) -> None:
         """Write behind what is there. Off the event loop."""
-        self._make_way(at)
+        self._make()
+        if not at:
+            self._forget(sure=not self.fresh)
         self.world.disk.append(self.part, pieces, at=at)
         if not at:
             self._hash = hashlib.sha256()
         for piece in pieces:
             self._hash.update(piece)
 
-    def _make_way(self, at: int) -> None:
-        """Make ready for bytes to be written. Off the event loop."""
-        self._make()
-        if not at and self._noted:  # of another version, which the new bytes must not be taken for
+    def _forget(self, *, sure: bool) -> None:
+        """Remove what is noted of another version, which the new bytes must not be taken for. Off the event loop.
+
+        Args:
+            sure: whether it is known if there is such a note.
+        """
+        if self._noted or not sure:
             self._noted = False
             self.world.disk.remove(self.tag)
 
@@ -330,11 +336,12 @@ class Download:
 
     def _small(self) -> Small:
         """What came, all of it in memory. Off the event loop."""
-        self._make_way(0)
+        self._make()
+        self._forget(sure=True)  # where a part is there that nobody knew of, its note goes as it is overwritten
         data = b"".join(self._pieces)
         self._refuse_torn(len(data), partial(_part_of, data))
         self._hash = hashlib.sha256(data)
-        return Small(self.part, self.final, data)
+        return Small(self.part, self.final, data, self.tag)
 
     def _settle(self) -> None:
         """Write what is left behind what is there, and give it its name. Off the event loop."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import anyio
 from attrs import define, field
 
 from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
-from viseme.engine.crew import Crew
+from viseme.engine.crew import Crew, insist
+from viseme.engine.cuts import Cut
 from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.claims import Claimed, Claims
@@ -41,24 +41,19 @@ class _Withdrawn(Exception):
 
 @define(eq=False)
 class _Out:
-    """One create under way: ``scope`` ends it while nothing has left, and is a shield around it from then on.
+    """One create under way, and the cut that ends it.
 
     ``row`` is the task as it stood in line, and let go of once its create has left (1 KB); ``rank`` is its place there.
-    ``seat`` is the one to give back if nothing leaves; ``back`` tells that the task stands in line again.
+    ``seat`` is the one to give back if nothing leaves; ``leaves`` tells that its request may have left, or is about to;
+    ``back`` tells that the task stands in line again.
     """
 
     row: TaskRow | None
     rank: Rank
     seat: str | None
+    leaves: bool = False
     back: bool = False
-    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
-
-    def withdraw(self, deadline: float) -> None:
-        """End it now, or, where its request may have left, at the deadline."""
-        if self.scope.shield:
-            self.scope.deadline = min(self.scope.deadline, deadline)
-        else:
-            self.scope.cancel()
+    cut: Cut = field(factory=Cut)
 
 
 @define(eq=False)
@@ -198,14 +193,19 @@ class Creator:
         """Wait for nothing more."""
         self.batcher.hurry()
         for out in self._out.values():
-            out.withdraw(self.world.monotonic())
+            out.cut.make()
 
     def withdraw(self, task: str) -> None:
         """A task was called off: if its create has not left, it will not; if it may have, its reply is waited for."""
         self.preparer.withdraw(task)
         self.batcher.withdraw(task)
-        if task in self._out:
-            self._out[task].withdraw(self.world.monotonic() + self.grace)
+        out = self._out.get(task)
+        if out is None:
+            return
+        if out.leaves:
+            self.world.call_at(self.world.monotonic() + self.grace, out.cut.make)
+        else:
+            out.cut.make()
 
     async def run(self, crew: Crew) -> None:
         """Begin creates until stopped."""
@@ -288,7 +288,10 @@ class Creator:
 
     async def _create(self, task: str, out: _Out) -> None:
         try:
-            with out.scope:
+            if out.cut.made:
+                self._not_begun(out)
+                return
+            with out.cut:
                 async with self.book.hold(task) as hold:
                     try:
                         same = hold.row is out.row or self._still(out, hold.row)
@@ -302,6 +305,12 @@ class Creator:
                         out.back = self._in_line(hold.row) and not hold.row.handles
         finally:
             self._over(task, out)
+
+    def _not_begun(self, out: _Out) -> None:
+        """A create was withdrawn before its hand came to it: the task stands in line as before."""
+        if out.row is not None:
+            self.line.tried(out.row)
+            out.back = not out.row.handles
 
     def _over(self, task: str, out: _Out) -> None:
         """Whatever became of a create: what it did not take with it is free again, and the next may begin."""
@@ -346,9 +355,10 @@ class Creator:
                 raise _Withdrawn
             if request.claim:
                 await self.claims.heed(hold.row, intent.stage, request.claim)
-            if out.scope.cancel_called:
+            if out.cut.made:
                 raise _Withdrawn
-            out.scope.shield = True
+            out.leaves = True
+            insist()
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
             await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(task)))
