@@ -417,6 +417,37 @@ async def test_headers_that_trickle_for_ever_are_given_up(net: AioTransport, mon
         assert len(server.arrived) == 1
 
 
+async def test_a_body_that_trickles_for_ever_is_given_up(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await visit.write(b"y")
+            await asyncio.sleep(0.02)
+
+    async with serving(script) as server:
+        async with asyncio.timeout(5):
+            assert fault(await net.send(HOME, wire(server.base)), sent=True).message == "no answer in time"
+        assert len(server.arrived) == 1
+
+
+async def test_each_request_of_a_kept_connection_has_its_own_time(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.3)
+
+    async def slowly(visit: Visit, _: Arrived) -> None:
+        await asyncio.sleep(0.2)
+        await visit.write(answer())
+
+    async with serving(slowly) as server:
+        for rest in (0.0, 0.2, 0.0):  # nobody waits for anything while it rests
+            assert reply(await net.send(HOME, wire(server.base))).status == 200
+            await asyncio.sleep(rest)
+        assert [request.connection for request in server.arrived] == [1, 1, 1]
+
+
 async def test_a_long_poll_is_waited_for(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport_module, "_REPLY", 0.05)
 
@@ -680,6 +711,19 @@ async def test_a_download_whose_server_does_not_answer_is_broken_off(net: AioTra
     async with serving(never) as server:
         with pytest.raises(Broken, match="no answer in time"):
             await taken(net, server.base, stall=0.05)
+
+
+async def test_a_download_may_take_longer_than_its_headers(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.03)
+            await visit.write(b"y")
+
+    async with serving(script) as server:
+        assert await taken(net, server.base, stall=0.1) == b"y" * 10
 
 
 @pytest.mark.parametrize("trickle", [b"y", b"HTTP/1.1 103 Early Hints\r\n\r\n"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from aiohttp import (
@@ -22,6 +23,8 @@ from aiohttp import (
 from aiohttp.connector import Connection
 from aiohttp.http import HttpResponseParser, RawResponseMessage
 from attrs import define, field
+
+from viseme.engine.deadlines import Deadlines
 
 __all__ = ["Channel", "Head", "Origin", "room"]
 
@@ -59,6 +62,7 @@ class Channel(asyncio.BufferedProtocol):
     """Told when it is closed."""
     _transport: asyncio.Transport
     _room: memoryview = field(repr=False)
+    _deadlines: Deadlines = field(repr=False)
     _ahead: int
     """How many bytes of a body are read ahead."""
     _inflate: bool
@@ -71,10 +75,11 @@ class Channel(asyncio.BufferedProtocol):
     """Somebody has the channel, and waits for the head of a reply or has it."""
     _body: StreamReader | None = field(default=None, init=False)
     _paused: bool = field(default=False, init=False)
+    _by: float = field(default=inf, init=False)
+    """When all of the reply has to be there, or its head where its body may only not stall."""
     _stall: float = field(default=0.0, init=False)
     _heard: float = field(default=0.0, init=False)
     """When bytes last came, where that counts."""
-    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     @classmethod
     def over(
@@ -83,6 +88,7 @@ class Channel(asyncio.BufferedProtocol):
         origin: Origin,
         gone: Callable[[Channel], None],
         room: memoryview,
+        deadlines: Deadlines,
         ahead: int,
         *,
         inflate: bool,
@@ -97,7 +103,7 @@ class Channel(asyncio.BufferedProtocol):
         if transport is None or handler is None or transport.is_closing():
             connection.close()
             raise ClientConnectionResetError("the connection was closed")
-        channel = cls(origin, gone, transport, room, ahead, inflate, last)
+        channel = cls(origin, gone, transport, room, deadlines, ahead, inflate, last)
         transport.set_protocol(channel)
         handler.transport = None  # so that it is not closed with what aiohttp held of it, which are 2 KB
         connection.close()
@@ -109,11 +115,13 @@ class Channel(asyncio.BufferedProtocol):
         """Whether another request can be sent over it, where it was let go after a time (by the event loop's clock)."""
         return self.since > since and not self._last and not self._transport.is_closing()
 
-    def ask(self, head: bytes, body: bytes | None, stall: float | None, *, bodies: bool) -> asyncio.Future[Head]:
+    def ask(self, head: bytes, body: bytes | None, by: float, *, stall: float, bodies: bool) -> asyncio.Future[Head]:
         """Send a request; whoever does so lets the channel go, or closes it.
 
         Args:
-            stall: after so many seconds without a byte, reading breaks off (SocketTimeoutError).
+            by: when waiting for the reply breaks off (TimeoutError), by the event loop's clock.
+            stall: where it is not 0, ``by`` is for the reply's head alone, and after so many seconds without a byte,
+                reading breaks off too (SocketTimeoutError).
             bodies: whether replies to this method have a body.
         """
         reader: Any = self  # which is what it asks its protocol for
@@ -131,9 +139,11 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.writelines([head, body])
         else:
             self._transport.write(head)
+        self._by, self._stall = by, stall
         if stall:
-            self._stall, self._heard = stall, self._loop.time()
-            self._timer = self._loop.call_at(self._heard + stall, self._ring)
+            self._heard = self._loop.time()
+            by = min(by, self._heard + stall)
+        self._deadlines.put(self, by)
         return asked
 
     def let_go(self) -> bool:
@@ -143,9 +153,7 @@ class Channel(asyncio.BufferedProtocol):
             self.close()
             return False
         self._asked = self._body = self._parser = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._stall, self._timer = 0.0, None
+        self._deadlines.drop(self)
         self.since = self._loop.time()
         return True
 
@@ -153,8 +161,7 @@ class Channel(asyncio.BufferedProtocol):
         """Break off what was asked, which nobody wants any more."""
         self._last = True
         self._asked = self._body = self._parser = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.drop(self)
         self._transport.close()
 
     def end(self) -> None:
@@ -172,11 +179,14 @@ class Channel(asyncio.BufferedProtocol):
         elif self._body is not None and not self._body.is_eof() and self._body.exception() is None:
             self._body.set_exception(error)
 
-    def _ring(self) -> None:
+    def cut(self) -> None:
+        """The time for the reply may be over, or that for its next byte."""
         now = self._loop.time()
         due = (now if self._paused else self._heard) + self._stall  # while it is held back, nobody waits for bytes
-        if due > now:
-            self._timer = self._loop.call_at(due, self._ring)
+        if now >= self._by:
+            self._fail(TimeoutError("the reply did not come in time"))
+        elif due > now:
+            self._deadlines.put(self, min(due, self._by))
         else:
             self._fail(SocketTimeoutError("no byte came in time"))
 
@@ -223,6 +233,8 @@ class Channel(asyncio.BufferedProtocol):
             if not asked.done():
                 self._body = body
                 asked.set_result((message, body))
+                if self._stall:
+                    self._by = inf
 
     def pause_reading(self) -> None:
         """Hold back what comes: more lies unread than is to be read ahead."""
