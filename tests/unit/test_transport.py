@@ -435,14 +435,14 @@ async def test_a_body_that_trickles_for_ever_is_given_up(net: AioTransport, monk
 async def test_each_request_of_a_kept_connection_has_its_own_time(
     net: AioTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport_module, "_REPLY", 0.3)
+    monkeypatch.setattr(transport_module, "_REPLY", 0.5)
 
     async def slowly(visit: Visit, _: Arrived) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.15)
         await visit.write(answer())
 
     async with serving(slowly) as server:
-        for rest in (0.0, 0.2, 0.0):  # nobody waits for anything while it rests
+        for rest in (0.0, 0.45, 0.0):  # nobody waits for anything while it rests
             assert reply(await net.send(HOME, wire(server.base))).status == 200
             await asyncio.sleep(rest)
         assert [request.connection for request in server.arrived] == [1, 1, 1]
@@ -719,11 +719,11 @@ async def test_a_download_may_take_longer_than_its_headers(net: AioTransport, mo
     async def script(visit: Visit, _: Arrived) -> None:
         await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         for _ in range(10):
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.05)
             await visit.write(b"y")
 
     async with serving(script) as server:
-        assert await taken(net, server.base, stall=0.1) == b"y" * 10
+        assert await taken(net, server.base, stall=0.3) == b"y" * 10
 
 
 @pytest.mark.parametrize("trickle", [b"y", b"HTTP/1.1 103 Early Hints\r\n\r\n"])

@@ -179,8 +179,8 @@ class Courier:
                 await before(request)
             used = self._credential if signs else None
             proof: Mapping[str, str] = {} if used is None else self.provider.sign(request, used, self.world.now())
-            headers = {**request.headers, **rendered.headers, **proof}
-            wire = Wire(method=request.method, url=url, headers=headers, body=rendered.body, hold=request.hold)
+            headers = {**request.headers, **rendered.headers, **proof} if request.headers or not empty else proof
+            wire = Wire(request.method, url, headers, rendered.body, request.hold)
         except BaseException:
             place.cancel()
             raise
@@ -189,12 +189,14 @@ class Courier:
         except BaseException:
             place.end()
             raise
-        if isinstance(outcome, Fault) and not outcome.sent:
-            place.cancel()
-        else:
-            place.end()
-        refused = isinstance(outcome, Reply) and outcome.status == 401
-        if not (refused and renew) or used is None or used.expires is None:
+        if isinstance(outcome, Fault):
+            if outcome.sent:
+                place.end()
+            else:
+                place.cancel()
+            return outcome
+        place.end()
+        if outcome.status != 401 or not renew or used is None or used.expires is None:
             return outcome
         if self._credential is used:
             self._credential = None

@@ -45,7 +45,7 @@ class Line:
     fresh: bool = False
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(slots=False)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
 

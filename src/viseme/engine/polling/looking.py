@@ -144,15 +144,15 @@ class Looker:
         """A look that was sent at that time, UTC seconds, showed this."""
         if watch.gone:  # somebody else looks at the task by now, perhaps at another stage
             return
-        now = self.world.now()
+        now, shows = self.world.now(), seen.seen
         alive = watch.heard if watch.seen else None
         watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
         # One look at a task follows the other, also where the clock was set back in between.
         watch.observed = watch.heard = sent if sent > watch.observed else nextafter(watch.observed, inf)
-        if watch.running_since is None and seen.seen is not _QUEUED:
+        if watch.running_since is None and shows is not _QUEUED:
             watch.running_since = now
         try:
-            if seen.seen.terminal:
+            if shows.terminal:
                 self.hub.forget(watch.task)
                 await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
             elif not watch.background and (seen.park is not None or self._stays_odd(watch, seen)):
@@ -214,9 +214,8 @@ class Looker:
         wait = self.cadence.next(watch, age, seen, self.world.random())
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
-        if not watch.background:
-            wait = min(wait, max(0.0, watch.since + deadline - now))
-        self.hub.again(watch, wait)
+        left = watch.since + deadline - now
+        self.hub.again(watch, wait if wait < left or watch.background else left)
 
     def _late(self, watch: Watch, now: float, deadline: float) -> str | None:
         """Which of the three clocks has run out, as a sentence."""
