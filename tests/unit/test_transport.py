@@ -337,14 +337,14 @@ async def test_cookies_are_not_kept(net: AioTransport) -> None:
 
 
 async def test_a_reply_larger_than_the_bound_is_a_fault(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1000)
+    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1_000_000)
 
     async def script(visit: Visit, request: Arrived) -> None:
         await visit.write(answer(b"x" * int(request.line.split()[1][1:])))
 
     async with serving(script) as server:
-        assert len(reply(await net.send(HOME, wire(f"{server.base}/1000"))).body) == 1000
-        fault(await net.send(HOME, wire(f"{server.base}/1001")), sent=True)
+        assert len(reply(await net.send(HOME, wire(f"{server.base}/1000000"))).body) == 1_000_000
+        fault(await net.send(HOME, wire(f"{server.base}/1000001")), sent=True)
 
 
 async def test_a_gzip_bomb_is_broken_off_at_the_bound(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,9 +173,10 @@ class Connections:
         head = self._head(method, address, headers, body)
         channel = self._unused(address.origin) or await self._connect(address)
         try:
-            asked = channel.ask(head, body, self._loop.time() + seconds, stall=0.0, bodies=method != "HEAD")
-            message, content = await asked
-            found = await whole(content)
+            asked = channel.ask(head, body, self._loop.time() + seconds, bodies=method != "HEAD", whole=True)
+            message, content, found = await asked
+            if found is None:
+                found = await whole(content)
         except BaseException:
             channel.close()
             raise
@@ -197,7 +198,7 @@ class Connections:
         channel = self._unused(address.origin) or await self._connect(address)
         try:
             asked = channel.ask(head, None, self._loop.time() + seconds, stall=stall, bodies=method != "HEAD")
-            message, content = await asked
+            message, content, _ = await asked
         except BaseException:
             channel.close()
             raise
