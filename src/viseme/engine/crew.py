@@ -27,6 +27,7 @@ class Crew:
 
     group: TaskGroup
     _resting: list[asyncio.Future[Work]] = field(factory=list["asyncio.Future[Work]"])
+    _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
 
     def start_soon(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Begin a piece of work."""
@@ -44,6 +45,6 @@ class Crew:
             if len(self._resting) >= _AT_REST:
                 return
             del function, args, work  # who rests keeps nothing alive
-            turn: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
+            turn: asyncio.Future[Work] = self._loop.create_future()
             self._resting.append(turn)
             work = await turn
