@@ -258,6 +258,59 @@ async def test_a_long_body_arrives_as_it_is_however_slowly_it_is_read(
         assert server.connections == 2, "one for downloads, one for the account"
 
 
+REPLIES = [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\r\n\r\n{}\r\n", b"\r\n\r\n{}\r\n"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 002\r\n\r\n{}", b"{}"),
+    (b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", b""),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}"),
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(PACKED := gzip.compress(b"{}" * 50, mtime=0)), PACKED),
+        b"{}" * 50,
+    ),
+    (b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}"),
+    (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", b""),
+]
+
+
+@pytest.mark.parametrize(("raw", "whole"), REPLIES)
+async def test_a_reply_is_the_same_whether_it_comes_at_once_or_in_pieces(
+    net: AioTransport, raw: bytes, whole: bytes
+) -> None:
+    async def in_two(visit: Visit, request: Arrived) -> None:
+        cut = int(request.line.split()[1][1:])
+        await visit.write(raw[:cut])
+        await asyncio.sleep(0.005)
+        await visit.write(raw[cut:])
+
+    async with serving(in_two) as server:
+        for cut in [0, *range(9, len(raw), 5), len(raw)]:
+            outcome = await sent(net, f"{server.base}/{cut}")
+            assert isinstance(outcome, Reply)
+            assert outcome.body == whole
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 2x0 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n{}",
+    ],
+)
+async def test_a_reply_that_comes_at_once_and_is_no_http_is_a_fault(net: AioTransport, raw: bytes) -> None:
+    async def odd(visit: Visit, _: Arrived) -> None:
+        await visit.write(raw)
+
+    async with serving(odd) as server:
+        outcome = await sent(net, server.base)
+        assert isinstance(outcome, Fault)
+        assert outcome.sent
+        assert "is no HTTP" in outcome.message
+
+
 @pytest.mark.parametrize("packed", [False, True])
 async def test_a_body_of_no_stated_length_ends_with_its_connection(net: AioTransport, packed: bool) -> None:
     async def until_the_end(visit: Visit, _: Arrived) -> None:

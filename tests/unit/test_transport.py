@@ -337,14 +337,14 @@ async def test_cookies_are_not_kept(net: AioTransport) -> None:
 
 
 async def test_a_reply_larger_than_the_bound_is_a_fault(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1000)
+    monkeypatch.setattr(connections_module, "_MAX_REPLY", 1_000_000)
 
     async def script(visit: Visit, request: Arrived) -> None:
         await visit.write(answer(b"x" * int(request.line.split()[1][1:])))
 
     async with serving(script) as server:
-        assert len(reply(await net.send(HOME, wire(f"{server.base}/1000"))).body) == 1000
-        fault(await net.send(HOME, wire(f"{server.base}/1001")), sent=True)
+        assert len(reply(await net.send(HOME, wire(f"{server.base}/1000000"))).body) == 1_000_000
+        fault(await net.send(HOME, wire(f"{server.base}/1000001")), sent=True)
 
 
 async def test_a_gzip_bomb_is_broken_off_at_the_bound(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,6 +415,37 @@ async def test_headers_that_trickle_for_ever_are_given_up(net: AioTransport, mon
         async with asyncio.timeout(20):
             fault(await net.send(HOME, wire(server.base)), sent=True)
         assert len(server.arrived) == 1
+
+
+async def test_a_body_that_trickles_for_ever_is_given_up(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await visit.write(b"y")
+            await asyncio.sleep(0.02)
+
+    async with serving(script) as server:
+        async with asyncio.timeout(5):
+            assert fault(await net.send(HOME, wire(server.base)), sent=True).message == "no answer in time"
+        assert len(server.arrived) == 1
+
+
+async def test_each_request_of_a_kept_connection_has_its_own_time(
+    net: AioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.5)
+
+    async def slowly(visit: Visit, _: Arrived) -> None:
+        await asyncio.sleep(0.15)
+        await visit.write(answer())
+
+    async with serving(slowly) as server:
+        for rest in (0.0, 0.45, 0.0):  # nobody waits for anything while it rests
+            assert reply(await net.send(HOME, wire(server.base))).status == 200
+            await asyncio.sleep(rest)
+        assert [request.connection for request in server.arrived] == [1, 1, 1]
 
 
 async def test_a_long_poll_is_waited_for(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -681,6 +712,19 @@ async def test_a_download_whose_server_does_not_answer_is_broken_off(net: AioTra
     async with serving(never) as server:
         with pytest.raises(Broken, match="no answer in time"):
             await taken(net, server.base, stall=0.05)
+
+
+async def test_a_download_may_take_longer_than_its_headers(net: AioTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "_REPLY", 0.1)
+
+    async def script(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.05)
+            await visit.write(b"y")
+
+    async with serving(script) as server:
+        assert await taken(net, server.base, stall=0.3) == b"y" * 10
 
 
 @pytest.mark.parametrize("trickle", [b"y", b"HTTP/1.1 103 Early Hints\r\n\r\n"])

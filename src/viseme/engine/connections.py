@@ -16,13 +16,15 @@ from typing import Any
 
 import aiohttp
 from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 from yarl import URL
 
 from viseme.addresses import private_host
 from viseme.engine.channel import Channel, Origin, room
+from viseme.engine.deadlines import Deadlines
+from viseme.providers.base import Reply
 
-__all__ = ["CONNECT", "PATIENCE", "Connections", "Private", "Response", "Unwritable", "whole"]
+__all__ = ["CONNECT", "PATIENCE", "Address", "Connections", "Private", "Response", "Unwritable", "whole"]
 
 CONNECT = 20.0
 """How long a connection may take to be made, seconds; with the time to find its address twice that."""
@@ -51,6 +53,30 @@ class Private(OSError):
 
 class Unwritable(ValueError):
     """The request cannot be written as HTTP; it has not left."""
+
+
+@frozen(eq=False)
+class Address:
+    """Where a request goes.
+
+    Attributes:
+        told: what its head says of that, behind the method.
+    """
+
+    url: URL
+    origin: Origin
+    told: str
+
+    @classmethod
+    def of(cls, url: URL) -> Address:
+        """An address as requests need it. Raises Unwritable where it cannot stand in a request's head."""
+        path, host = url.raw_path_qs, url.host_port_subcomponent
+        if _UNFIT.search(f"{path}{host}"):
+            raise Unwritable("the address of the request would break its line")
+        told = f"{path} HTTP/1.1\r\nHost: {host}\r\n"
+        if url.raw_user or url.raw_password:
+            told += f"Authorization: {aiohttp.encode_basic_auth(url.user or '', url.password or '')}\r\n"
+        return cls(url, (url.scheme, url.raw_authority), told)
 
 
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:
@@ -88,7 +114,7 @@ class Connections:
         fresh: whether each serves a single request.
         buffer: how many bytes of a body are read ahead.
         inflate: whether compressed bodies come inflated.
-        room: what they are read into; others of the same event loop may have it too.
+        room: what they are read into; others of the same event loop may have it too, and the ``deadlines``.
     """
 
     private: bool = field(kw_only=True)
@@ -96,6 +122,7 @@ class Connections:
     buffer: int = field(default=1 << 16, kw_only=True)
     inflate: bool = field(default=True, kw_only=True)
     room: memoryview = field(factory=room, kw_only=True, repr=False)
+    deadlines: Deadlines = field(factory=Deadlines, kw_only=True, repr=False)
     connector: TCPConnector = field(init=False, default=Factory(lambda self: self._connector(), takes_self=True))
     _places: dict[Origin, ClientRequest] = field(factory=dict[Origin, ClientRequest], init=False)
     """In the form in which the connector wants to be told of them."""
@@ -109,6 +136,7 @@ class Connections:
     )
     """The lines of headers that requests had, which those of looks have in common."""
     _sweeping: asyncio.TimerHandle | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
 
     def _connector(self) -> TCPConnector:
         guard = None if self.private else _public_socket
@@ -131,27 +159,46 @@ class Connections:
             self._ended.set()
 
     async def send(
-        self,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        *,
-        stall: float | None = None,
-    ) -> Response:
-        """Send a request once, and read the head of its reply. Whoever calls releases it.
+        self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> Reply:
+        """Send a request once, and read its reply.
 
         Args:
-            stall: after so many seconds without a byte, reading breaks off (SocketTimeoutError).
+            seconds: for which the reply is waited for, once there is a connection (TimeoutError).
 
         Raises:
             Unwritable, ClientConnectorError, ConnectionTimeoutError: the request has not left.
             ClientError, OSError, ValueError: it may have left, and no reply can be had, or none that is HTTP.
         """
-        head, origin = self._head(method, url, headers, body), (url.scheme, url.raw_authority)
-        channel = self._unused(origin) or await self._connect(origin, url)
+        head = self._head(method, address, headers, body)
+        channel = self._unused(address.origin) or await self._connect(address)
         try:
-            message, content = await channel.ask(head, body, stall, bodies=method != "HEAD")
+            asked = channel.ask(head, body, self._loop.time() + seconds, bodies=method != "HEAD", whole=True)
+            message, content, found = await asked
+            if found is None:
+                found = await whole(content)
+        except BaseException:
+            channel.close()
+            raise
+        self.take_back(channel)
+        return Reply(status=message.code, headers=message.headers, body=found)
+
+    async def open(
+        self, method: str, address: Address, headers: Mapping[str, str], seconds: float, stall: float
+    ) -> Response:
+        """Send a request without a body once, and read the head of its reply. Whoever calls releases it.
+
+        Args:
+            seconds: for which the head is waited for, once there is a connection (TimeoutError).
+            stall: after so many seconds without a byte, reading breaks off (SocketTimeoutError).
+
+        Raises what ``send`` does.
+        """
+        head = self._head(method, address, headers, None)
+        channel = self._unused(address.origin) or await self._connect(address)
+        try:
+            asked = channel.ask(head, None, self._loop.time() + seconds, stall=stall, bodies=method != "HEAD")
+            message, content, _ = await asked
         except BaseException:
             channel.close()
             raise
@@ -162,39 +209,34 @@ class Connections:
         if channel.let_go() and self._ended is None:
             self._idle.setdefault(channel.origin, []).append(channel)
             if self._sweeping is None:
-                self._sweeping = asyncio.get_running_loop().call_later(_KEPT, self._sweep)
+                self._sweeping = self._loop.call_later(_KEPT, self._sweep)
 
     def _unused(self, origin: Origin) -> Channel | None:
         """The connection that was let go last, so that those which are not needed grow old."""
-        idle, now = self._idle.get(origin), asyncio.get_running_loop().time()
+        idle = self._idle.get(origin)
         while idle:
             channel = idle.pop()
-            if channel.fit(now - _KEPT):
+            if channel.fit(self._loop.time() - _KEPT):
                 return channel
             channel.close()
         return None
 
     def _sweep(self) -> None:
         """Close the connections that nobody has used for a while."""
-        loop = asyncio.get_running_loop()
         for origin, idle in list(self._idle.items()):
-            fit = self._idle[origin] = [channel for channel in idle if channel.fit(loop.time() - _KEPT)]
+            fit = self._idle[origin] = [channel for channel in idle if channel.fit(self._loop.time() - _KEPT)]
             for channel in set(idle).difference(fit):
                 channel.close()
             if not fit:
                 del self._idle[origin]
-        self._sweeping = loop.call_later(_KEPT, self._sweep) if self._idle else None
+        self._sweeping = self._loop.call_later(_KEPT, self._sweep) if self._idle else None
 
-    def _head(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        asked, host, lines = f"{method} {url.raw_path_qs}", url.host_port_subcomponent, self._lines(headers)
-        if _UNFIT.search(f"{asked}{host}"):
-            raise Unwritable("the address of the request would break its line")
-        if url.raw_user or url.raw_password:
-            lines += f"Authorization: {aiohttp.encode_basic_auth(url.user or '', url.password or '')}\r\n"
-        if body is not None or method not in _BODILESS:
-            lines += f"Content-Length: {len(body or b'')}\r\n"
+    def _head(self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        length = "" if body is None and method in _BODILESS else f"Content-Length: {len(body or b'')}\r\n"
+        if not method.isalpha():
+            raise Unwritable("the method of the request is none")
         try:
-            return f"{asked} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode()
+            return f"{method} {address.told}{self._lines(headers)}{length}\r\n".encode()
         except UnicodeEncodeError:
             raise Unwritable("a header of the request holds what is no text") from None
 
@@ -213,18 +255,21 @@ class Connections:
             lines = self._said[named] = "\r\n".join([*told, ""])
         return lines
 
-    async def _connect(self, origin: Origin, url: URL) -> Channel:
+    async def _connect(self, address: Address) -> Channel:
+        origin, url = address.origin, address.url
         place = self._places.get(origin)
         if place is None:
             if len(self._places) >= _ORIGINS:
                 self._places.clear()
-            place = self._places[origin] = ClientRequest("GET", url.origin(), loop=asyncio.get_running_loop())
+            place = self._places[origin] = ClientRequest("GET", url.origin(), loop=self._loop)
         try:
             connection = await self.connector.connect(place, traces=[], timeout=PATIENCE)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {url.host} in time") from error
         channel = Channel.over(
-            connection, origin, self._gone, self.room, self.buffer, inflate=self.inflate, last=self.fresh
+            *(connection, origin, self._gone, self.room, self.deadlines, self.buffer),
+            inflate=self.inflate,
+            last=self.fresh,
         )
         self._open.add(channel)
         return channel

@@ -87,14 +87,12 @@ class Mask:
     def value(self, value: Any) -> Any:
         """What a flow came to, without the secrets; the vendor's ids and links are left as they are."""
         match value:
+            case Observation():
+                return self._seen(value)
             case str():
                 return self.text(value)
-            case Observation(status=status, verdict=verdict):
-                shown, judged = self.text(status), None if verdict is None else self.verdict(verdict)
-                same = shown == status and judged is verdict
-                return value if same else evolve(value, status=shown, verdict=judged)
             case Accepted(observation=seen) | Found(observation=seen) if seen is not None:
-                masked = self.value(seen)
+                masked = self._seen(seen)
                 return value if masked is seen else evolve(value, observation=masked)
             case Undecided(message=message) | Answer(message=message):
                 return evolve(value, message=self.text(message))
@@ -103,3 +101,8 @@ class Mask:
                 return {name: item if isinstance(item, str) else self.value(item) for name, item in given.items()}
             case _:
                 return value
+
+    def _seen(self, seen: Observation) -> Observation:
+        status, verdict = self.text(seen.status), None if seen.verdict is None else self.verdict(seen.verdict)
+        same = status == seen.status and verdict is seen.verdict
+        return seen if same else evolve(seen, status=status, verdict=verdict)

@@ -222,6 +222,8 @@ class Provider(Terms, ABC):
 
         A paid request that was answered with something else than JSON may well have been carried out.
         """
+        if reply.status < 300 and reply.json() is not None:
+            return None
         paid = request.role is Role.PAID
         if reply.status >= 300:
             lost = paid and reply.status not in (307, 308)  # these two ask for it elsewhere: not done here
@@ -231,8 +233,6 @@ class Provider(Terms, ABC):
                 blame="account",
                 charged=lost,
             )
-        if reply.json() is not None:
-            return None
         return Verdict(
             kind=Kind.FATE_UNKNOWN if paid else Kind.TRANSIENT,
             message=f"{self.name} answered something that is not JSON: {reply.opening()}",

@@ -73,7 +73,7 @@ def identifier(value: object) -> str | None:
 
 def number(value: object) -> float | None:
     """A finite number, also where it is spelled as text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         found = float(value)

@@ -97,7 +97,10 @@ class Seen(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self is Seen.SUCCEEDED or self is Seen.FAILED
+        return self in _ENDS
+
+
+_ENDS = frozenset({Seen.SUCCEEDED, Seen.FAILED})
 
 
 @frozen(kw_only=True, slots=False)  # such are made in half the time, and each look makes one

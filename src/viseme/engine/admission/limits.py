@@ -35,10 +35,11 @@ class Window:
 
     def room(self, now: float) -> int:
         """How many more requests may be sent now."""
-        while self._ends and self._ends[0] <= now:
-            self._ends.popleft()
+        ends = self._ends
+        while ends and ends[0] <= now:
+            ends.popleft()
         limit = max(1, self.limit // 2) if now < self.halved_until else self.limit
-        return limit - self.under_way - len(self._ends)
+        return limit - self.under_way - len(ends)
 
     def next_room(self, now: float) -> float | None:
         """When room may come by time alone; None if only the end of a request can bring it."""

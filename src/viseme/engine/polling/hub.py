@@ -7,11 +7,11 @@ import heapq
 from collections.abc import Awaitable, Callable
 from math import inf
 
-from anyio import CancelScope
 from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.engine.crew import Crew
+from viseme.engine.cuts import Cut
 from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.watches import Watch, kind_of, told_of
 from viseme.engine.world import World
@@ -46,7 +46,7 @@ class Hub:
     _heap: list[Turn] = field(factory=list[Turn])
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
     _wake: asyncio.Event = field(factory=asyncio.Event)
-    _looks: set[CancelScope] = field(factory=set[CancelScope])
+    _looks: set[Cut] = field(factory=set[Cut])
     _round: float = field(default=-inf)
     """When the newest round of list requests began; what is due by then belongs to it."""
     _lately: float = -inf
@@ -95,8 +95,8 @@ class Hub:
             self._heap = [turn for turn in self._heap if turn[2] is not watch]
             heapq.heapify(self._heap)
         now = self.world.monotonic()
-        watch.due = min(now, self._round) if wait <= 0 else now + wait
-        turn = watch.due, watch.since, watch
+        due = watch.due = now + wait if wait > 0 else min(now, self._round)
+        turn = due, watch.since, watch
         self._place(turn)
         if self._heap[0] is turn:
             self._wake.set()
@@ -119,8 +119,8 @@ class Hub:
     def stop(self) -> None:
         """Look at nothing more."""
         self._stopping = True
-        for scope in self._looks:
-            scope.cancel()
+        for cut in self._looks:
+            cut.make()
         self._wake.set()
 
     async def run(self) -> None:
@@ -131,9 +131,9 @@ class Hub:
             if opens > self.world.monotonic():
                 await self._pause(opens)
             else:
-                scope = CancelScope()
-                self._looks.add(scope)
-                self.crew.start_soon(self._look, self._due_batch(), scope)
+                cut = Cut()
+                self._looks.add(cut)
+                self.crew.start_soon(self._look, self._due_batch(), cut)
 
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
@@ -143,15 +143,17 @@ class Hub:
         due = heap[0][0] if heap and not self._stopping else inf
         return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
 
-    async def _look(self, batch: list[Watch], scope: CancelScope) -> None:
+    async def _look(self, batch: list[Watch], cut: Cut) -> None:
         try:
-            with scope:
+            if cut.made:
+                return
+            with cut:
                 await self.look(batch)
                 # While there is enough to look at, none is begun anew.
                 while self.at_most == 1 and self._opens() <= self.world.monotonic():
                     await self.look(self._due_batch())
         finally:
-            self._looks.discard(scope)
+            self._looks.discard(cut)
             self._wake.set()
 
     async def _pause(self, until: float) -> None:

@@ -58,6 +58,7 @@ _VIDEO = frozenset({"video"})
 _SPEECH = frozenset({"audio", "text", "language"})
 
 
+_FOREIGN = Role.FOREIGN
 _LARGEST = 5 * 1024**3
 """Bytes of one file (sections 2.2 and 2.9); a plan may take less."""
 _LONGEST = 1800.0
@@ -333,8 +334,7 @@ class Sync(Provider):
     def verdict(self, request: Request, outcome: Outcome) -> Verdict | None:
         if request.headers and batch.is_lines(request):
             return batch.judge_lines(outcome)
-        foreign = request.role is Role.FOREIGN
-        return stored(self.name, outcome) if foreign else super().verdict(request, outcome)
+        return stored(self.name, outcome) if request.role is _FOREIGN else super().verdict(request, outcome)
 
     def refusal(self, request: Request, reply: Reply) -> Verdict:
         return refusal(request, reply)

@@ -26,6 +26,7 @@ from viseme.wording import quote
 
 __all__ = ["observe", "refusal"]
 
+_PENDING, _RUNNING = Seen.QUEUED, Seen.RUNNING
 _ENDED_BADLY = frozenset({"FAILED", "REJECTED", "CANCELED", "CANCELLED", "TIMED_OUT"})
 """The later ones only stand in documents of 2025 (section 3)."""
 
@@ -63,7 +64,7 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
     if status in _ENDED_BADLY:
         return Observation(seen=Seen.FAILED, status=status, verdict=_ended_badly(found, status))
     return Observation(
-        seen=Seen.QUEUED if status == "PENDING" else Seen.RUNNING,
+        seen=_PENDING if status == "PENDING" else _RUNNING,
         status=raw or "unknown",
         progress=_progress(found),
         verdict=without_link("sync", status, link) if status == "COMPLETED" else None,
