@@ -62,7 +62,7 @@ class Channel(asyncio.BufferedProtocol):
     origin: Origin
     since: float = field(default=0.0, init=False)
     connected: bool = field(default=True, init=False)
-    _gone: Callable[[Channel], None]
+    _gone: Callable[[Channel], None] = field(repr=False)
     """Told when it is closed."""
     _transport: asyncio.Transport
     _room: memoryview = field(repr=False)

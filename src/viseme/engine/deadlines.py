@@ -31,7 +31,7 @@ class Deadlines:
         due: when each is over, by the event loop's clock.
     """
 
-    due: dict[Bounded, float] = field(factory=dict[Bounded, float])
+    due: dict[Bounded, float] = field(factory=dict[Bounded, float], repr=False)
     _timer: asyncio.TimerHandle | None = None
     _rings: float = inf
     _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
