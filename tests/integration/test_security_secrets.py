@@ -54,7 +54,8 @@ class Parrot:
         if request.path.endswith("/token"):
             self.tokens += 1
             if self.tokens % 4:
-                return web.json_response({"access_token": TOKENS[self.tokens % 100], "expires_in": 5})
+                lasts = 5 if self.tokens > 1 else 60  # the first until it was shown, on a slow machine too
+                return web.json_response({"access_token": TOKENS[self.tokens % 100], "expires_in": lasts})
         late = "x" * 150 + f" {key}"  # where quoting cuts it off in the middle
         if self.mood == "mumbles":
             return web.Response(status=MOODS[self.mood], text=late)
