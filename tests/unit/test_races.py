@@ -309,39 +309,21 @@ async def test_a_key_that_is_revoked_in_the_middle_parks_and_its_successor_goes_
 # -- withdrawn in the last moment --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("at", ["_create", "_go"])
 @virtually
-async def test_a_create_that_is_withdrawn_before_it_waits_for_anything_does_not_leave(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_create_that_is_withdrawn_before_its_hand_comes_to_it_or_before_it_waits_does_not_leave(
+    at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes, withdrawn = Creator._go, list[str]()
+    """Its task keeps its place in line."""
+    goes_on, withdrawn = getattr(Creator, at), list[str]()
 
-    async def go(self: Creator, hold: Hold, *rest: Any) -> None:
+    async def withdraws(self: Creator, of: Hold | str, *rest: Any) -> None:
         if not withdrawn:
-            withdrawn.append(hold.row.id)
-            self.withdraw(hold.row.id)
-        await goes(self, hold, *rest)
+            withdrawn.append(of if isinstance(of, str) else of.row.id)
+            self.withdraw(withdrawn[0])
+        await goes_on(self, of, *rest)
 
-    monkeypatch.setattr(Creator, "_go", go)
-    async with house("sync") as one:
-        rows = await one.run(job("a"))
-        assert rows["a"].state is State.SUCCEEDED
-        assert (rows["a"].attempt, len(one.ledger.disk.intents)) == (1, 1)
-        assert withdrawn == [rows["a"].id]
-
-
-@virtually
-async def test_a_create_that_is_withdrawn_before_its_hand_comes_to_it_does_not_leave_and_its_task_keeps_its_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    creates, withdrawn = Creator._create, list[str]()
-
-    async def create(self: Creator, task: str, *rest: Any) -> None:
-        if not withdrawn:
-            withdrawn.append(task)
-            self.withdraw(task)
-        await creates(self, task, *rest)
-
-    monkeypatch.setattr(Creator, "_create", create)
+    monkeypatch.setattr(Creator, at, withdraws)
     async with house("sync") as one:
         rows = await one.run(job("a"))
         assert rows["a"].state is State.SUCCEEDED
