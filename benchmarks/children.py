@@ -58,7 +58,7 @@ def measured(
     Args:
         work: a function, or a coroutine function that is run on an event loop.
         warm: arguments of a first run that is not measured, so that all is imported that is imported late.
-        speed: with uvloop and orjson; else neither can be imported.
+        speed: with uvloop and orjson, on ``viseme.run``; else neither can be imported, and on ``asyncio.run``.
 
     Raises:
         RuntimeError: it failed; the message is what it wrote to its standard error.
@@ -106,9 +106,10 @@ def _take(run: Callable[[], Any]) -> dict[str, Any]:
 
 def _loop(function: Callable[..., Any], arguments: dict[str, Any], *, speed: bool) -> Callable[[], Any]:
     if speed:
-        import uvloop
+        import viseme
 
-        return lambda: uvloop.run(function(**arguments))
+        run = viseme.run  # loaded before it is measured
+        return lambda: run(function(**arguments))
     return lambda: asyncio.run(function(**arguments))
 
 

@@ -23,7 +23,7 @@ _WORKS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "viseme[speed]": ("benchmarks.lifecycle.ours:run", True, {}),
     "viseme, bulk polls": ("benchmarks.lifecycle.ours:run", False, {"bulk": True}),
 }
-"""What is measured, with uvloop and orjson or without."""
+"""What is measured, on `viseme.run` with uvloop and orjson, or on `asyncio.run` without."""
 
 
 def run(options: Options) -> Report:

@@ -35,6 +35,7 @@ if typing.TYPE_CHECKING:
     from viseme.money import Budget, Price, Quote
     from viseme.oneliner import lipsync
     from viseme.results import Artifact, Cost, Reason, Result, State, Timings
+    from viseme.running import run
     from viseme.units import Rate
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "Why",
     "lipsync",
     "parse_config",
+    "run",
 ]
 
 _HOMES = {
@@ -123,6 +125,7 @@ _HOMES = {
     "Why": "viseme.engine.task",
     "lipsync": "viseme.oneliner",
     "parse_config": "viseme.config",
+    "run": "viseme.running",
 }
 """Where each name comes from; what type checkers read above says the same."""
 

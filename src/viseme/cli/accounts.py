@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+import viseme
 from viseme import Account, ConfigError, Rate
 from viseme.cli.figures import money
-from viseme.cli.guard import OK, complain, in_loop
+from viseme.cli.guard import OK, complain
 from viseme.cli.settings import load_config
 from viseme.cli.tables import show
 from viseme.engine.money.balances import Balance, balances
@@ -22,7 +23,7 @@ def accounts(config: str | None) -> int:
     """Show them; what is not configured is the provider's default, and a balance that is not told is a dash."""
     found = load_config(config)
     known = {account.name: provider for account in found.accounts if (provider := _usable(account)) is not None}
-    told = in_loop(lambda: balances(list(known.values())))
+    told = viseme.run(balances(list(known.values())))
     rows = [_cells(account, known.get(account.name), told.get(account.name)) for account in found.accounts]
     starred = [[f"{row[0]}*", *row[1:]] if row[0] == found.default_account else row for row in rows]
     show(("account", "provider", "base URL", "seats", "rates", "pool", "budget", "left", "key set", "models"), starred)

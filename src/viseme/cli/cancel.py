@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import viseme
 from viseme.attempts import TaskRow
-from viseme.cli.guard import OK, SOME_FAILED, Unusable, in_loop
+from viseme.cli.guard import OK, SOME_FAILED, Unusable
 from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
 from viseme.cli.settings import Places, places
@@ -22,7 +23,7 @@ def cancel(keys: Sequence[str], *, every: bool, out: str | None, ledger: str | N
     if every == bool(keys):
         raise Unusable("name the keys of the jobs to cancel, or give --all")
     where = places(out, ledger)
-    return in_loop(lambda: _cancel_all(where, config) if every else _cancel(list(dict.fromkeys(keys)), where, config))
+    return viseme.run(_cancel_all(where, config) if every else _cancel(list(dict.fromkeys(keys)), where, config))
 
 
 async def _cancel(keys: list[str], where: Places, config: str | None) -> int:

@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from attrs import asdict, define, field
 
-from viseme.cli.guard import OK, USAGE, complain, in_loop
+import viseme
+from viseme.cli.guard import OK, USAGE, complain
 from viseme.cli.manifests import Manifest, open_manifest
 from viseme.cli.progress import Counting
 from viseme.cli.settings import default_account, load_config
@@ -53,7 +54,7 @@ def check(manifest: str, *, config: str | None, account: str | None, as_json: bo
     default = default_account(settings, account)
     source = open_manifest(manifest)
     with source.files:
-        report = in_loop(lambda: _look(source, settings, default))
+        report = viseme.run(_look(source, settings, default))
     if not report.rows:
         raise ManifestError(f"{source.name} holds no jobs; write one JSON object, or CSV row, per job")
     _tell(report, as_json=as_json)

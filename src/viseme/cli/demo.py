@@ -6,13 +6,14 @@ import os
 import time
 from itertools import count
 
+import viseme
 from viseme import Scheduler
 from viseme.cli.demo_jobs import accounts, jobs
 from viseme.cli.demo_media import gather, have_made
 from viseme.cli.demo_report import report
 from viseme.cli.demo_stock import estimates, take_stock
 from viseme.cli.driving import Batch, drive
-from viseme.cli.guard import OK, SOME_FAILED, in_loop
+from viseme.cli.guard import OK, SOME_FAILED
 from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.sandbox import sandbox_class
 from viseme.cli.settings import Places, places
@@ -49,7 +50,7 @@ def demo(out: str, *, quiet: bool) -> int:
             stock = await take_stock(where, expected, sandbox.bill(), sandbox.log())
         return OK if report(stock, where, time.monotonic() - began) else SOME_FAILED
 
-    return in_loop(main)
+    return viseme.run(main())
 
 
 def _free(out: str) -> Places:

@@ -10,9 +10,10 @@ from typing import Any
 
 from attrs import asdict, define, field
 
+import viseme
 from viseme import Config, Quote
 from viseme.cli.figures import figure, money
-from viseme.cli.guard import OK, in_loop
+from viseme.cli.guard import OK
 from viseme.cli.manifests import Manifest, open_manifest
 from viseme.cli.progress import Counting
 from viseme.cli.settings import default_account, load_config
@@ -59,7 +60,7 @@ def estimate(manifest: str, *, config: str | None, account: str | None, as_json:
     source = open_manifest(manifest)
     default = default_account(settings, account)
     with source.files:
-        rows = in_loop(lambda: _look(source, settings, default))
+        rows = viseme.run(_look(source, settings, default))
     if not rows:
         raise ManifestError(f"{source.name} holds no jobs; write one JSON object, or CSV row, per job")
     problems = [row.problem for row in rows if row.problem is not None]

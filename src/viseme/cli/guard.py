@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Generator
+from typing import NoReturn
 
 import typer
 
@@ -37,14 +36,10 @@ __all__ = [
     "complain",
     "explained",
     "finish",
-    "in_loop",
     "usable",
 ]
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-T = TypeVar("T")
-_YOUNG = 20_000
-"""So many new objects make the garbage collector look through them; Python's own figure is 700."""
 
 
 class Unusable(VisemeError):
@@ -136,17 +131,3 @@ def usable() -> Generator[None]:
         place = f"{quote(error.filename)}: " if error.filename else ""
         step = "free some space" if no_room(error) else "make it writable"
         raise Unusable(f"{place}{error.strerror or error}; {step}, or name another place") from error
-
-
-def in_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end: on uvloop where it is installed (extra ``speed``), else on asyncio's own loop.
-
-    The process is ours, so the garbage collector comes when there is more to look at: it finds next to nothing, and a
-    job costs 5 to 10 % less CPU.
-    """
-    gc.set_threshold(_YOUNG)
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main())
-    return uvloop.run(main())

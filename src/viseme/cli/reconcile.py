@@ -8,10 +8,11 @@ from typing import Literal
 
 from attrs import define
 
+import viseme
 from viseme import ConfigError
 from viseme.attempts import TaskRow
 from viseme.cli.figures import money
-from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain, in_loop
+from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain
 from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
 from viseme.cli.settings import Places, load_config, places
@@ -60,10 +61,10 @@ def reconcile(
         raise Unusable("--resubmit and --abandon exclude each other; decide on one job at a time")
     where = places(out, ledger)
     if resubmit is not None:
-        return in_loop(lambda: _decide("resubmit", resubmit, where, config))
+        return viseme.run(_decide("resubmit", resubmit, where, config))
     if abandon is not None:
-        return in_loop(lambda: _decide("abandon", abandon, where, config))
-    return in_loop(lambda: _list(where, config))
+        return viseme.run(_decide("abandon", abandon, where, config))
+    return viseme.run(_list(where, config))
 
 
 async def _decide(verb: Literal["resubmit", "abandon"], key: str, where: Places, config: str | None) -> int:

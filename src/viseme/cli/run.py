@@ -7,10 +7,11 @@ from typing import Literal
 
 from attrs import frozen
 
+import viseme
 from viseme import Budget, Config, Run, Scheduler
 from viseme.cli.driving import Batch, drive
 from viseme.cli.eventfile import EventFile, open_events
-from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain, in_loop
+from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain
 from viseme.cli.manifests import open_manifest
 from viseme.cli.progress import Progress, on_terminal
 from viseme.cli.reading import reading
@@ -113,7 +114,7 @@ def run(
 
     with source.files:
         try:
-            return in_loop(main).status
+            return viseme.run(main()).status
         except ManifestError as error:
             if error.problems:
                 rows = "1 row" if len(error.problems) == 1 else f"{len(error.problems)} rows"
@@ -147,7 +148,7 @@ def resume(sitting: Sitting) -> int:
         await engine.progress.close()
         return outcome.status or (SOME_FAILED if strangers else OK)
 
-    return in_loop(main)
+    return viseme.run(main())
 
 
 def _engine(config: Config, sitting: Sitting, default: str | None) -> _Engine:

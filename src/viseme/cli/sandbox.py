@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from anyio import Event
 
-from viseme.cli.guard import OK, Unusable, in_loop
+import viseme
+from viseme.cli.guard import OK, Unusable
 from viseme.cli.interrupts import interrupts
 from viseme.errors import MissingExtra
 
@@ -49,4 +50,4 @@ def sandbox(*, host: str, port: int, speed: float, seed: int, faults: str) -> in
                 ) from None
         return OK
 
-    return in_loop(main)
+    return viseme.run(main())

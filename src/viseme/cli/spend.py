@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import define, field
 
+import viseme
 from viseme.cli.figures import figure, money
-from viseme.cli.guard import OK, in_loop
+from viseme.cli.guard import OK
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
 from viseme.cli.tables import show
@@ -63,7 +64,7 @@ class _Line:
 def spend(*, out: str | None, ledger: str | None, as_json: bool) -> int:
     """Look at a ledger, whether or not a run is under way."""
     where = places(out, ledger)
-    found = in_loop(lambda: _look(where))
+    found = viseme.run(_look(where))
     lines = _lines(found, by_day=True)
     if as_json:
         print(json.dumps({"ledger": where.ledger, "days": [_as_json(line) for line in lines]}, indent=2))

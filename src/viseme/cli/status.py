@@ -9,7 +9,8 @@ from typing import Any
 
 from attrs import define, field
 
-from viseme.cli.guard import OK, in_loop
+import viseme
+from viseme.cli.guard import OK
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
 from viseme.cli.standing import clock
@@ -46,7 +47,7 @@ class _Account:
 def status(*, out: str | None, ledger: str | None, as_json: bool) -> int:
     """Look at a ledger, whether or not a run is under way."""
     where = places(out, ledger)
-    accounts = in_loop(lambda: _look(where))
+    accounts = viseme.run(_look(where))
     now = time.time()
     if as_json:
         told = {name: _as_json(account, now) for name, account in accounts.items()}
