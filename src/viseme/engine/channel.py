@@ -27,11 +27,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from attrs import define, field
 
 from viseme.engine.deadlines import Deadlines
+from viseme.engine.targets import Origin
 
-__all__ = ["Channel", "Head", "Origin", "room"]
+__all__ = ["Channel", "Head", "room"]
 
-Origin = tuple[str, str]
-"""A scheme and an authority."""
 Head = tuple[RawResponseMessage, StreamReader, bytes | None]
 """The head of a reply, and its body as it comes, or as it came with its head."""
 
