@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-__all__ = ["amended", "evolve", "packed"]
+__all__ = ["amended", "copied", "evolve", "packed"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,11 @@ def evolve(value: T, **changes: Any) -> T:
         return attrs.evolve(value, **changes)  # type: ignore[type-var]
     if copier.copy is not None:
         return copier.copy(value, changes)
+    return copied(value, changes)
+
+
+def copied(value: T, changes: dict[str, Any]) -> T:
+    """The same for a class without slots, with changes that need no converter and no validator (0.4 against 0.6 µs)."""
     copy = _new(value.__class__)
     _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
     return copy

@@ -160,7 +160,7 @@ class Connections:
             channel.close()
             raise
         self.take_back(channel)
-        return Reply(status=message.code, headers=message.headers, body=found)
+        return Reply(message.code, message.headers, found)
 
     async def open(self, method: str, to: Target, headers: Mapping[str, str], seconds: float, stall: float) -> Response:
         """Send a request without a body once, and read the head of its reply. Whoever calls releases it.

@@ -40,7 +40,7 @@ class Line:
     fresh: bool = False
 
 
-@frozen(slots=False)
+@define(eq=False)  # not frozen: each request makes one (0.15 against 0.34 µs)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
 

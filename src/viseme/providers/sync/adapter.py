@@ -280,7 +280,8 @@ class Sync(Provider):
             url = f"{self.base}/v2/generate/{encode(name)}?wait=true&timeout={seconds}"
         reply = yield look_at(url, seconds)
         found = reply.object()
-        of_another(name, identifier(found.get("id")), self.name)
+        if found.get("id") != name:
+            of_another(name, identifier(found.get("id")), self.name)
         return observe(found, self.sheet.models, reply)
 
     def _look_in_batch(self, handle: Handle) -> Flow[Observation]:

@@ -67,15 +67,15 @@ def create_form(body: Mapping[str, Any], media: Mapping[str, Handle]) -> Multipa
 
 
 def _inputs(job: Job, options: SyncOptions, media: Mapping[str, Handle]) -> list[dict[str, Any]]:
-    pictures = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
-    if job.language:
-        return _sent(pictures)
+    items = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
     own = options.ref_id if options.segments else None
     if job.audio:
-        speech = _medium("audio", job.audio, media, own)
-    else:
-        speech = _spoken(job.text, job.voice, options.stability, options.similarity_boost, own)
-    return _sent([*pictures[:1], speech, *(_voice(voice) for voice in options.audios)])
+        items.append(_medium("audio", job.audio, media, own))
+    elif not job.language:
+        items.append(_spoken(job.text, job.voice, options.stability, options.similarity_boost, own))
+    if not job.language:
+        items += map(_voice, options.audios)
+    return [item for item in items if item]
 
 
 def _medium(name: str, source: str, media: Mapping[str, Handle], ref_id: str | None = None) -> dict[str, Any]:
@@ -87,10 +87,6 @@ def _medium(name: str, source: str, media: Mapping[str, Handle], ref_id: str | N
         return {}
     asset = handle.get("asset")
     return _given(type=name, assetId=asset, url=None if asset else handle.get("url"), refId=ref_id)
-
-
-def _sent(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [item for item in items if item]
 
 
 def _voice(voice: SyncVoice) -> dict[str, Any]:
