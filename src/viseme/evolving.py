@@ -45,13 +45,15 @@ def evolve(value: T, **changes: Any) -> T:
         return attrs.evolve(value, **changes)  # type: ignore[type-var]
     if copier.copy is not None:
         return copier.copy(value, changes)
-    return copied(value, changes)
+    copy = _new(value.__class__)
+    _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
+    return copy
 
 
 def copied(value: T, changes: dict[str, Any]) -> T:
     """The same for a class without slots, with changes that need no converter and no validator (0.4 against 0.6 µs)."""
     copy = _new(value.__class__)
-    _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
+    _put(copy, "__dict__", value.__dict__ | changes)
     return copy
 
 

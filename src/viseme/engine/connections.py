@@ -64,11 +64,13 @@ class Response:
     """A reply whose head was read.
 
     Attributes:
-        content: its body, as it comes.
+        whole: its body, where it came with its head.
+        content: its body, as it comes; nothing where it came with its head.
     """
 
     status: int
     headers: Mapping[str, str]
+    whole: bytes | None
     content: StreamReader
     _channel: Channel
     _connections: Connections
@@ -149,8 +151,7 @@ class Connections:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Fault(sent=False, message=say(error))
         try:
-            asked = channel.ask(head, body, now + seconds, bodies=method != "HEAD", whole=True)
-            message, content, found = await asked
+            message, content, found = await channel.ask(head, body, now, seconds, bodies=method != "HEAD")
             if found is None:
                 found = await whole(content)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -174,14 +175,16 @@ class Connections:
         """
         origin, path = to
         head = self._head(method, origin, path, headers, None)
-        channel = self._unused(origin, self._loop.time()) or await self._connect(origin)
+        now = self._loop.time()
+        channel = self._unused(origin, now)
+        if channel is None:
+            channel, now = await self._connect(origin), self._loop.time()
         try:
-            asked = channel.ask(head, None, self._loop.time() + seconds, stall=stall, bodies=method != "HEAD")
-            message, content, _ = await asked
+            message, content, found = await channel.ask(head, None, now, seconds, stall, bodies=method != "HEAD")
         except BaseException:
             channel.close()
             raise
-        return Response(message.code, message.headers, content, channel, self)
+        return Response(message.code, message.headers, found, content, channel, self)
 
     def take_back(self, channel: Channel) -> None:
         """A connection is not needed any more: keep it for the next request, if it can take one."""

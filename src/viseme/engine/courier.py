@@ -77,7 +77,7 @@ class Courier:
         account = self.provider.account
         once = self.provider.sheet.safety is not Safety.REPLAY
         self._safe = Line(account.name, private=account.allow_private_hosts)
-        self._paid = evolve(self._safe, fresh=True) if once else self._safe
+        self._paid = self._safe._replace(fresh=True) if once else self._safe
         self._near = f"{self.provider.origin}/"
 
     def _masked(self) -> Mask:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import aiohttp
 from aiohttp import StreamReader
-from attrs import define, field, frozen
+from attrs import define, field
 from yarl import URL
 
 from viseme.engine.channel import room
@@ -30,10 +30,9 @@ _HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@frozen(cache_hash=True)
-class Line:
+class Line(NamedTuple):
     """The connections of one account: ``fresh`` ones serve a single request, ``private`` ones may reach private
-    addresses."""
+    addresses. (A tuple is found among others without Python's help, at each request.)"""
 
     account: str
     private: bool = False
@@ -193,7 +192,7 @@ class _Fetching:
                 response = await self._open(to)
                 if response.status not in _REDIRECTS:
                     self._response = response
-                    return _AioStream(response.status, response.headers, response.content)
+                    return _AioStream(response.status, response.headers, response.whole, response.content)
                 response.release()
                 to = target(response.headers.get("Location", ""), to)
         except ValueError as error:
@@ -218,6 +217,7 @@ class _AioStream:
 
     status: int
     headers: Mapping[str, str]
+    _whole: bytes | None
     _content: StreamReader
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -228,7 +228,7 @@ class _AioStream:
 
     async def __anext__(self) -> bytes:
         try:
-            piece = await self._content.readany()
+            piece, self._whole = self._whole or await self._content.readany(), None
         except (aiohttp.ClientError, OSError) as error:
             raise Broken(say(error)) from None
         if not piece:
