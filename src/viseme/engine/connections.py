@@ -12,6 +12,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -228,13 +229,11 @@ class Connections:
         lines = self._said.get(named)
         if lines is None:
             told = [f"{name}: {value}" for name, value in named]
-            told += [line for line, name in _STATED if name not in map(str.lower, headers)]
-            told += ["Connection: close"] if self.fresh else []
             if _UNFIT.search("".join(told)):
                 raise Unwritable("a header of the request would break its line")
             if len(self._said) >= _SAID:
                 self._said.clear()
-            lines = self._said[named] = "\r\n".join([*told, ""])
+            lines = self._said[named] = "\r\n".join([*told, _besides(tuple(headers), last=self.fresh)])
         return lines
 
     async def _connect(self, origin: Origin) -> Channel:
@@ -254,6 +253,14 @@ class Connections:
         )
         self._open.add(channel)
         return channel
+
+
+@lru_cache(maxsize=_SAID)
+def _besides(names: tuple[str, ...], *, last: bool) -> str:
+    """What a request with headers of these names says besides; ``last`` where no other goes over its connection."""
+    named = {name.lower() for name in names}
+    told = [line for line, name in _STATED if name not in named]
+    return "\r\n".join([*told, *(["Connection: close"] if last else []), ""])
 
 
 async def whole(content: StreamReader) -> bytes:

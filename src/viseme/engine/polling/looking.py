@@ -161,11 +161,12 @@ class Looker:
             else:
                 if seen.handle is not None and seen.handle != watch.handle:
                     await self._taught(watch, seen, seen.handle)
+                deadline = self.cadence.deadline(watch.batch)
                 if not watch.background:
                     self._show(watch, seen)
-                    if (late := self._late(watch, now)) is not None:
+                    if (late := self._late(watch, now, deadline)) is not None:
                         await self._give_up(watch, late)
-                self._again(watch, seen, now)
+                self._again(watch, seen, now, deadline)
         except UnknownTask:
             self.hub.forget(watch.task)
 
@@ -212,18 +213,17 @@ class Looker:
             if hold.row.state is State.WAITING:
                 await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
 
-    def _again(self, watch: Watch, seen: Observation | None, now: float) -> None:
+    def _again(self, watch: Watch, seen: Observation | None, now: float, deadline: float) -> None:
         wait = self.cadence.next(watch, now - watch.began, seen, self.world.random())
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
         if not watch.background:
-            wait = min(wait, watch.since + self.cadence.deadline(watch.batch) - now)
+            wait = min(wait, watch.since + deadline - now)
         self.hub.again(watch, wait)
 
-    def _late(self, watch: Watch, now: float) -> str | None:
+    def _late(self, watch: Watch, now: float, deadline: float) -> str | None:
         """Which of the three clocks has run out, as a sentence."""
         polling, collect = self.cadence.polling, "a later run collects its result"
-        deadline = self.cadence.deadline(watch.batch)
         if now - watch.since >= deadline:
             return f"not done {deadline:g} s after its create (polling.deadline); {collect}"
         if watch.running_since is None:
@@ -270,10 +270,10 @@ class Looker:
         if verdict.kind is Kind.AUTH and not self.keep_waiting:
             await self._key_refused(verdict)
             return
-        now = self.world.now()
-        if not watch.background and (late := self._late(watch, now)) is not None:
+        now, deadline = self.world.now(), self.cadence.deadline(watch.batch)
+        if not watch.background and (late := self._late(watch, now, deadline)) is not None:
             await self._give_up(watch, late)
-        self._again(watch, None, now)
+        self._again(watch, None, now, deadline)
 
     async def _never_seen(self, watch: Watch, verdict: Verdict) -> None:
         """The vendor knows nothing of the job, and this run has never seen it: it may be late, or another's key."""
