@@ -146,7 +146,9 @@ class Looker:
             return
         now, shows = self.world.now(), seen.seen
         alive = watch.heard if watch.seen else None
-        watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
+        watch.looks += 1
+        watch.failures = watch.missing = 0
+        watch.seen = True
         # One look at a task follows the other, also where the clock was set back in between.
         watch.observed = watch.heard = sent if sent > watch.observed else nextafter(watch.observed, inf)
         if watch.running_since is None and shows is not _QUEUED:
