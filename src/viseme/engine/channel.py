@@ -79,7 +79,7 @@ class Channel(asyncio.BufferedProtocol):
     _parser: HttpResponseParser | None = field(default=None, init=False)
     """Of the reply that is read; each has its own (0.5 µs), so that none depends on what came before."""
     _asked: asyncio.Future[Head] | None = field(default=None, init=False)
-    """Somebody has the channel, and waits for the head of a reply or has it."""
+    """Somebody has the channel, and waits for the head of a reply or reads its body; None where that came with it."""
     _body: StreamReader | None = field(default=None, init=False)
     _paused: bool = field(default=False, init=False)
     _by: float = field(default=inf, init=False)
@@ -273,7 +273,7 @@ class Channel(asyncio.BufferedProtocol):
         if message.code in _EMPTY or message.headers.get(hdrs.CONTENT_LENGTH) != str(len(data) - start):
             return False
         self._last = self._last or message.should_close
-        self._body = EMPTY_PAYLOAD
+        self._body, self._asked = EMPTY_PAYLOAD, None  # what was asked is all answered, and keeps no body in memory
         asked.set_result((message, EMPTY_PAYLOAD, data[start:]))
         return True
 

@@ -192,7 +192,8 @@ class _Fetching:
                 response = await self._open(to)
                 if response.status not in _REDIRECTS:
                     self._response = response
-                    return _AioStream(response.status, response.headers, response.whole, response.content)
+                    whole, response.whole = response.whole, None  # whoever reads it has it alone
+                    return _AioStream(response.status, response.headers, whole, response.content)
                 response.release()
                 to = target(response.headers.get("Location", ""), to)
         except ValueError as error:
