@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-__all__ = ["amended", "evolve", "packed"]
+__all__ = ["amended", "copied", "evolve", "packed"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,13 @@ def evolve(value: T, **changes: Any) -> T:
         return copier.copy(value, changes)
     copy = _new(value.__class__)
     _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
+    return copy
+
+
+def copied(value: T, changes: dict[str, Any]) -> T:
+    """The same for a class without slots, with changes that need no converter and no validator (0.4 against 0.6 µs)."""
+    copy = _new(value.__class__)
+    _put(copy, "__dict__", value.__dict__ | changes)
     return copy
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Literal
 
 from attrs import frozen
@@ -48,6 +49,12 @@ def exact(amount: float | None) -> Decimal | None:
     if amount is None or not 0 <= amount <= _MOST:
         return None
     return Decimal(repr(float(amount))).quantize(_PART, ROUND_CEILING)
+
+
+@lru_cache(maxsize=64)
+def _as_written(figure: float) -> Decimal:
+    """A price's figure, as it is published and not as it is stored."""
+    return Decimal(repr(figure))
 
 
 def _shown(value: object) -> str:
@@ -103,10 +110,10 @@ class Price:
 
     def cost(self, seconds: float) -> Cost:
         """What a result of so many seconds costs by this price."""
-        exact = Decimal(repr(self.amount)) * self._count(seconds)
+        exact = _as_written(self.amount) * self._count(seconds)
         if self.step:
-            exact = (exact / Decimal(repr(self.step))).to_integral_value(ROUND_CEILING) * Decimal(repr(self.step))
-        usd = None if self.usd_per_unit is None else float(exact * Decimal(repr(self.usd_per_unit)))
+            exact = (exact / _as_written(self.step)).to_integral_value(ROUND_CEILING) * _as_written(self.step)
+        usd = None if self.usd_per_unit is None else float(exact * _as_written(self.usd_per_unit))
         return Cost(amount=float(exact), unit=self.unit, usd=usd, estimated=True)
 
     def _count(self, seconds: float) -> Decimal:

@@ -291,6 +291,23 @@ async def test_a_reply_is_the_same_whether_it_comes_at_once_or_in_pieces(
         assert server.connections == 1
 
 
+async def test_a_short_download_is_the_same_whether_it_comes_with_its_head_or_behind_it(net: AioTransport) -> None:
+    film = FILM[:50_000]
+
+    async def shows(visit: Visit, request: Arrived) -> None:
+        told = answer(film)
+        cut = len(told) if "at-once" in request.line else len(told) - len(film)
+        await visit.write(told[:cut])
+        if told[cut:]:
+            await asyncio.sleep(0.02)
+            await visit.write(told[cut:])
+
+    async with serving(shows) as server:
+        for path in ("at-once", "later", "at-once"):
+            assert await fetched(net, f"{server.base}/{path}") == film
+        assert server.connections == 1
+
+
 @pytest.mark.parametrize(
     "raw",
     [

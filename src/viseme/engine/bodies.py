@@ -20,7 +20,7 @@ from viseme.failures import Kind
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, TextPart, Verdict
 from viseme.wording import quote
 
-__all__ = ["BARE", "FileContent", "Rendered", "Sent", "render"]
+__all__ = ["BARE", "FileContent", "Rendered", "Sent", "ready", "render"]
 
 PIECE = 512 * 1024
 """How much of a file is read at a time; with what the socket holds, all that an upload costs in memory."""
@@ -39,6 +39,17 @@ class Rendered:
 
 BARE = Rendered(headers={}, body=None)
 """No body at all."""
+_JSON = {"Content-Type": "application/json"}
+
+
+def ready(request: Request) -> Rendered | None:
+    """The body of a request that holds no file, as most do; None where it has to be rendered."""
+    if request.json is not None:
+        try:
+            return Rendered(headers=_JSON, body=dumps(request.json))
+        except TypeError:
+            return None
+    return BARE if request.body is None else None
 
 
 async def render(world: World, request: Request, sent: Sent | None = None) -> Rendered:
@@ -50,15 +61,12 @@ async def render(world: World, request: Request, sent: Sent | None = None) -> Re
     Raises:
         Refused: a file is gone, or has changed.
     """
-    if request.json is not None:
-        try:
-            data = dumps(request.json)
-        except TypeError:  # it holds a file
-            data = await world.blocking(lambda: dumps(_filled(request.json, world.disk)))
-        return Rendered(headers={"Content-Type": "application/json"}, body=data)
+    if (there := ready(request)) is not None:
+        return there
     match request.body:
         case None:
-            return BARE
+            data = await world.blocking(lambda: dumps(_filled(request.json, world.disk)))
+            return Rendered(headers=_JSON, body=data)
         case Form(fields):
             data = urlencode(fields).encode()
             return Rendered(headers={"Content-Type": "application/x-www-form-urlencoded"}, body=data)

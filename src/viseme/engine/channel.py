@@ -27,11 +27,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from attrs import define, field
 
 from viseme.engine.deadlines import Deadlines
+from viseme.engine.targets import Origin
 
-__all__ = ["Channel", "Head", "Origin", "room"]
+__all__ = ["Channel", "Head", "room"]
 
-Origin = tuple[str, str]
-"""A scheme and an authority."""
 Head = tuple[RawResponseMessage, StreamReader, bytes | None]
 """The head of a reply, and its body as it comes, or as it came with its head."""
 
@@ -75,13 +74,12 @@ class Channel(asyncio.BufferedProtocol):
     _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
     _bodies: bool = field(default=True, init=False)
     """Whether the reply may have a body."""
-    _whole: bool = field(default=False, init=False)
     _apart: bool = field(default=False, init=False)
     """Bodies from there are packed, or come in chunks."""
     _parser: HttpResponseParser | None = field(default=None, init=False)
     """Of the reply that is read; each has its own (0.5 µs), so that none depends on what came before."""
     _asked: asyncio.Future[Head] | None = field(default=None, init=False)
-    """Somebody has the channel, and waits for the head of a reply or has it."""
+    """Somebody has the channel, and waits for the head of a reply or reads its body; None where that came with it."""
     _body: StreamReader | None = field(default=None, init=False)
     _paused: bool = field(default=False, init=False)
     _by: float = field(default=inf, init=False)
@@ -125,34 +123,32 @@ class Channel(asyncio.BufferedProtocol):
         return self.since > since and not self._last and not self._transport.is_closing()
 
     def ask(
-        self, head: bytes, body: bytes | None, by: float, *, stall: float = 0.0, bodies: bool, whole: bool = False
+        self, head: bytes, body: bytes | None, now: float, seconds: float, stall: float = 0.0, *, bodies: bool
     ) -> asyncio.Future[Head]:
         """Send a request; whoever does so lets the channel go, or closes it.
 
         Args:
-            by: when waiting for the reply breaks off (TimeoutError), by the event loop's clock.
-            stall: where it is not 0, ``by`` is for the reply's head alone, and after so many seconds without a byte,
+            now: by the event loop's clock.
+            seconds: after which waiting for the reply breaks off (TimeoutError).
+            stall: where it is not 0, ``seconds`` are for the reply's head alone, and after so many without a byte,
                 reading breaks off too (SocketTimeoutError).
             bodies: whether replies to this method have a body.
-            whole: whether a body that comes with its head may be had as it came.
         """
-        self._bodies, self._whole = bodies, whole and bodies and not self._apart
+        self._bodies = bodies
         asked = self._asked = self._loop.create_future()
         if body:
             self._transport.writelines([head, body])
         else:
             self._transport.write(head)
-        self._by, self._stall = by, stall
-        if stall:
-            self._heard = self._loop.time()
-            by = min(by, self._heard + stall)
-        self._deadlines.put(self, by)
+        self._by, self._stall, self._heard = now + seconds, stall, now
+        self._deadlines.put(self, now + (min(seconds, stall) if stall else seconds))
         return asked
 
     def let_go(self) -> bool:
         """A reply was read, as far as anybody wants it. Tells whether another request can be sent; else closes it."""
         body = self._body
-        if self._last or body is None or not body.is_eof() or body.exception() is not None:
+        read = body is EMPTY_PAYLOAD or (body is not None and body.is_eof() and body.exception() is None)
+        if self._last or not read:
             self.close()
             return False
         self._asked = self._body = self._parser = None
@@ -222,7 +218,7 @@ class Channel(asyncio.BufferedProtocol):
             self.close()
             return
         if parser is None:
-            if self._whole and self._take_whole(data, asked):
+            if self._bodies and not self._apart and self._take_whole(data, asked):
                 return
             parser = self._parser = self._parser_of(self._bodies, self._inflate)
         if self._stall:
@@ -277,7 +273,7 @@ class Channel(asyncio.BufferedProtocol):
         if message.code in _EMPTY or message.headers.get(hdrs.CONTENT_LENGTH) != str(len(data) - start):
             return False
         self._last = self._last or message.should_close
-        self._body = EMPTY_PAYLOAD
+        self._body, self._asked = EMPTY_PAYLOAD, None  # what was asked is all answered, and keeps no body in memory
         asked.set_result((message, EMPTY_PAYLOAD, data[start:]))
         return True
 

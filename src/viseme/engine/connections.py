@@ -12,19 +12,21 @@ import asyncio
 import re
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
 from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
-from attrs import Factory, define, field, frozen
-from yarl import URL
+from attrs import Factory, define, field
 
 from viseme.addresses import private_host
-from viseme.engine.channel import Channel, Origin, room
+from viseme.engine.channel import Channel, room
 from viseme.engine.deadlines import Deadlines
-from viseme.providers.base import Reply
+from viseme.engine.targets import Origin, Target, Unwritable, target
+from viseme.providers.base import Fault, Outcome, Reply
+from viseme.wording import quote
 
-__all__ = ["CONNECT", "PATIENCE", "Address", "Connections", "Private", "Response", "Unwritable", "whole"]
+__all__ = ["CONNECT", "PATIENCE", "Connections", "Private", "Response", "say", "whole"]
 
 CONNECT = 20.0
 """How long a connection may take to be made, seconds; with the time to find its address twice that."""
@@ -51,34 +53,6 @@ class Private(OSError):
     """The address is not on the public internet."""
 
 
-class Unwritable(ValueError):
-    """The request cannot be written as HTTP; it has not left."""
-
-
-@frozen(eq=False)
-class Address:
-    """Where a request goes.
-
-    Attributes:
-        told: what its head says of that, behind the method.
-    """
-
-    url: URL
-    origin: Origin
-    told: str
-
-    @classmethod
-    def of(cls, url: URL) -> Address:
-        """An address as requests need it. Raises Unwritable where it cannot stand in a request's head."""
-        path, host = url.raw_path_qs, url.host_port_subcomponent
-        if _UNFIT.search(f"{path}{host}"):
-            raise Unwritable("the address of the request would break its line")
-        told = f"{path} HTTP/1.1\r\nHost: {host}\r\n"
-        if url.raw_user or url.raw_password:
-            told += f"Authorization: {aiohttp.encode_basic_auth(url.user or '', url.password or '')}\r\n"
-        return cls(url, (url.scheme, url.raw_authority), told)
-
-
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, _, address = info
     if private_host(str(address[0])):
@@ -91,11 +65,13 @@ class Response:
     """A reply whose head was read.
 
     Attributes:
-        content: its body, as it comes.
+        whole: its body, where it came with its head.
+        content: its body, as it comes; nothing where it came with its head.
     """
 
     status: int
     headers: Mapping[str, str]
+    whole: bytes | None
     content: StreamReader
     _channel: Channel
     _connections: Connections
@@ -159,50 +135,57 @@ class Connections:
             self._ended.set()
 
     async def send(
-        self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None, seconds: float
-    ) -> Reply:
-        """Send a request once, and read its reply.
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> Outcome:
+        """Send a request once, and say what came of it.
 
         Args:
-            seconds: for which the reply is waited for, once there is a connection (TimeoutError).
-
-        Raises:
-            Unwritable, ClientConnectorError, ConnectionTimeoutError: the request has not left.
-            ClientError, OSError, ValueError: it may have left, and no reply can be had, or none that is HTTP.
+            seconds: for which the reply is waited for, once there is a connection.
         """
-        head = self._head(method, address, headers, body)
-        channel = self._unused(address.origin) or await self._connect(address)
         try:
-            asked = channel.ask(head, body, self._loop.time() + seconds, bodies=method != "HEAD", whole=True)
-            message, content, found = await asked
+            origin, path = target(url)
+            head = self._head(method, origin, path, headers, body)
+            now = self._loop.time()
+            channel = self._unused(origin, now)
+            if channel is None:
+                channel, now = await self._connect(origin), self._loop.time()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Fault(sent=False, message=say(error))
+        try:
+            message, content, found = await channel.ask(head, body, now, seconds, bodies=method != "HEAD")
             if found is None:
                 found = await whole(content)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            channel.close()
+            return Fault(sent=True, message=say(error))
         except BaseException:
             channel.close()
             raise
         self.take_back(channel)
-        return Reply(status=message.code, headers=message.headers, body=found)
+        return Reply(message.code, message.headers, found)
 
-    async def open(
-        self, method: str, address: Address, headers: Mapping[str, str], seconds: float, stall: float
-    ) -> Response:
+    async def open(self, method: str, to: Target, headers: Mapping[str, str], seconds: float, stall: float) -> Response:
         """Send a request without a body once, and read the head of its reply. Whoever calls releases it.
 
         Args:
             seconds: for which the head is waited for, once there is a connection (TimeoutError).
             stall: after so many seconds without a byte, reading breaks off (SocketTimeoutError).
 
-        Raises what ``send`` does.
+        Raises:
+            ClientError, OSError, ValueError: the request cannot be sent, or no reply can be had, or none that is HTTP.
         """
-        head = self._head(method, address, headers, None)
-        channel = self._unused(address.origin) or await self._connect(address)
+        origin, path = to
+        head = self._head(method, origin, path, headers, None)
+        now = self._loop.time()
+        channel = self._unused(origin, now)
+        if channel is None:
+            channel, now = await self._connect(origin), self._loop.time()
         try:
-            asked = channel.ask(head, None, self._loop.time() + seconds, stall=stall, bodies=method != "HEAD")
-            message, content, _ = await asked
+            message, content, found = await channel.ask(head, None, now, seconds, stall, bodies=method != "HEAD")
         except BaseException:
             channel.close()
             raise
-        return Response(message.code, message.headers, content, channel, self)
+        return Response(message.code, message.headers, found, content, channel, self)
 
     def take_back(self, channel: Channel) -> None:
         """A connection is not needed any more: keep it for the next request, if it can take one."""
@@ -211,12 +194,12 @@ class Connections:
             if self._sweeping is None:
                 self._sweeping = self._loop.call_later(_KEPT, self._sweep)
 
-    def _unused(self, origin: Origin) -> Channel | None:
+    def _unused(self, origin: Origin, now: float) -> Channel | None:
         """The connection that was let go last, so that those which are not needed grow old."""
         idle = self._idle.get(origin)
         while idle:
             channel = idle.pop()
-            if channel.fit(self._loop.time() - _KEPT):
+            if channel.fit(now - _KEPT):
                 return channel
             channel.close()
         return None
@@ -231,12 +214,12 @@ class Connections:
                 del self._idle[origin]
         self._sweeping = self._loop.call_later(_KEPT, self._sweep) if self._idle else None
 
-    def _head(self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    def _head(self, method: str, origin: Origin, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         length = "" if body is None and method in _BODILESS else f"Content-Length: {len(body or b'')}\r\n"
         if not method.isalpha():
             raise Unwritable("the method of the request is none")
         try:
-            return f"{method} {address.told}{self._lines(headers)}{length}\r\n".encode()
+            return f"{method} {path} HTTP/1.1\r\n{origin.told}{self._lines(headers)}{length}\r\n".encode()
         except UnicodeEncodeError:
             raise Unwritable("a header of the request holds what is no text") from None
 
@@ -246,26 +229,23 @@ class Connections:
         lines = self._said.get(named)
         if lines is None:
             told = [f"{name}: {value}" for name, value in named]
-            told += [line for line, name in _STATED if name not in map(str.lower, headers)]
-            told += ["Connection: close"] if self.fresh else []
             if _UNFIT.search("".join(told)):
                 raise Unwritable("a header of the request would break its line")
             if len(self._said) >= _SAID:
                 self._said.clear()
-            lines = self._said[named] = "\r\n".join([*told, ""])
+            lines = self._said[named] = "\r\n".join([*told, _besides(tuple(headers), last=self.fresh)])
         return lines
 
-    async def _connect(self, address: Address) -> Channel:
-        origin, url = address.origin, address.url
+    async def _connect(self, origin: Origin) -> Channel:
         place = self._places.get(origin)
         if place is None:
             if len(self._places) >= _ORIGINS:
                 self._places.clear()
-            place = self._places[origin] = ClientRequest("GET", url.origin(), loop=self._loop)
+            place = self._places[origin] = ClientRequest("GET", origin.url.origin(), loop=self._loop)
         try:
             connection = await self.connector.connect(place, traces=[], timeout=PATIENCE)
         except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {url.host} in time") from error
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {origin.url.host} in time") from error
         channel = Channel.over(
             *(connection, origin, self._gone, self.room, self.deadlines, self.buffer),
             inflate=self.inflate,
@@ -273,6 +253,14 @@ class Connections:
         )
         self._open.add(channel)
         return channel
+
+
+@lru_cache(maxsize=_SAID)
+def _besides(names: tuple[str, ...], *, last: bool) -> str:
+    """What a request with headers of these names says besides; ``last`` where no other goes over its connection."""
+    named = {name.lower() for name in names}
+    told = [line for line, name in _STATED if name not in named]
+    return "\r\n".join([*told, *(["Connection: close"] if last else []), ""])
 
 
 async def whole(content: StreamReader) -> bytes:
@@ -294,3 +282,13 @@ async def whole(content: StreamReader) -> bytes:
         if content.at_eof():
             break
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def say(error: BaseException) -> str:
+    """A network error in one line, without the address's query, which may be signed."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {quote(error.host, 80)}: {quote(str(error.os_error), 300)}"
+    text = " ".join(str(error).split("?", 1)[0].split())
+    return quote(text, 300) if text else type(error).__name__

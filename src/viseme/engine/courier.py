@@ -13,7 +13,7 @@ from attrs import Factory, define, evolve, field
 
 from viseme.attempts import Handle
 from viseme.engine.admission.limits import Place, Rates
-from viseme.engine.bodies import BARE, Sent, render
+from viseme.engine.bodies import BARE, Sent, ready, render
 from viseme.engine.masking import Mask
 from viseme.engine.transport import Line, Transport, Wire
 from viseme.engine.world import World
@@ -77,7 +77,7 @@ class Courier:
         account = self.provider.account
         once = self.provider.sheet.safety is not Safety.REPLAY
         self._safe = Line(account.name, private=account.allow_private_hosts)
-        self._paid = evolve(self._safe, fresh=True) if once else self._safe
+        self._paid = self._safe._replace(fresh=True) if once else self._safe
         self._near = f"{self.provider.origin}/"
 
     def _masked(self) -> Mask:
@@ -173,13 +173,13 @@ class Courier:
         if place is None:
             place = await self._place(request.classes, priority, signs=signs)
         try:
-            empty = request.json is None and request.body is None
-            rendered = BARE if empty else await render(self.world, request, sent)
+            rendered = ready(request) or await render(self.world, request, sent)
             if before is not None:
                 await before(request)
             used = self._credential if signs else None
             proof: Mapping[str, str] = {} if used is None else self.provider.sign(request, used, self.world.now())
-            headers = {**request.headers, **rendered.headers, **proof} if request.headers or not empty else proof
+            plain = rendered is BARE and not request.headers
+            headers = proof if plain else {**request.headers, **rendered.headers, **proof}
             wire = Wire(request.method, url, headers, rendered.body, request.hold)
         except BaseException:
             place.cancel()

@@ -86,9 +86,9 @@ class Mask:
 
     def value(self, value: Any) -> Any:
         """What a flow came to, without the secrets; the vendor's ids and links are left as they are."""
+        if isinstance(value, Observation):  # most often
+            return self._seen(value)
         match value:
-            case Observation():
-                return self._seen(value)
             case str():
                 return self.text(value)
             case Accepted(observation=seen) | Found(observation=seen) if seen is not None:
@@ -103,6 +103,8 @@ class Mask:
                 return value
 
     def _seen(self, seen: Observation) -> Observation:
-        status, verdict = self.text(seen.status), None if seen.verdict is None else self.verdict(seen.verdict)
+        status, verdict = self.text(seen.status), seen.verdict
+        if verdict is not None:
+            verdict = self.verdict(verdict)
         same = status == seen.status and verdict is seen.verdict
         return seen if same else evolve(seen, status=status, verdict=verdict)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle
 from viseme.codec import loads
-from viseme.evolving import evolve
+from viseme.evolving import copied
 from viseme.failures import Kind
 from viseme.wording import quote
 
@@ -132,11 +132,11 @@ _LOOK = Request(method="GET", url="", classes=("read", "all"))
 
 
 def look_at(url: str, hold: float = 0.0) -> Request:
-    """A request that reads something and changes nothing, as most do: a copy of one such (0.7 against 2.1 µs)."""
-    return evolve(_LOOK, url=url, hold=hold)
+    """A request that reads something and changes nothing, as most do: a copy of one such (0.4 against 2.1 µs)."""
+    return copied(_LOOK, {"url": url, "hold": hold})
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(slots=False)
 class Reply:
     """What came back. ``headers`` are asked for by their names in lower case."""
 
@@ -147,12 +147,13 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON, or None where it is none. It is read once, and the same value for all that ask."""
         kept = self.__dict__  # as functools.cached_property keeps it, which takes a lock before Python 3.12 (1.3 µs)
-        if "read" not in kept:
-            try:
-                kept["read"] = loads(self.body)
-            except ValueError:
-                kept["read"] = None
-        return kept["read"]
+        if "read" in kept:
+            return kept["read"]
+        try:
+            read = kept["read"] = loads(self.body)
+        except ValueError:
+            read = kept["read"] = None
+        return read
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; empty where it is none."""

@@ -181,10 +181,10 @@ class Terms:
 
         By default the local files.
         """
-        if not self.sheet.local_files or all(map(is_url, job.sources)):
+        if not self.sheet.local_files:
             return ()
-        named = ((name, getattr(job, name)) for name in ("video", "image", "audio"))
-        return tuple(name for name, source in named if source and not is_url(source))
+        named = [("video", job.video), ("image", job.image), ("audio", job.audio)]
+        return tuple([name for name, source in named if source and not is_url(source)])
 
     def cuts_speech(self, job: Job) -> str | None:
         """What becomes of speech that is longer than the video, in words, where the job's options may lose its end."""

@@ -79,7 +79,7 @@ class Cadence:
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
 
-    def deadline(self, *, batch: bool = False) -> float:
+    def deadline(self, batch: bool) -> float:
         """Seconds that a task may take in all."""
         if self.polling.deadline is not None:
             return self.polling.deadline
@@ -135,7 +135,7 @@ class Cadence:
     def _patience(self, watch: Watch, age: float) -> float:
         """Seconds for which a job may be left alone, without a deadline that passes unnoticed or a seat given up."""
         queue, run, now = self.polling.queue_deadline, self.polling.run_deadline, watch.began + age
-        last = watch.since + self.deadline(batch=watch.batch)
+        last = watch.since + self.deadline(watch.batch)
         if watch.running_since is None:
             last = min(last, watch.since + min(inf if queue is None else queue, inf if run is None else run))
         elif run is not None:

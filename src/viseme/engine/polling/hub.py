@@ -97,13 +97,10 @@ class Hub:
         now = self.world.monotonic()
         due = watch.due = now + wait if wait > 0 else min(now, self._round)
         turn = due, watch.since, watch
-        self._place(turn)
+        watch.placed = True
+        heapq.heappush(self._heap, turn)
         if self._heap[0] is turn:
             self._wake.set()
-
-    def _place(self, turn: Turn) -> None:
-        turn[2].placed = True
-        heapq.heappush(self._heap, turn)
 
     def _first(self) -> Turn:
         turn = heapq.heappop(self._heap)
@@ -185,7 +182,8 @@ class Hub:
             else:
                 put_off.append(turn)
         for turn in put_off:
-            self._place(turn)
+            turn[2].placed = True
+            heapq.heappush(self._heap, turn)
         return batch
 
     def _may_join(self, watch: Watch, early: float) -> bool:

@@ -32,8 +32,8 @@ _ODD = 60.0
 """A job that is called done without a link to its result is given up for this run after so many seconds of that."""
 _HELD = 1.0
 """A look that the vendor held for so many seconds was answered when the job ended, not before."""
-_QUEUED = Seen.QUEUED
-"""Under a name of its own: before Python 3.12 an enum is slow to tell its members (0.12 against 0.01 µs)."""
+_QUEUED, _SUCCEEDED, _FAILED = Seen.QUEUED, Seen.SUCCEEDED, Seen.FAILED
+"""Under names of their own: before Python 3.12 an enum is slow to tell its members (0.12 against 0.01 µs)."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
 
 
@@ -146,13 +146,15 @@ class Looker:
             return
         now, shows = self.world.now(), seen.seen
         alive = watch.heard if watch.seen else None
-        watch.looks, watch.failures, watch.missing, watch.seen = watch.looks + 1, 0, 0, True
+        watch.looks += 1
+        watch.failures = watch.missing = 0
+        watch.seen = True
         # One look at a task follows the other, also where the clock was set back in between.
         watch.observed = watch.heard = sent if sent > watch.observed else nextafter(watch.observed, inf)
         if watch.running_since is None and shows is not _QUEUED:
             watch.running_since = now
         try:
-            if shows.terminal:
+            if shows is _SUCCEEDED or shows is _FAILED:
                 self.hub.forget(watch.task)
                 await self._ended(watch, seen, self.cadence.learn(watch, alive, now))
             elif not watch.background and (seen.park is not None or self._stays_odd(watch, seen)):
@@ -161,8 +163,12 @@ class Looker:
             else:
                 if seen.handle is not None and seen.handle != watch.handle:
                     await self._taught(watch, seen, seen.handle)
-                self._show(watch, seen)
-                await self._later(watch, seen)
+                deadline = self.cadence.deadline(watch.batch)
+                if not watch.background:
+                    self._show(watch, seen)
+                    if (late := self._late(watch, now, deadline)) is not None:
+                        await self._give_up(watch, late)
+                self._again(watch, seen, now, deadline)
         except UnknownTask:
             self.hub.forget(watch.task)
 
@@ -197,25 +203,25 @@ class Looker:
 
     def _show(self, watch: Watch, seen: Observation) -> None:
         shown = seen.status, seen.progress, seen.queue_position
-        if shown != watch.shown and not watch.background:
+        if shown != watch.shown:
             watch.shown = _told(*shown)
             data = {"status": seen.status, "progress": seen.progress, "queue_position": seen.queue_position}
             self.book.progress(watch.task, watch.key, watch.run, watch.seq, data)
 
-    async def _later(self, watch: Watch, seen: Observation | None) -> None:
-        now, deadline = self.world.now(), self.cadence.deadline(batch=watch.batch)
-        late = None if watch.background else self._late(watch, now, deadline)
-        if late is not None:
-            watch.background = True
-            async with self.book.hold(watch.task) as hold:
-                if hold.row.state is State.WAITING:
-                    await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
-        age = now - watch.began
-        wait = self.cadence.next(watch, age, seen, self.world.random())
+    async def _give_up(self, watch: Watch, late: str) -> None:
+        """Nobody waits for the task any more; it is looked at for its seat's sake."""
+        watch.background = True
+        async with self.book.hold(watch.task) as hold:
+            if hold.row.state is State.WAITING:
+                await hold.take(Parks(Reason.DEADLINE, Failure(kind=Kind.DEADLINE, message=late)))
+
+    def _again(self, watch: Watch, seen: Observation | None, now: float, deadline: float) -> None:
+        wait = self.cadence.next(watch, now - watch.began, seen, self.world.random())
         if watch.failures:
             wait = max(wait, min(60.0, 2.0 ** min(watch.failures, 6)))
-        left = watch.since + deadline - now
-        self.hub.again(watch, wait if wait < left or watch.background else left)
+        if not watch.background:
+            wait = min(wait, watch.since + deadline - now)
+        self.hub.again(watch, wait)
 
     def _late(self, watch: Watch, now: float, deadline: float) -> str | None:
         """Which of the three clocks has run out, as a sentence."""
@@ -266,7 +272,10 @@ class Looker:
         if verdict.kind is Kind.AUTH and not self.keep_waiting:
             await self._key_refused(verdict)
             return
-        await self._later(watch, None)
+        now, deadline = self.world.now(), self.cadence.deadline(watch.batch)
+        if not watch.background and (late := self._late(watch, now, deadline)) is not None:
+            await self._give_up(watch, late)
+        self._again(watch, None, now, deadline)
 
     async def _never_seen(self, watch: Watch, verdict: Verdict) -> None:
         """The vendor knows nothing of the job, and this run has never seen it: it may be late, or another's key."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.config import Account
 from viseme.errors import JobInvalid
+from viseme.evolving import evolve
 from viseme.failures import Kind
 from viseme.jobs import Job
 from viseme.providers.base import (
@@ -156,6 +157,9 @@ class Sync(Provider):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self.sheet = evolve(self.sheet, replay_lifetime=self.settings.replay_lifetime)
+        self._create = Request(
+            method="POST", url=f"{self.base}/v2/generate", role=Role.PAID, classes=("create", "post", "all")
+        )
 
     def check(self, job: Job) -> None:
         super().check(job)
@@ -230,11 +234,8 @@ class Sync(Provider):
     def create(self, job: Job, intent: Intent, handles: Mapping[str, Handle]) -> Flow[Accepted]:
         body = create_body(job, intent.model or self.model(job).name, self.options(job), handles)
         form = create_form(body, handles)
-        reply = yield Request(
-            method="POST",
-            url=f"{self.base}/v2/generate",
-            role=Role.PAID,
-            classes=("create", "post", "all"),
+        reply = yield evolve(
+            self._create,
             headers={"idempotency-key": intent.key},
             json=body if form is None else None,
             body=form,
@@ -280,7 +281,8 @@ class Sync(Provider):
             url = f"{self.base}/v2/generate/{encode(name)}?wait=true&timeout={seconds}"
         reply = yield look_at(url, seconds)
         found = reply.object()
-        of_another(name, identifier(found.get("id")), self.name)
+        if found.get("id") != name:
+            of_another(name, identifier(found.get("id")), self.name)
         return observe(found, self.sheet.models, reply)
 
     def _look_in_batch(self, handle: Handle) -> Flow[Observation]:

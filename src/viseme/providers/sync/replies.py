@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from viseme.evolving import evolve
 from viseme.failures import Kind
 from viseme.providers.base import (
     Blame,
@@ -26,7 +27,10 @@ from viseme.wording import quote
 
 __all__ = ["observe", "refusal"]
 
-_PENDING, _RUNNING = Seen.QUEUED, Seen.RUNNING
+_ALIVE = {
+    "PENDING": Observation(seen=Seen.QUEUED, status="PENDING"),
+    "PROCESSING": Observation(seen=Seen.RUNNING, status="PROCESSING"),
+}
 _ENDED_BADLY = frozenset({"FAILED", "REJECTED", "CANCELED", "CANCELLED", "TIMED_OUT"})
 """The later ones only stand in documents of 2025 (section 3)."""
 
@@ -55,8 +59,12 @@ _ADVICE = {
 
 def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply | None = None) -> Observation:
     """One look at a generation. Without an ``outputUrl`` nothing is done yet, whatever the status says."""
-    raw, link = word(found.get("status")), found.get("outputUrl")
-    status = (raw or "").strip().upper()
+    raw = word(found.get("status")) or "unknown"
+    progress, hint = _progress(found), None if reply is None else retry_after(reply)
+    alive = _ALIVE.get(raw)
+    if alive is not None:
+        return alive if progress is None and hint is None else evolve(alive, progress=progress, hint=hint)
+    status, link = raw.strip().upper(), found.get("outputUrl")
     if status == "COMPLETED" and (outputs := artifacts(link)):
         return Observation(
             seen=Seen.SUCCEEDED, status=status, progress=100.0, outputs=outputs, cost=_cost(found, models)
@@ -64,11 +72,11 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
     if status in _ENDED_BADLY:
         return Observation(seen=Seen.FAILED, status=status, verdict=_ended_badly(found, status))
     return Observation(
-        seen=_PENDING if status == "PENDING" else _RUNNING,
-        status=raw or "unknown",
-        progress=_progress(found),
+        seen=Seen.QUEUED if status == "PENDING" else Seen.RUNNING,
+        status=raw,
+        progress=progress,
         verdict=without_link("sync", status, link) if status == "COMPLETED" else None,
-        hint=None if reply is None else retry_after(reply),
+        hint=hint,
     )
 
 

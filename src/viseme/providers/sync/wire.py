@@ -6,6 +6,7 @@ Source: fact sheet sections 1, 2.1 and 2.2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -28,8 +29,7 @@ _IN_OPTIONS = (
     "model_mode",
     "prompt",
 )
-
-
+_of = attrgetter(*_IN_OPTIONS)
 _MEDIA = ("video", "image", "audio")
 _NO_MEDIA: Mapping[str, Handle] = {}
 
@@ -40,10 +40,11 @@ def create_body(job: Job, model: str, options: SyncOptions, media: Mapping[str, 
     Args:
         media: what was handed over before, by the job's field; a file among it is left out, and goes beside the body.
     """
+    told = zip(_IN_OPTIONS, _of(options), strict=True)
     return _given(
         model=model,
         input=_inputs(job, options, media),
-        options={name: _plain(value) for name in _IN_OPTIONS if (value := getattr(options, name)) is not None} or None,
+        options={name: _plain(value) for name, value in told if value is not None} or None,
         segments=[_segment(segment) for segment in options.segments] or None,
         webhookUrl=options.webhook_url,
         outputFileName=options.output_file_name,
@@ -58,7 +59,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def create_form(body: Mapping[str, Any], media: Mapping[str, Handle]) -> Multipart | None:
     """The body as a form with the files beside it; None where no file goes with it."""
-    files = [(name, file) for name in _MEDIA if (file := file_of(media.get(name))) is not None]
+    files = [(name, file) for name in _MEDIA if (file := file_of(media.get(name))) is not None] if media else None
     if not files:
         return None
     texts = {name: value if isinstance(value, str) else dumps(value).decode() for name, value in body.items() if value}
@@ -67,15 +68,15 @@ def create_form(body: Mapping[str, Any], media: Mapping[str, Handle]) -> Multipa
 
 
 def _inputs(job: Job, options: SyncOptions, media: Mapping[str, Handle]) -> list[dict[str, Any]]:
-    pictures = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
-    if job.language:
-        return _sent(pictures)
+    items = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
     own = options.ref_id if options.segments else None
     if job.audio:
-        speech = _medium("audio", job.audio, media, own)
-    else:
-        speech = _spoken(job.text, job.voice, options.stability, options.similarity_boost, own)
-    return _sent([*pictures[:1], speech, *(_voice(voice) for voice in options.audios)])
+        items.append(_medium("audio", job.audio, media, own))
+    elif not job.language:
+        items.append(_spoken(job.text, job.voice, options.stability, options.similarity_boost, own))
+    if not job.language:
+        items += map(_voice, options.audios)
+    return [item for item in items if item]
 
 
 def _medium(name: str, source: str, media: Mapping[str, Handle], ref_id: str | None = None) -> dict[str, Any]:
@@ -87,10 +88,6 @@ def _medium(name: str, source: str, media: Mapping[str, Handle], ref_id: str | N
         return {}
     asset = handle.get("asset")
     return _given(type=name, assetId=asset, url=None if asset else handle.get("url"), refId=ref_id)
-
-
-def _sent(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [item for item in items if item]
 
 
 def _voice(voice: SyncVoice) -> dict[str, Any]:
