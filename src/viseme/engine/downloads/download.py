@@ -137,13 +137,13 @@ class Download:
             await self.world.blocking(partial(remove_part, self.world, self.final))  # nobody will go on with it
             raise
         finally:
-            await self._finished()
+            if self._writing is not None:
+                await self._finished()
 
     async def _finished(self) -> None:
         """Nothing is written any more."""
-        if self._writing is not None:
-            with suppress(OSError):  # it ended for another reason
-                await self._caught_up()
+        with suppress(OSError):  # it ended for another reason
+            await self._caught_up()
 
     def _crawls(self, gained: int, began: float) -> bool:
         lasted = self.world.monotonic() - began
