@@ -216,7 +216,7 @@ class Download:
             self._refuse_large(have + len(piece))
             self._pieces.append(piece)
             self._pending += len(piece)
-            if self._pending >= min(_MOST, max(_FLUSH, self._written // 8)):
+            if self._pending >= _FLUSH and self._pending >= min(_MOST, self._written // 8):
                 await self._flush()
 
     def _identify(self, headers: Mapping[str, str]) -> None:

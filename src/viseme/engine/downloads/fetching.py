@@ -122,7 +122,8 @@ class Fetcher:
                         await self._bring(hold, since, fresh)
         finally:
             del self._under_way[task]
-            self._fill()
+            if self._queue:
+                self._fill()
 
     async def _bring(self, hold: Hold, since: float, fresh: bool) -> None:
         """Fetch a held task's result.
