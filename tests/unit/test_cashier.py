@@ -130,7 +130,7 @@ async def test_without_a_budget_nothing_is_priced_before_the_create_and_a_price_
     charge = kept.charge(taken, "jogg")
     assert charge is not None
     assert (charge.id, charge.pool, charge.amount, charge.unit) == ("a:1", "p", Decimal(1), "credits")
-    later = row("a", charge=charge, attempt=1, seat="a:1", handles={"project": {}})
+    later = row("a", charge=charge, attempt=1, handles={"project": {}})
     assert kept.charge(later, "jogg") is None
     after_free_stages = kept.charge(row("a", attempt=1, handles={"media": {}}), "jogg")
     assert after_free_stages is not None
