@@ -361,7 +361,7 @@ class Creator:
             insist()
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
-            charge = None if self.line.free(hold.row) else self.cashier.charge(hold.row, self.desk.name)
+            charge = self.cashier.charge(hold.row, self.desk.name)
             await hold.take(Intended(sent, self.desk.seat(sent, now), charge))
             out.row = out.seat = None  # the ledger's from now on
 
