@@ -201,18 +201,14 @@ class MortalLines:
     file: Appender
     fate: Fate
 
-    async def write(self, data: bytes, /) -> None:
+    async def write(self, data: bytes, /) -> int:
         half = len(data) // 2
         self.fate("line:before")
-        await self.file.write(data[:half])
-        await self.file.flush()
+        assert await self.file.write(data[:half]) == half
         self.fate("line:within")
-        await self.file.write(data[half:])
-        await self.file.flush()
+        assert await self.file.write(data[half:]) == len(data) - half
         self.fate("line:after")
-
-    async def flush(self) -> None:
-        await self.file.flush()
+        return len(data)
 
     async def close(self) -> None:
         await self.file.close()

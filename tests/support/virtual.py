@@ -200,12 +200,10 @@ class DiskAppender:
     disk: Disk
     path: str
 
-    async def write(self, data: bytes, /) -> None:
+    async def write(self, data: bytes, /) -> int:
         await checkpoint()
         self.disk.append(self.path, [data], at=self.disk.size(self.path) or 0)
-
-    async def flush(self) -> None:
-        await checkpoint()
+        return len(data)
 
     async def close(self) -> None:
         await checkpoint()

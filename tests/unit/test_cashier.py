@@ -58,15 +58,15 @@ async def test_a_task_that_is_admitted_twice_pays_once() -> None:
 async def test_what_did_not_leave_is_free_again_and_what_left_is_the_ledgers() -> None:
     kept = cashier("1 credits")
     await kept.admit(row("a"), "jogg")
-    charge = kept.aside("a")
+    charge = kept.charge(row("a"), "jogg")
     assert charge is not None
     assert (charge.id, charge.amount) == ("a:1", Decimal(1))
     kept.release("a")
     kept.release("a")
     assert (await kept.admit(row("b"), "jogg"))[0] is Room.FITS
-    held = kept.aside("b")
+    held = kept.charge(row("b"), "jogg")
     kept.follow(row("b", charge=held, state=State.CREATING, attempt=1), None, held)
-    assert kept.aside("b") is None
+    assert kept.charge(row("b"), "jogg") is None
     kept.release("b")
     assert (await kept.admit(row("a"), "jogg"))[0] is Room.WAITS
 
@@ -84,7 +84,7 @@ async def test_a_task_that_ends_or_leaves_before_its_create_gives_its_share_back
 async def test_a_later_stage_is_part_of_what_was_set_aside_and_one_after_free_stages_is_not() -> None:
     kept = cashier("1 credits")
     await kept.admit(row("a"), "jogg")
-    held = kept.aside("a")
+    held = kept.charge(row("a"), "jogg")
     kept.follow(row("a", charge=held, attempt=1), None, held)
     assert (await kept.admit(row("a", charge=held, attempt=1, handles={"project": {}}), "jogg"))[0] is Room.FITS
     assert (await kept.admit(row("b", attempt=1, handles={"media": {}}), "jogg"))[0] is Room.WAITS
@@ -104,7 +104,7 @@ async def test_what_can_never_be_paid_is_hopeless() -> None:
 async def test_a_task_of_an_earlier_run_is_priced_when_its_turn_comes() -> None:
     kept = cashier()
     assert (await kept.admit(row("a", price=None), "jogg"))[0] is Room.FITS
-    assert kept.aside("a").amount == Decimal(1)  # type: ignore[union-attr]
+    assert kept.charge(row("a"), "jogg").amount == Decimal(1)  # type: ignore[union-attr]
     room, why, _ = await cashier(price=None).admit(row("a", price=None), "jogg")
     assert room is Room.NEVER
     assert "state it in accounts.jogg" in why
@@ -127,10 +127,14 @@ async def test_without_a_budget_nothing_is_priced_before_the_create_and_a_price_
     kept = Cashier(simulated_world().world, Till.of([account], None), Estimator({"jogg": Desk(account)}), {"jogg": "p"})
     taken = row("a", price=None)
     assert await priced(kept, MemoryLedger(), [taken]) == [taken]
-    assert await kept.admit(taken, "jogg") == (Room.FITS, "", False)
-    charge = kept.aside("a")
+    charge = kept.charge(taken, "jogg")
     assert charge is not None
-    assert (charge.pool, charge.amount, charge.unit) == ("p", Decimal(1), "credits")
+    assert (charge.id, charge.pool, charge.amount, charge.unit) == ("a:1", "p", Decimal(1), "credits")
+    later = row("a", charge=charge, attempt=1, handles={"project": {}})
+    assert kept.charge(later, "jogg") is None
+    after_free_stages = kept.charge(row("a", attempt=1, handles={"media": {}}), "jogg")
+    assert after_free_stages is not None
+    assert after_free_stages.id == "a:1"
 
 
 def test_a_budget_anywhere_makes_a_till_count() -> None:

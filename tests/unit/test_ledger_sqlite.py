@@ -363,6 +363,15 @@ def test_lots_have_few_sizes_and_lose_nothing() -> None:
         assert {len(lot) for lot in lots} <= {1, 2, 4, 8, 16, 32, 64}
 
 
+async def test_what_a_constraint_refuses_undoes_its_group_and_the_others_are_written_by_themselves(path: Path) -> None:
+    async with at(path) as ledger:
+        rows = [row("a"), evolve(row("a"), key="the same id"), row("c")]
+        stored = await asyncio.gather(*(ledger.add([one]) for one in rows), return_exceptions=True)
+        refused = [isinstance(outcome, LedgerError) for outcome in stored]
+        assert refused == [False, True, False]
+        assert [one.key for one in await ledger.all_tasks(0, 10)] == [rows[0].key, rows[2].key]
+
+
 def test_a_bulk_counts_the_rows_it_changed() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE t (a, b)")

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.virtual import MemoryFiles, simulated_world, virtual_run, virtually
+from tests.support.virtual import DiskAppender, MemoryFiles, simulated_world, virtual_run, virtually
 
 from viseme.engine.results_file import ResultsFile, result_line
 from viseme.errors import VisemeError
@@ -121,6 +121,21 @@ async def test_lines_that_come_while_one_is_written_are_written_too_and_in_one_g
     await writing
     assert [line["key"] for line in lines(files)] == ["a", "b", "c", "d"]
     assert files.log.count(("append", PATH)) == 2
+
+
+@virtually
+async def test_what_the_disk_takes_in_pieces_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, whole = MemoryFiles(), DiskAppender.write
+
+    async def some(self: DiskAppender, data: bytes, /) -> int:
+        return await whole(self, data[:7])
+
+    monkeypatch.setattr(DiskAppender, "write", some)
+    file = await opened(files)
+    file.add(result("a"))
+    file.add(result("b"))
+    await file.write()
+    assert [line["key"] for line in lines(files)] == ["a", "b"]
 
 
 @virtually

@@ -108,9 +108,10 @@ class ResultsFile:
     async def _append(self) -> None:
         file = self._file = self._file or await self._mended()
         lines, self._lines = self._lines, []
+        data = b"".join(lines)
         try:
-            await file.write(b"".join(lines))
-            await file.flush()
+            while data:
+                data = data[await file.write(data) :]
         except OSError:
             self._lines, self._file = lines + self._lines, None
             with suppress(OSError):

@@ -104,10 +104,12 @@ class Disk(Protocol):
 
 
 class Appender(Protocol):
-    """An open file that is written at its end."""
+    """An open file that is written at its end: one trip to another thread a time, as nothing is kept to be flushed."""
 
-    async def write(self, data: bytes, /) -> Any: ...
-    async def flush(self) -> Any: ...
+    async def write(self, data: bytes, /) -> int:
+        """Write some of the bytes, as a rule all; returns how many."""
+        ...
+
     async def close(self) -> Any: ...
 
 
@@ -328,7 +330,7 @@ def real_world() -> World:
     threads = Threads(16)
 
     async def appender(path: str) -> Appender:
-        return await aiofiles.open(path, "ab")
+        return await aiofiles.open(path, "ab", buffering=0)
 
     def call_at(at: float, function: Callable[[], None]) -> Timer:
         return loop.call_at(math.ceil(at * 1000 + 1) / 1000, function)

@@ -37,13 +37,10 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
         size: of the file, bytes.
         read: gives up to n bytes from an offset: ``read(offset, n)``.
     """
-    if read(4, 4) != b"ftyp":
+    header, offset, kinds = read(0, 16), 0, set[bytes]()
+    if header[4:8] != b"ftyp":
         return None
-    offset, kinds = 0, set[bytes]()
     for _ in range(_BOXES):
-        if offset >= size:
-            break
-        header = read(offset, 16)
         if len(header) < 8:
             return f"the video file is cut off after {size} bytes"
         length, kind = _BOX.unpack_from(header)
@@ -56,6 +53,9 @@ def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
                 return f"the video file is damaged at byte {offset}"
         kinds.add(kind)
         offset += length
+        if offset >= size:
+            break
+        header = read(offset, 16)
     else:
         return f"the video file has more than {_BOXES} boxes"
     if offset > size:

@@ -137,13 +137,13 @@ class Download:
             await self.world.blocking(partial(remove_part, self.world, self.final))  # nobody will go on with it
             raise
         finally:
-            await self._finished()
+            if self._writing is not None:
+                await self._finished()
 
     async def _finished(self) -> None:
         """Nothing is written any more."""
-        if self._writing is not None:
-            with suppress(OSError):  # it ended for another reason
-                await self._caught_up()
+        with suppress(OSError):  # it ended for another reason
+            await self._caught_up()
 
     def _crawls(self, gained: int, began: float) -> bool:
         lasted = self.world.monotonic() - began
@@ -216,7 +216,7 @@ class Download:
             self._refuse_large(have + len(piece))
             self._pieces.append(piece)
             self._pending += len(piece)
-            if self._pending >= min(_MOST, max(_FLUSH, self._written // 8)):
+            if self._pending >= _FLUSH and self._pending >= min(_MOST, self._written // 8):
                 await self._flush()
 
     def _identify(self, headers: Mapping[str, str]) -> None:

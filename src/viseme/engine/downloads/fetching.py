@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -32,6 +32,8 @@ __all__ = ["Fetcher"]
 
 _SPARE = 5.0
 """A link that lives for so many seconds more is too old to begin with."""
+_Turn = tuple[float, int, str, float, bool]
+"""When a result's links die, its ticket, its task, when it came here, and whether nothing of it can be there yet."""
 
 
 @define(eq=False)
@@ -52,11 +54,9 @@ class Fetcher:
     crew: Crew
     private: Callable[[str], bool]
     notice: Callable[[str], None]
-    _queue: list[tuple[float, int, str]] = field(factory=list[tuple[float, int, str]])
-    _queued: dict[str, float] = field(factory=dict[str, float])
-    """When each came into the queue, UTC seconds."""
-    _fresh: set[str] = field(factory=set[str])
-    """Those of which nothing was fetched before."""
+    _queue: list[_Turn] = field(factory=list["_Turn"])
+    """Those for which there was no room, the first that dies before the others."""
+    _queued: set[str] = field(factory=set[str])
     _tickets: count[int] = field(factory=count)
     _under_way: dict[str, Cut] = field(factory=dict[str, Cut])
     _places: Places = field(init=False, default=Factory(lambda self: Places(self.world, self.folder), takes_self=True))
@@ -71,11 +71,11 @@ class Fetcher:
         """
         if self._stopping or row.id in self._queued or row.id in self._under_way:
             return
-        if fresh:
-            self._fresh.add(row.id)
-        heapq.heappush(self._queue, (_dies(row), next(self._tickets), row.id))
-        self._queued[row.id] = self.world.now()
-        self._fill()
+        if self._has_room():
+            self._begin(row.id, self.world.now(), fresh)
+            return
+        heapq.heappush(self._queue, (_dies(row), next(self._tickets), row.id, self.world.now(), fresh))
+        self._queued.add(row.id)
 
     def stop(self) -> None:
         """Break off; part files stay and are taken up later."""
@@ -99,27 +99,40 @@ class Fetcher:
         with suppress(OSError):
             await self.world.blocking(partial(remove_part, self.world, os.path.join(self.folder, name)))
 
-    def _fill(self) -> None:
-        while self._queue and len(self._under_way) < self.limits.concurrency and not self._stopping:
-            _, _, task = heapq.heappop(self._queue)
-            cut = self._under_way[task] = Cut()
-            self.crew.start_soon(self._fetch, task, cut, self._queued.pop(task))
+    def _has_room(self) -> bool:
+        return len(self._under_way) < self.limits.concurrency
 
-    async def _fetch(self, task: str, cut: Cut, since: float) -> None:
+    def _begin(self, task: str, since: float, fresh: bool) -> None:
+        cut = self._under_way[task] = Cut()
+        self.crew.start_soon(self._fetch, task, cut, since, fresh)
+
+    def _fill(self) -> None:
+        while self._queue and self._has_room() and not self._stopping:
+            _, _, task, since, fresh = heapq.heappop(self._queue)
+            self._queued.discard(task)
+            self._begin(task, since, fresh)
+
+    async def _fetch(self, task: str, cut: Cut, since: float, fresh: bool) -> None:
         try:
             if cut.made:
                 return
             with cut:
                 async with self.book.hold(task) as hold:
                     if hold.row.state is State.FETCHING and not hold.row.parked:
-                        await self._bring(hold, since)
+                        await self._bring(hold, since, fresh)
         finally:
             del self._under_way[task]
-            self._fresh.discard(task)
-            self._fill()
+            if self._queue:
+                self._fill()
 
-    async def _bring(self, hold: Hold, since: float) -> None:
-        video = next((output for output in hold.row.outputs if output.role in ("video", "preview")), None)
+    async def _bring(self, hold: Hold, since: float, fresh: bool) -> None:
+        """Fetch a held task's result.
+
+        Args:
+            since: when it came here, UTC seconds.
+            fresh: nothing of it can be there yet.
+        """
+        video = _of_role(hold.row.outputs, "video", "preview")
         if video is None:
             await hold.take(
                 Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message="no link to the result is known"), True)
@@ -133,16 +146,16 @@ class Fetcher:
         name = preview_name(name) if video.role == "preview" else name
         try:
             async with self._places.room(name) as place:
-                landed = await self._download(hold.row, video, place).run()
+                landed = await self._download(hold.row, video, place, fresh).run()
                 file = place.path
         except (DeadLink, Unfit, Broken, OSError) as error:
             await hold.take(_failed(error))
             return
         if self.limits.covers:
-            await self._bring_cover(hold.row, name)
+            await self._bring_cover(hold.row, name, fresh)
         await hold.take(Fetched(file, landed.bytes, landed.sha256))
 
-    def _download(self, row: TaskRow, output: Artifact, place: Place) -> Download:
+    def _download(self, row: TaskRow, output: Artifact, place: Place, fresh: bool) -> Download:
         return Download(
             self.world,
             self.transport,
@@ -152,21 +165,28 @@ class Fetcher:
             private=self.private(row.account),
             video=output.role != "cover",
             make=place.make,
-            fresh=row.id in self._fresh,
+            fresh=fresh,
             landings=self._landings,
         )
 
-    async def _bring_cover(self, row: TaskRow, name: str) -> None:
+    async def _bring_cover(self, row: TaskRow, name: str, fresh: bool) -> None:
         """Fetch the cover image if there is one; whatever happens to it, the task goes on."""
-        cover = next((output for output in row.outputs if output.role == "cover"), None)
+        cover = _of_role(row.outputs, "cover")
         if cover is None:
             return
         try:
             async with self._places.room(cover_name(name)) as place:
-                await self._download(row, cover, place).run()
+                await self._download(row, cover, place, fresh).run()
         except (DeadLink, Unfit, Broken, OSError) as error:
             await self._remove_part(cover_name(name))  # it is not tried again
             self.notice(f"{row.key}: the cover could not be fetched: {describe(error)}")
+
+
+def _of_role(outputs: Iterable[Artifact], *roles: str) -> Artifact | None:
+    for output in outputs:
+        if output.role in roles:
+            return output
+    return None
 
 
 def _dies(row: TaskRow) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from attrs import define, field
@@ -38,13 +38,13 @@ class Landings:
     _watching: bool = field(default=False, init=False)
     """Whether a timer is set that looks after those that wait."""
 
-    async def land(self, made: Callable[[], Small]) -> None:
+    def land(self, made: Callable[[], Small]) -> Awaitable[None]:
         """Keep a small file; who is cancelled meanwhile waits for its end first.
 
         Args:
             made: gives the file, off the event loop; what it raises is raised here, and the file is not kept.
         """
-        await _Landing(self, made).to_the_end()
+        return _Landing(self, made).to_the_end()
 
     def put(self, landing: _Landing) -> None:
         """Let a file go with the next group, which gathers until the event loop's next turn."""

@@ -218,7 +218,8 @@ class Batcher:
             out.shield.shield = out.left = True
             at = self.world.now()
             intents = [evolve(member.intent, at=at) for member in members]
-            sent = [Intended(intent, None, self.cashier.aside(intent.task)) for intent in intents]
+            charges = [self.cashier.charge(hold.row, self.desk.name) for hold in holds]
+            sent = [Intended(intent, None, charge) for intent, charge in zip(intents, charges, strict=True)]
             await self.book.write_all(list(zip(holds, sent, strict=True)), patient=False)
 
         with out.shield:

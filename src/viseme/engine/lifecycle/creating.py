@@ -361,7 +361,8 @@ class Creator:
             insist()
             now = self.world.now()
             sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
-            await hold.take(Intended(sent, self.desk.seat(sent, now), self.cashier.aside(task)))
+            charge = self.cashier.charge(hold.row, self.desk.name)
+            await hold.take(Intended(sent, self.desk.seat(sent, now), charge))
             out.row = out.seat = None  # the ledger's from now on
 
         flow = self.desk.provider.create(job, intent, {**hold.row.inputs, **hold.row.handles})

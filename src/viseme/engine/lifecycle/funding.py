@@ -51,6 +51,8 @@ class Funding:
 
     async def next(self) -> TaskRow | None:
         """The task whose create may begin now, taken out of the line, what it may cost set aside; None if none may."""
+        if not self.cashier.till.limited:
+            return await self.line.next()
         broke: list[tuple[TaskRow, str]] = []
         self.desk.broke = None
         while (row := await self.line.next()) is not None:

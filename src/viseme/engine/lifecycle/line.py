@@ -103,9 +103,11 @@ class Line:
     """Tasks that cannot go on since another one's work on the same thing is unsettled, with that one's key."""
     shares: bool = field(init=False)
     """Whether there are things at this vendor that only one task may work on at a time."""
+    _free_stages: frozenset[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.shares = type(self.desk.provider).exclusive is not Provider.exclusive
+        self._free_stages = self.desk.provider.sheet.free_stages
 
     # -- who comes -------------------------------------------------------------------------------------------------
 
@@ -252,8 +254,7 @@ class Line:
 
     def free(self, row: TaskRow) -> bool:
         """Whether the task's next stage costs nothing, and so needs no seat."""
-        free = self.desk.provider.sheet.free_stages
-        return bool(free) and stage_of(self.desk, row) in free
+        return bool(self._free_stages) and stage_of(self.desk, row) in self._free_stages
 
     def _admits(self, row: TaskRow, *, free: bool) -> bool:
         """Whether a task may begin: in a seat, or, with a stage that costs nothing, as one of so many as have seats."""

@@ -90,29 +90,21 @@ class Cashier:
     # -- paying ------------------------------------------------------------------------------------------------------
 
     async def admit(self, row: TaskRow, account: str) -> tuple[Room, str, bool]:
-        """Set aside what the task's next create may cost, if there is room for it.
+        """Set aside what the task's next create may cost, if there is room for it, where there are budgets.
 
         Returns:
             whether there is; if not, why, in words, and whether there never will be, whatever comes back.
         """
-        attempt = row.attempt if row.handles else row.attempt + 1
         aside = self._aside.get(row.id)
         today = day_of(self.world.now())
-        if aside is not None and (aside.id, aside.account, aside.day) == (f"{row.id}:{attempt}", account, today):
+        if aside is not None and (aside.id, aside.account, aside.day) == (f"{row.id}:{_attempt(row)}", account, today):
             return Room.FITS, "", False
         if aside is not None:
             self.release(row.id)
-        if row.handles and row.charge is not None and row.charge.id == row.seat:
-            return Room.FITS, "", False  # a later stage is part of what was set aside
+        if _is_charged(row):
+            return Room.FITS, "", False
         price = row.price if row.price is not None else await self._price(row.job, account)
-        charge = Charge.reserve(
-            row.id,
-            attempt,
-            account=account,
-            pool=self.pools[account],
-            day=today,
-            price=price,
-        )
+        charge = self._reserved(row, account, today, price)
         room = self.till.reserve(charge)
         if room is Room.FITS:
             self._aside[row.id] = charge
@@ -120,9 +112,24 @@ class Cashier:
         known = Quote(account=account, model=row.job.model or "the job", cost=price)
         return room, self._unknown(account, known) or self.till.short(charge), self._hopeless(price, account)
 
-    def aside(self, task: str) -> Charge | None:
-        """What is set aside for a task's create, to be written down with its intent."""
-        return self._aside.get(task)
+    def charge(self, row: TaskRow, account: str) -> Charge | None:
+        """What the task's next create takes, to be written down with its intent; None where it takes nothing more.
+
+        It was set aside as the task was admitted. Without any budget nothing is, and it is priced now.
+
+        Raises:
+            JobInvalid: the provider has no such model.
+        """
+        if self.till.limited:
+            return self._aside.get(row.id)
+        if _is_charged(row):
+            return None
+        price = row.price if row.price is not None else self.estimator.flat(row.job, account)
+        return self._reserved(row, account, day_of(self.world.now()), price)
+
+    def _reserved(self, row: TaskRow, account: str, day: str, price: Cost | None) -> Charge:
+        pool = self.pools[account]
+        return Charge.reserve(row.id, _attempt(row), account=account, pool=pool, day=day, price=price)
 
     def release(self, task: str) -> None:
         """A create did not leave: what was set aside for it is free again."""
@@ -137,13 +144,14 @@ class Cashier:
             ends: its charge that ended with this step, if one did.
             writes: the charge that was written, if one was.
         """
+        if not self.till.limited:
+            return
         aside = self._aside.get(row.id)
         if aside is not None and writes is not None and writes.id == aside.id:
             del self._aside[row.id]  # the ledger's from now on
         elif aside is not None and (row.parked is not None or row.state in ENDED or row.account != aside.account):
             self.release(row.id)
-        if self.till.limited:
-            self.till.follow(row, ends, writes if ends is not None else None)
+        self.till.follow(row, ends, writes if ends is not None else None)
 
     def _hopeless(self, price: Cost | None, account: str) -> bool:
         """Whether a price can never be paid from the budgets, whatever comes back."""
@@ -154,3 +162,13 @@ class Cashier:
         """When a budget of the account begins anew, UTC seconds; None where none of them is a day's."""
         daily = any(budget.per for budget in self.budgets(account))
         return next_day(self.world.now()) if daily else None
+
+
+def _attempt(row: TaskRow) -> int:
+    """The attempt that the task's next create belongs to: a stage after the first goes on in the one before."""
+    return row.attempt if row.handles else row.attempt + 1
+
+
+def _is_charged(row: TaskRow) -> bool:
+    """Whether the task's next create is a later stage, and part of what was set aside for its attempt before."""
+    return bool(row.handles) and row.charge is not None and row.charge.id == row.seat
