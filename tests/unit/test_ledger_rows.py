@@ -113,9 +113,10 @@ def test_it_is_kept_in_whichever_part_of_a_task_it_stands(codec: str, where: str
 def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "_KEPT", 3)
     made: list[Any] = []
-    kept = rows._Kept(lambda value: made.append(value) or str(value))
+    remembered = rows._Kept(lambda value, _: made.append(value) or str(value))
+    kept = remembered.text
     assert [kept([number]) for number in range(20)] == [f"[{number}]" for number in range(20)]
-    assert len(kept._texts) + len(kept._older) <= 6
+    assert len(remembered._texts) + len(remembered._older) <= 6
     first, *others = values = [[number] for number in range(4)]
     made.clear()
     for value in (*values, first, *others):  # the fourth makes the others older
