@@ -25,10 +25,12 @@ class _Copier:
     Attributes:
         copy: copies one; None where the fields are in a dictionary.
         plain: the fields that take any value as it is.
+        fields: how many there are, where all of them are such; else 0.
     """
 
     copy: Callable[[Any, dict[str, Any]], Any] | None
     plain: frozenset[str]
+    fields: int
 
 
 _COPIERS: dict[type, _Copier] = {}
@@ -41,13 +43,16 @@ def evolve(value: T, **changes: Any) -> T:
     copier = _COPIERS.get(value.__class__)
     if copier is None:
         copier = _COPIERS[value.__class__] = _copier(value.__class__)
-    if not copier.plain.issuperset(changes):
-        return attrs.evolve(value, **changes)  # type: ignore[type-var]
     if copier.copy is not None:
-        return copier.copy(value, changes)
-    copy = _new(value.__class__)
-    _put(copy, "__dict__", value.__dict__ | changes)  # {**these, **those} takes twice as long
-    return copy
+        if copier.plain.issuperset(changes):
+            return copier.copy(value, changes)
+    else:
+        fields = value.__dict__ | changes  # {**these, **those} takes twice as long
+        if len(fields) == copier.fields or copier.plain.issuperset(changes):  # the former knows a strange name as well
+            copy = _new(value.__class__)
+            _put(copy, "__dict__", fields)
+            return copy
+    return attrs.evolve(value, **changes)  # type: ignore[type-var]
 
 
 def amended(value: T, **changes: Any) -> T:
@@ -78,10 +83,10 @@ def _copier(cls: type[Any]) -> _Copier:
         if not hooked and one.init and one.alias == one.name and one.converter is None and one.validator is None
     )
     if not hasattr(cls, "__slots__"):
-        return _Copier(None, plain)
+        return _Copier(None, plain, len(fields) if len(plain) == len(fields) else 0)
     lines = [f" put(copy, {one.name!r}, value.{one.name})" for one in fields]
     source = ["def copied(value, changes):", " copy = new(cls)", *lines]
     source += [" for name in changes:", "  put(copy, name, changes[name])", " return copy"]
     names: dict[str, Any] = {"cls": cls, "new": _new, "put": _put}
     exec("\n".join(source), names)
-    return _Copier(names["copied"], plain)
+    return _Copier(names["copied"], plain, 0)

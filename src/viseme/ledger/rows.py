@@ -152,7 +152,7 @@ _USUAL = (
 )
 """What most steps write, each by its own line; the rest is looked for only where any of it is not as it was."""
 _SELDOM = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_USUAL))
-_seldom: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_SELDOM)
+_seldom: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_SELDOM)  # pyright: ignore[reportUnknownVariableType]
 _DEFAULTS = {name: one.default for name, one in attrs.fields_dict(TaskRow).items() if one.default is not attrs.NOTHING}
 _EMPTY: Final[Mapping[str, Any]] = {"handles": {}, "inputs": {}, "lasted": {}}
 _SELDOM_DEFAULTS = tuple((_DEFAULTS | _EMPTY)[name] for name in _SELDOM)

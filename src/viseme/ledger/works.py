@@ -77,11 +77,11 @@ class Step:
     charge: Stored | None = None
 
 
-@define(kw_only=True)
+@define
 class Commit:
     """Write steps, all or nothing."""
 
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
 
 
 @define
