@@ -274,14 +274,16 @@ def _commit(changes: Sequence[Change]) -> works.Commit:
 def _tell(asker: _Asker, outcome: Given | BaseException) -> None:
     if not isinstance(asker, asyncio.Future):
         asker(None if isinstance(outcome, Given) else outcome)
-    elif asker.done():
-        pass
-    elif isinstance(outcome, Given):
-        asker.set_result(outcome.value)
+        return
+    future: asyncio.Future[Any] = asker
+    if future.done():
+        return
+    if isinstance(outcome, Given):
+        future.set_result(outcome.value)
     elif isinstance(outcome, asyncio.CancelledError):
-        asker.cancel()
+        future.cancel()
     else:
-        asker.set_exception(outcome)
+        future.set_exception(outcome)
 
 
 async def _result(task: asyncio.Task[T]) -> T:
