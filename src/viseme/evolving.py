@@ -25,34 +25,44 @@ class _Copier:
     Attributes:
         copy: copies one; None where the fields are in a dictionary.
         plain: the fields that take any value as it is.
-        fields: how many there are, where all of them are such; else 0.
     """
 
     copy: Callable[[Any, dict[str, Any]], Any] | None
     plain: frozenset[str]
-    fields: int
 
 
 _COPIERS: dict[type, _Copier] = {}
+_FIELDS: dict[type, int] = {}
+"""How many fields a class has, where all are plain and in a dictionary."""
 _new = object.__new__
 _put = object.__setattr__
 
 
 def evolve(value: T, **changes: Any) -> T:
     """A copy of an attrs instance with some fields changed."""
+    cls = value.__class__
+    known = _FIELDS.get(cls)
+    if known is not None:
+        fields = value.__dict__ | changes  # {**these, **those} takes twice as long
+        if len(fields) == known:  # else a change has a name that no field has
+            copy = _new(cls)
+            _put(copy, "__dict__", fields)
+            return copy
+    return _evolved(value, changes)
+
+
+def _evolved(value: T, changes: dict[str, Any]) -> T:
+    """A copy of a value of any class."""
     copier = _COPIERS.get(value.__class__)
     if copier is None:
         copier = _COPIERS[value.__class__] = _copier(value.__class__)
+    if not copier.plain.issuperset(changes):
+        return attrs.evolve(value, **changes)  # type: ignore[type-var]
     if copier.copy is not None:
-        if copier.plain.issuperset(changes):
-            return copier.copy(value, changes)
-    else:
-        fields = value.__dict__ | changes  # {**these, **those} takes twice as long
-        if len(fields) == copier.fields or copier.plain.issuperset(changes):  # the former knows a strange name as well
-            copy = _new(value.__class__)
-            _put(copy, "__dict__", fields)
-            return copy
-    return attrs.evolve(value, **changes)  # type: ignore[type-var]
+        return copier.copy(value, changes)
+    copy = _new(value.__class__)
+    _put(copy, "__dict__", value.__dict__ | changes)
+    return copy
 
 
 def amended(value: T, **changes: Any) -> T:
@@ -83,10 +93,12 @@ def _copier(cls: type[Any]) -> _Copier:
         if not hooked and one.init and one.alias == one.name and one.converter is None and one.validator is None
     )
     if not hasattr(cls, "__slots__"):
-        return _Copier(None, plain, len(fields) if len(plain) == len(fields) else 0)
+        if len(plain) == len(fields):
+            _FIELDS[cls] = len(fields)
+        return _Copier(None, plain)
     lines = [f" put(copy, {one.name!r}, value.{one.name})" for one in fields]
     source = ["def copied(value, changes):", " copy = new(cls)", *lines]
     source += [" for name in changes:", "  put(copy, name, changes[name])", " return copy"]
     names: dict[str, Any] = {"cls": cls, "new": _new, "put": _put}
     exec("\n".join(source), names)
-    return _Copier(names["copied"], plain, 0)
+    return _Copier(names["copied"], plain)

@@ -272,18 +272,16 @@ def _commit(changes: Sequence[Change]) -> works.Commit:
 
 
 def _tell(asker: _Asker, outcome: Given | BaseException) -> None:
-    if not isinstance(asker, asyncio.Future):
+    if callable(asker):
         asker(None if isinstance(outcome, Given) else outcome)
-        return
-    future: asyncio.Future[Any] = asker
-    if future.done():
-        return
-    if isinstance(outcome, Given):
-        future.set_result(outcome.value)
+    elif asker.done():
+        pass
+    elif isinstance(outcome, Given):
+        asker.set_result(outcome.value)
     elif isinstance(outcome, asyncio.CancelledError):
-        future.cancel()
+        asker.cancel()
     else:
-        future.set_exception(outcome)
+        asker.set_exception(outcome)
 
 
 async def _result(task: asyncio.Task[T]) -> T:
