@@ -127,6 +127,14 @@ def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest
     assert made == [[1], [1]]
 
 
+def test_few_moments_are_remembered_and_each_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_KEPT", 3)
+    told = rows._Moments()
+    moments = [1795318573.2329876 + number for number in range(40)]
+    assert [told[at] for at in (*moments, *moments)] == [repr(at) for at in (*moments, *moments)]
+    assert len(told) <= 12
+
+
 @given(texts=st.lists(st.text()))
 @example(texts=["\t"])
 def test_a_tab_in_someones_words_is_no_mark(texts: list[str]) -> None:
