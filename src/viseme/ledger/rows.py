@@ -160,8 +160,7 @@ _FIELDS: Final = len(attrs.fields(TaskRow))
 _NO_TIMES = Timings()
 _JOB_SLOTS = tuple((name, default, getattr(Job, name).__set__) for name, default in _defaults(Job, _JOB))
 _new: Final = object.__new__
-_artifact_given = _given(Artifact, ("role", "expires_at"))
-_cost_given = _given(Cost, ("usd", "estimated"))
+_ROLE: Final = attrs.fields(Artifact).role.default
 
 
 def task_text(row: TaskRow) -> str:
@@ -200,7 +199,7 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     if row.charge is not None:
         body["charge"] = _charge_body(row.charge)
     if row.outputs:
-        body["outputs"] = [{"url": output.url, **_artifact_given(output)} for output in row.outputs]
+        body["outputs"] = [_output_body(output) for output in row.outputs]
     seldom = _seldom(row.__dict__)
     if seldom != _SELDOM_DEFAULTS:
         _add_seldom(body, seldom)
@@ -247,7 +246,21 @@ def _failure_body(failure: Failure) -> list[str | None]:
 
 
 def _cost_body(cost: Cost) -> dict[str, Any]:
-    return {"amount": cost.amount, "unit": cost.unit, **_cost_given(cost)}
+    body: dict[str, Any] = {"amount": cost.amount, "unit": cost.unit}
+    if cost.usd is not None:
+        body["usd"] = cost.usd
+    if cost.estimated:
+        body["estimated"] = True
+    return body
+
+
+def _output_body(output: Artifact) -> dict[str, Any]:
+    body: dict[str, Any] = {"url": output.url}
+    if output.role != _ROLE:
+        body["role"] = output.role
+    if output.expires_at is not None:
+        body["expires_at"] = output.expires_at
+    return body
 
 
 _CHARGE = tuple(attrs.fields_dict(Charge))
