@@ -148,13 +148,13 @@ _NAMES = ("id", "key", "job", "digest", "order")
 _COLUMNS = ("run", "account", "state", "parked")
 _USUAL = (
     *("seq", "attempt", "stage", "handle", "status", "file", "bytes", "sha256"),
-    *("intent", "outputs", "cost", "charge", "timings", "began", "observed", "since"),
+    *("intent", "outputs", "cost", "charge", "lasted", "timings", "began", "observed", "since"),
 )
 """What most steps write, each by its own line; the rest is looked for only where any of it is not as it was."""
 _SELDOM = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_USUAL))
 _seldom: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_SELDOM)  # pyright: ignore[reportUnknownVariableType]
 _DEFAULTS = {name: one.default for name, one in attrs.fields_dict(TaskRow).items() if one.default is not attrs.NOTHING}
-_EMPTY: Final[Mapping[str, Any]] = {"handles": {}, "inputs": {}, "lasted": {}}
+_EMPTY: Final[Mapping[str, Any]] = {"handles": {}, "inputs": {}}
 _SELDOM_DEFAULTS = tuple((_DEFAULTS | _EMPTY)[name] for name in _SELDOM)
 _FIELDS: Final = len(attrs.fields(TaskRow))
 _NO_TIMES = Timings()
@@ -200,6 +200,8 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
         body["charge"] = _charge_body(row.charge)
     if row.outputs:
         body["outputs"] = [_output_body(output) for output in row.outputs]
+    if row.lasted:
+        body["lasted"] = row.lasted
     seldom = _seldom(row.__dict__)
     if seldom != _SELDOM_DEFAULTS:
         _add_seldom(body, seldom)
