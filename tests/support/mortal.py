@@ -130,8 +130,9 @@ def named(group: Sequence[Work]) -> list[str]:
 
 def step_names(step: Step) -> list[str]:
     """What a step of a task writes, by name."""
-    names = [_EVENTS[event.type] for event in step.events if event.type in _EVENTS]
-    again = step.intent is not None and step.intent[2] is None and not step.events
+    events = step.change.events
+    names = [_EVENTS[event.type] for event in events if event.type in _EVENTS]
+    again = step.intent is not None and step.intent[2] is None and not events
     return [*names, "resent"] if again else names
 
 

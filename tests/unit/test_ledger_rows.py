@@ -113,9 +113,10 @@ def test_it_is_kept_in_whichever_part_of_a_task_it_stands(codec: str, where: str
 def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "_KEPT", 3)
     made: list[Any] = []
-    kept = rows._Kept(lambda value: made.append(value) or str(value))
+    remembered = rows._Kept(lambda value, _: made.append(value) or str(value))
+    kept = remembered.text
     assert [kept([number]) for number in range(20)] == [f"[{number}]" for number in range(20)]
-    assert len(kept._texts) + len(kept._older) <= 6
+    assert len(remembered._texts) + len(remembered._older) <= 6
     first, *others = values = [[number] for number in range(4)]
     made.clear()
     for value in (*values, first, *others):  # the fourth makes the others older
@@ -124,6 +125,14 @@ def test_few_texts_are_remembered_and_each_is_its_own_values(monkeypatch: pytest
     value, made[:] = [1], []
     assert [kept(value), kept(value), kept([1])] == ["[1]"] * 3
     assert made == [[1], [1]]
+
+
+def test_few_moments_are_remembered_and_each_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_KEPT", 3)
+    told = rows._Moments()
+    moments = [1795318573.2329876 + number for number in range(40)]
+    assert [told[at] for at in (*moments, *moments)] == [repr(at) for at in (*moments, *moments)]
+    assert len(told) <= 12
 
 
 @given(texts=st.lists(st.text()))

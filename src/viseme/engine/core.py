@@ -104,9 +104,10 @@ class Core:
         row = step.row
         self.cashier.follow(row, step.ends, step.charge)
         office = self.offices.get(row.account)
-        was_at = office if step.left is None else self.offices.get(step.left)
-        if was_at is not None and step.closes:
-            was_at.desk.pool.seats.give_back(step.closes)
+        if step.closes:
+            was_at = office if step.left is None else self.offices.get(step.left)
+            if was_at is not None:
+                was_at.desk.pool.seats.give_back(step.closes)
         if step.left is not None:
             self._moved(row, step.left)
         if office is not None:

@@ -16,18 +16,16 @@ from viseme.codec import dumps
 from viseme.engine.world import Appender, World
 from viseme.errors import VisemeError
 from viseme.events import timestamp
-from viseme.results import Cost, Result, Timings
+from viseme.results import Cost, Result
 
 __all__ = ["ResultsFile", "result_line"]
 
-_TIMES = tuple(attribute.name for attribute in attrs.fields(Timings))
 _COST = tuple(attribute.name for attribute in attrs.fields(Cost))
 
 
 def result_line(result: Result) -> dict[str, Any]:
     """A result as ``results.jsonl`` has it; times in RFC 3339."""
-    times = result.timings
-    timings = {name: None if (at := getattr(times, name)) is None else timestamp(at) for name in _TIMES}
+    timings = {name: None if at is None else timestamp(at) for name, at in result.timings.__dict__.items()}
     error, cost = result.error, result.cost
     preview = {} if result.preview is None else {"preview": result.preview}
     return {

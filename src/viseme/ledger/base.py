@@ -33,7 +33,7 @@ Rank = tuple[int, int]
 """A queued task's place: ``(-priority, order)``; lower goes first."""
 
 
-@define(kw_only=True)
+@define
 class Change:
     """What one step of a task writes, all of it or nothing.
 

@@ -50,11 +50,11 @@ class Bulk:
 
 def pages(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The items in lots of few different sizes."""
-    start = 0
-    while start < len(items):
-        size = next(size for size in _SIZES if size <= len(items) - start)
-        yield items[start : start + size]
-        start += size
+    start, end = 0, len(items)
+    for size in _SIZES:
+        while size <= end - start:
+            yield items[start : start + size]
+            start += size
 
 
 def marks(items: Iterable[Any]) -> str:

@@ -18,6 +18,7 @@ Stored = tuple[str, str, str, str, str, ChargeState, str | None, int | None, int
 _PARTS: Final = 10**9
 _MOST: Final = 2**63 - 1
 _CONTEXT: Final = Context(prec=40)
+_MOST_UNITS: Final = _CONTEXT.scaleb(Decimal(_MOST), -9)
 
 SUMS: Final = """
     SELECT account, pool, day, state, unit, count(*),
@@ -51,9 +52,9 @@ def stored(charge: Charge) -> Stored:
 def _billionths(amount: Decimal | None, charge: Charge) -> int | None:
     if amount is None:
         return None
-    if not amount.is_finite() or not 0 <= amount * _PARTS <= _MOST:
+    if not amount.is_finite() or not 0 <= amount <= _MOST_UNITS:
         raise LedgerError(f"the charge {charge.id} of {amount} is beyond all measure; report this")
-    return int((_CONTEXT.multiply(amount, Decimal(_PARTS))).to_integral_value(ROUND_CEILING))
+    return int(_CONTEXT.scaleb(amount, 9).to_integral_value(ROUND_CEILING))
 
 
 def totals(row: tuple[str, str, str, ChargeState, str | None, int, int, int, int, int, int, int]) -> Spending:

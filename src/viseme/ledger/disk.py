@@ -189,15 +189,18 @@ class MemoryDisk:
 
     def _commit(self, work: Commit) -> Given:
         for step in work.steps:
-            entry = self.tasks.get(step.order)
-            if entry is None or entry.id != step.id or entry.held is not None:
-                raise missing(step.id)
-        return Given(events=[event for step in work.steps for event in self._step(step, self.tasks[step.order])])
+            row = step.change.row
+            entry = self.tasks.get(row.order)
+            if entry is None or entry.id != row.id or entry.held is not None:
+                raise missing(row.id)
+        return Given(events=[event for step in work.steps for event in self._step(step)])
 
-    def _step(self, step: Step, entry: Entry) -> list[Event]:
+    def _step(self, step: Step) -> list[Event]:
+        change, row = step.change, step.change.row
+        entry = self.tasks[row.order]
         self._strike(entry)
-        entry.run, entry.account, entry.rank = step.run, step.account, step.rank
-        entry.state, entry.parked = step.state, step.parked
+        entry.run, entry.account, entry.rank = row.run, row.account, rows.rank(row.job.priority)
+        entry.state, entry.parked = str(row.state), None if row.parked is None else str(row.parked)
         if step.standing is not None:
             entry.standing = step.standing
         if step.fixed is not None:
@@ -207,22 +210,22 @@ class MemoryDisk:
             name, account, ended, text = step.intent
             self.intents[name] = (account, ended, text)
         if step.vendor_id is not None:
-            self.vendor_ids.setdefault((step.account, step.vendor_id), entry.id)
+            self.vendor_ids.setdefault((row.account, step.vendor_id), entry.id)
         if step.claim is not None:
-            self.vendor_ids[step.account, step.claim] = entry.id
-        if step.closes is not None:
-            self.seats.pop(step.closes, None)
+            self.vendor_ids[row.account, step.claim] = entry.id
+        if change.closes is not None:
+            self.seats.pop(change.closes, None)
         if step.opens is not None:
             self.seats[step.opens[0]] = step.opens[1]
-        if step.refunds is not None:
-            self.charges.pop(step.refunds, None)
+        if change.refunds is not None:
+            self.charges.pop(change.refunds, None)
         if step.charge is not None:
             self.charges[step.charge[0]] = step.charge
         return self._happened(step, entry)
 
     def _happened(self, step: Step, entry: Entry) -> list[Event]:
         told: list[Event] = []
-        for event, text in zip(step.events, step.texts, strict=True):
+        for event, text in zip(step.change.events, step.texts, strict=True):
             self._tell(entry, event.run, text)
             told.append(rows.numbered(event, self.last_event))
         return told

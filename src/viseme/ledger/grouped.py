@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from attrs import frozen
@@ -23,7 +22,8 @@ __all__ = ["GroupLedger", "Statistics"]
 
 T = TypeVar("T")
 
-_Handed = tuple[Work, Callable[[Given | BaseException], None]]
+_Asker = asyncio.Future[Any] | Done
+_Handed = tuple[Work, _Asker]
 """A work, and who is told what became of it."""
 
 _CHUNK: Final = 1000
@@ -132,20 +132,20 @@ class GroupLedger(Ledger):
 
     # -- the pump ----------------------------------------------------------------------------------------------------
 
-    def _give(self, work: Work, told: Callable[[Given | BaseException], None]) -> None:
+    def _give(self, work: Work, asker: _Asker) -> None:
         """Give a work to the pump, at once."""
         if not self._accepting:
             if self._read_only:
                 raise LedgerError(f"the ledger {self._name} was opened for reading; only its owner writes it")
             raise LedgerError(f"the ledger {self._name} is not open; nothing more can be written, open it again")
-        self._pending.append((work, told))
+        self._pending.append((work, asker))
         if self._pump is None:
             self._pump = asyncio.get_running_loop().create_task(self._drain(), name="viseme ledger: write")
 
     def _write_soon(self, work: Work) -> asyncio.Future[Any]:
         """Give a work to the pump; the future tells when it is durable."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._give(work, partial(_settle, future))
+        self._give(work, future)
         return future
 
     async def _drain(self) -> None:
@@ -160,8 +160,8 @@ class GroupLedger(Ledger):
         finally:
             self._pump = None
             left, self._pending = [*group, *self._pending], []
-            for _, told in left:
-                told(asyncio.CancelledError())  # only where the event loop itself is being torn down
+            for _, asker in left:
+                _tell(asker, asyncio.CancelledError())  # only where the event loop itself is being torn down
 
     async def _attempt(self, group: Sequence[Work]) -> Sequence[Outcome]:
         try:
@@ -205,12 +205,12 @@ class GroupLedger(Ledger):
 
     def _resolve(self, group: Sequence[_Handed], outcomes: Sequence[Outcome]) -> None:
         self._groups += 1
-        for (_, told), outcome in zip(group, outcomes, strict=True):
+        for (_, asker), outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Given):
                 self._written += 1
             else:
                 self._failed += 1
-            told(outcome)
+            _tell(asker, outcome)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -228,15 +228,10 @@ class GroupLedger(Ledger):
 
     async def commit(self, *changes: Change) -> None:
         if changes:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.hand_over(changes, lambda error: _settle(future, error or Given()))
-            await future
+            await self._write_soon(_commit(changes))
 
     def hand_over(self, changes: Sequence[Change], done: Done) -> None:
-        def told(outcome: Given | BaseException) -> None:
-            done(None if isinstance(outcome, Given) else outcome)
-
-        self._give(works.Commit(steps=tuple(map(works.step, changes))), told)
+        self._give(_commit(changes), done)
 
     async def take_over(
         self, run: int, after: int, limit: int, *, before: int, accounts: Collection[str], but: Collection[str] = ()
@@ -272,15 +267,21 @@ class GroupLedger(Ledger):
         return self._last_order
 
 
-def _settle(future: asyncio.Future[Any], outcome: Given | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, Given):
-        future.set_result(outcome.value)
+def _commit(changes: Sequence[Change]) -> works.Commit:
+    return works.Commit([works.step(change) for change in changes])
+
+
+def _tell(asker: _Asker, outcome: Given | BaseException) -> None:
+    if callable(asker):
+        asker(None if isinstance(outcome, Given) else outcome)
+    elif asker.done():
+        pass
+    elif isinstance(outcome, Given):
+        asker.set_result(outcome.value)
     elif isinstance(outcome, asyncio.CancelledError):
-        future.cancel()
+        asker.cancel()
     else:
-        future.set_exception(outcome)
+        asker.set_exception(outcome)
 
 
 async def _result(task: asyncio.Task[T]) -> T:

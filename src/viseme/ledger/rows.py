@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from itertools import compress
 from math import isfinite
-from operator import attrgetter, ne
+from operator import attrgetter, itemgetter, ne
 from typing import Any, Final
 
 import attrs
@@ -101,11 +100,18 @@ def _given(cls: type, names: Sequence[str]) -> Callable[[object], dict[str, Any]
     return given
 
 
-@lru_cache(maxsize=2048)
-def _number(value: float) -> str:
-    """A moment as text. Each is told some four times in a job's life, and seventeen digits cost ten times as much as a
+class _Moments(dict[float, str]):
+    """Moments as text. Each is told some four times in a job's life, and seventeen digits cost ten times as much as a
     look here."""
-    return repr(float(value)) if isfinite(value) else text(value)
+
+    def __missing__(self, at: float) -> str:
+        if len(self) >= 4 * _KEPT:
+            self.clear()
+        made = self[at] = repr(float(at)) if isfinite(at) else text(at)
+        return made
+
+
+_moment: Final[Callable[[float], str]] = _Moments().__getitem__
 
 
 def _whole(text: str) -> str:
@@ -115,7 +121,7 @@ def _whole(text: str) -> str:
 
 @define(eq=False)
 class _Kept:
-    """Texts of values that stay the same over several steps of their task: half of what a step writes."""
+    """Texts of values that are written several times and stay the same."""
 
     make: Callable[..., str]
     _texts: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
@@ -123,10 +129,11 @@ class _Kept:
     _older: dict[int, tuple[object, str]] = field(factory=dict[int, "tuple[object, str]"], init=False)
     """Those before them."""
 
-    def __call__(self, value: object, *hints: Any) -> str:
+    def text(self, value: Any, before: Any = None) -> str:
+        """The text of a value; ``before`` is the one that it follows, if that is known."""
         kept = self._texts.get(id(value))
         if kept is None:
-            kept = self._older.get(id(value)) or (value, self.make(value, *hints))
+            kept = self._older.get(id(value)) or (value, self.make(value, before))
             if len(self._texts) >= _KEPT:
                 self._older, self._texts = self._texts, {}
             self._texts[id(value)] = kept
@@ -139,20 +146,21 @@ _JOB = tuple(name for name in FIELDS if name not in ("options", "metadata"))
 _job_given = _given(Job, _JOB)
 _NAMES = ("id", "key", "job", "digest", "order")
 _COLUMNS = ("run", "account", "state", "parked")
-_BUILT = (
-    *("intent", "handles", "inputs", "outputs"),
-    *("failure", "cost", "price", "charge", "lasted", "timings"),
-    *("began", "observed", "since"),
+_USUAL = (
+    *("seq", "attempt", "stage", "handle", "status", "file", "bytes", "sha256"),
+    *("intent", "outputs", "cost", "charge", "lasted", "timings", "began", "observed", "since"),
 )
-_PLAIN = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_BUILT))
-_plain_given = _given(TaskRow, _PLAIN)
+"""What most steps write, each by its own line; the rest is looked for only where any of it is not as it was."""
+_SELDOM = tuple(name for name in attrs.fields_dict(TaskRow) if name not in (*_NAMES, *_COLUMNS, *_USUAL))
+_seldom: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_SELDOM)  # pyright: ignore[reportUnknownVariableType]
 _DEFAULTS = {name: one.default for name, one in attrs.fields_dict(TaskRow).items() if one.default is not attrs.NOTHING}
+_EMPTY: Final[Mapping[str, Any]] = {"handles": {}, "inputs": {}}
+_SELDOM_DEFAULTS = tuple((_DEFAULTS | _EMPTY)[name] for name in _SELDOM)
 _FIELDS: Final = len(attrs.fields(TaskRow))
 _NO_TIMES = Timings()
 _JOB_SLOTS = tuple((name, default, getattr(Job, name).__set__) for name, default in _defaults(Job, _JOB))
 _new: Final = object.__new__
-_artifact_given = _given(Artifact, ("role", "expires_at"))
-_cost_given = _given(Cost, ("usd", "estimated"))
+_ROLE: Final = attrs.fields(Artifact).role.default
 
 
 def task_text(row: TaskRow) -> str:
@@ -171,12 +179,60 @@ def standing_text(row: TaskRow, seq: int | None = None) -> str:
     Args:
         seq: stands in for the row's own.
     """
-    body = _plain_given(row)
-    if seq is not None:
-        body["seq"] = seq
-    _build(row, body)
-    plain, before = text(body), _written_before(row)
-    return _whole(f"{plain[:-1]}{',' if body else ''}{','.join(before)}}}") if before else plain
+    body: dict[str, Any] = {"seq": row.seq if seq is None else seq}
+    if row.attempt:
+        body["attempt"] = row.attempt
+    if row.stage:
+        body["stage"] = row.stage
+    if row.handle is not None:
+        body["handle"] = row.handle
+    if row.status is not None:
+        body["status"] = row.status
+    if row.file is not None:
+        body["file"] = row.file
+    if row.bytes is not None:
+        body["bytes"] = row.bytes
+    if row.sha256 is not None:
+        body["sha256"] = row.sha256
+    if row.cost is not None:
+        body["cost"] = _cost_body(row.cost)
+    if row.charge is not None:
+        body["charge"] = _charge_body(row.charge)
+    if row.outputs:
+        body["outputs"] = [_output_body(output) for output in row.outputs]
+    if row.lasted:
+        body["lasted"] = row.lasted
+    seldom = _seldom(row.__dict__)
+    if seldom != _SELDOM_DEFAULTS:
+        _add_seldom(body, seldom)
+    return _whole(f"{text(body)[:-1]}{_moments(row)}}}")
+
+
+def _add_seldom(body: dict[str, Any], values: Iterable[Any]) -> None:
+    """Add those that differ from their default."""
+    given = zip(_SELDOM, values, _SELDOM_DEFAULTS, strict=True)
+    body.update({name: value for name, value, default in given if value != default})
+    if "failure" in body:
+        body["failure"] = _failure_body(body["failure"])
+    if "price" in body:
+        body["price"] = _cost_body(body["price"])
+
+
+def _moments(row: TaskRow) -> str:
+    """The moments and the intent, whose texts an earlier step may have made: they stand behind the others."""
+    said, moment = "", _moment
+    if row.began is not None:
+        said += f',"began":{moment(row.began)}'
+    if row.observed:
+        said += f',"observed":{moment(row.observed)}'
+    if row.since is not None:
+        said += f',"since":{moment(row.since)}'
+    times = ",".join([f'"{name}":{moment(at)}' for name, at in row.timings.__dict__.items() if at is not None])
+    if times:
+        said += f',"timings":{{{times}}}'
+    if row.intent is not None:
+        said += f',"intent":{intent_text(row.intent)}'
+    return said
 
 
 def restated(was: TaskRow, row: TaskRow) -> bool:
@@ -187,66 +243,35 @@ def restated(was: TaskRow, row: TaskRow) -> bool:
     return {**was.__dict__, **{name: now[name] for name in _COLUMNS}} == now
 
 
-def _build(row: TaskRow, body: dict[str, Any]) -> None:
-    """Add the fields that are values of their own."""
-    if row.handles:
-        body["handles"] = row.handles
-    if row.inputs:
-        body["inputs"] = row.inputs
-    if row.failure is not None:
-        body["failure"] = _failure_body(row.failure)
-    if row.cost is not None:
-        body["cost"] = _cost_body(row.cost)
-    if row.price is not None:
-        body["price"] = _cost_body(row.price)
-    if row.lasted:
-        body["lasted"] = row.lasted
-
-
-def _written_before(row: TaskRow) -> list[str]:
-    """The fields whose text an earlier step may have made, or this one for another of them."""
-    found: list[str] = []
-    if row.began is not None:
-        found.append(f'"began":{_number(row.began)}')
-    if row.observed:
-        found.append(f'"observed":{_number(row.observed)}')
-    if row.since is not None:
-        found.append(f'"since":{_number(row.since)}')
-    times = [f'"{name}":{_number(at)}' for name, at in row.timings.__dict__.items() if at is not None]
-    if times:
-        found.append(f'"timings":{{{",".join(times)}}}')
-    if row.intent is not None:
-        found.append(f'"intent":{intent_text(row.intent)}')
-    if row.charge is not None:
-        found.append(f'"charge":{_charge_text(row.charge)}')
-    if row.outputs:
-        found.append(f'"outputs":{_outputs_text(row.outputs)}')
-    return found
-
-
 def _failure_body(failure: Failure) -> list[str | None]:
     return [str(failure.kind), failure.message, failure.code]
 
 
 def _cost_body(cost: Cost) -> dict[str, Any]:
-    return {"amount": cost.amount, "unit": cost.unit, **_cost_given(cost)}
+    body: dict[str, Any] = {"amount": cost.amount, "unit": cost.unit}
+    if cost.usd is not None:
+        body["usd"] = cost.usd
+    if cost.estimated:
+        body["estimated"] = True
+    return body
+
+
+def _output_body(output: Artifact) -> dict[str, Any]:
+    body: dict[str, Any] = {"url": output.url}
+    if output.role != _ROLE:
+        body["role"] = output.role
+    if output.expires_at is not None:
+        body["expires_at"] = output.expires_at
+    return body
 
 
 _CHARGE = tuple(attrs.fields_dict(Charge))
 _charged = attrgetter(*_CHARGE)
 
 
-def _charge_made(charge: Charge) -> str:
+def _charge_body(charge: Charge) -> list[str | None]:
     *names, amount, usd = _charged(charge)
-    return text([*names, None if amount is None else str(amount), None if usd is None else str(usd)])
-
-
-def _outputs_made(outputs: Iterable[Artifact]) -> str:
-    return text([{"url": output.url, **_artifact_given(output)} for output in outputs])
-
-
-_charge_text = _Kept(_charge_made)
-_outputs_text = _Kept(_outputs_made)
+    return [*names, None if amount is None else str(amount), None if usd is None else str(usd)]
 
 
 def _charge(body: list[str | None]) -> Charge:
@@ -312,7 +337,7 @@ def placed(row: TaskRow, order: int) -> TaskRow:
 
 def rank(priority: int) -> int:
     """The first half of a task's rank, within what a column holds."""
-    return max(-_RANKS, min(_RANKS, -priority))
+    return -priority if -_RANKS <= priority <= _RANKS else max(-_RANKS, min(_RANKS, -priority))
 
 
 def vendor_id(handle: Handle | None) -> str | None:
@@ -328,20 +353,33 @@ def searchable(text: str) -> str:
 
 # -- intents, seats, uploads, events -------------------------------------------------------------------------------
 
-_INTENT_NEEDS = ("id", "task", "account", "model", "endpoint", "attempt", "stage", "key")
-_intended = attrgetter(*_INTENT_NEEDS)
-_intent_given = _given(Intent, ("digest", "claim", "saved", "batch"))
-
 
 def _intent_made(value: Intent, before: Intent | None = None) -> str:
-    ended = "" if value.ended is None else f',"ended":{_number(value.ended)}'
+    ended = "" if value.ended is None else f',"ended":{_moment(value.ended)}'
     if before is not None and before.ended is None and before.__dict__ | {"ended": value.ended} == value.__dict__:
         return f"{intent_text(before)[:-1]}{ended}}}"
-    names = text({**dict(zip(_INTENT_NEEDS, _intended(value), strict=True)), **_intent_given(value)})
-    return f'{names[:-1]},"at":{_number(value.at)}{ended}}}'
+    names: dict[str, Any] = {
+        "id": value.id,
+        "task": value.task,
+        "account": value.account,
+        "model": value.model,
+        "endpoint": value.endpoint,
+        "attempt": value.attempt,
+        "stage": value.stage,
+        "key": value.key,
+    }
+    if value.digest:
+        names["digest"] = value.digest
+    if value.claim:
+        names["claim"] = value.claim
+    if value.saved is not None:
+        names["saved"] = value.saved
+    if value.batch:
+        names["batch"] = value.batch
+    return f'{text(names)[:-1]},"at":{_moment(value.at)}{ended}}}'
 
 
-intent_text = _Kept(_intent_made)
+intent_text: Final = _Kept(_intent_made).text
 """An intent as text, made from that of the intent before, where it is told and only ended since."""
 
 
@@ -353,7 +391,7 @@ def intent(body: dict[str, Any]) -> Intent:
 def seat_text(value: Seat) -> str:
     """A seat as text."""
     names = text([value.id, value.pool, value.account, value.task])
-    return f"{names[:-1]},{_number(value.opened)},{_number(value.until)}]"
+    return f"{names[:-1]},{_moment(value.opened)},{_moment(value.until)}]"
 
 
 def seat(body: list[Any]) -> Seat:
@@ -375,7 +413,7 @@ def upload(body: list[Any]) -> Upload:
 
 def event_text(seq: int, kind: EventType, at: float, data: Mapping[str, Any]) -> str:
     """What an event says, without its place in the ledger and the task's names."""
-    return _whole(f'[{seq},"{kind}",{_number(at)},{text(data)}]')
+    return _whole(f'[{seq},"{kind}",{_moment(at)},{text(data)}]')
 
 
 def event(order: int, run: int, task_id: str, key: str, body: list[Any]) -> Event:

@@ -7,10 +7,12 @@ rows, so as to undo that alone, and writes a fifth of all that it writes into fi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final
+
+from attrs import define, field
 
 from viseme.attempts import TaskRow
 from viseme.errors import LedgerError
@@ -48,7 +50,7 @@ _ADD_HELD = Bulk("INSERT OR ROLLBACK INTO held (task, run, body) VALUES {rows}",
 _ADD_EVENTS = Bulk('INSERT OR ROLLBACK INTO events ("order", task, run, body) VALUES {rows}', 4)
 _SET_TASKS = Bulk(
     "UPDATE OR ROLLBACK tasks SET run = new.column3, account = new.column4, rank = new.column5, state = new.column6,"
-    " parked = new.column7, body = ifnull(new.column8, tasks.body) FROM (VALUES {rows}) AS new"
+    " parked = nullif(new.column7, ''), body = ifnull(new.column8, tasks.body) FROM (VALUES {rows}) AS new"
     ' WHERE tasks."order" = new.column1 AND tasks.id = new.column2 AND tasks.held = 0',
     8,
 )
@@ -198,67 +200,32 @@ class Writer:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def _commits(self, commits: Sequence[Commit]) -> list[Outcome]:
-        steps = [step for commit in commits for step in commit.steps]
-        self._set_tasks(steps)
-        intents = {step.intent[0]: step.intent for step in steps if step.intent is not None}
-        _SET_INTENTS.run(self._connection, list(intents.values()))
-        adopted = [(step.account, step.vendor_id, step.order) for step in steps if step.vendor_id is not None]
-        _ADOPT.run(self._connection, adopted)
-        claims = {(step.account, step.claim): step.order for step in steps if step.claim is not None}
-        _CLAIM.run(self._connection, [(*name, order) for name, order in claims.items()])
-        self._set_seats(steps)
-        self._set_charges(steps)
+        """What several steps say of the same thing, the last one of them decides."""
+        lot = _Lot()
         outcomes: list[Outcome] = []
-        texts: list[tuple[int, int, int, str]] = []
         for commit in commits:
-            told = [event for step in commit.steps for event in self._tell(step, texts)]
+            told: list[Event] = []
+            for step in commit.steps:
+                lot.add(step)
+                order = step.change.row.order
+                for event, text in zip(step.change.events, step.texts, strict=True):
+                    self.event += 1
+                    lot.events.append((self.event, order, event.run, text))
+                    told.append(rows.numbered(event, self.event))
             outcomes.append(Given(events=told))
-        _ADD_EVENTS.run(self._connection, texts)
+        self._set_tasks(lot.tasks)
+        for bulk, values in lot.others():
+            if values:
+                bulk.run(self._connection, values)
         return outcomes
 
-    def _set_tasks(self, steps: Sequence[Step]) -> None:
-        """The last step of each task decides how it stands, the last that has a text what that says."""
-        last = {(step.order, step.id): step for step in steps}
-        texts = {step.order: step.standing for step in steps if step.standing is not None}
-        standing = [
-            (s.order, s.id, s.run, s.account, s.rank, s.state, s.parked, texts.get(s.order)) for s in last.values()
-        ]
-        if _SET_TASKS.run(self._connection, standing) != len(standing):
-            raise missing(next(step.id for step in last.values() if not self._changeable(step)))
-        jobs = {step.order: (step.order, step.fixed) for step in steps if step.fixed is not None}
-        _SET_JOBS.run(self._connection, list(jobs.values()))
+    def _set_tasks(self, tasks: Mapping[tuple[int, str], Sequence[Any]]) -> None:
+        if _SET_TASKS.run(self._connection, list(tasks.values())) != len(tasks):
+            raise missing(next(name for order, name in tasks if not self._changeable(order, name)))
 
-    def _changeable(self, step: Step) -> bool:
+    def _changeable(self, order: int, name: str) -> bool:
         sql = 'SELECT 1 FROM tasks WHERE "order" = ? AND id = ? AND held = 0'
-        return self._connection.execute(sql, (step.order, step.id)).fetchone() is not None
-
-    def _set_seats(self, steps: Sequence[Step]) -> None:
-        seats: dict[str, str | None] = {}
-        for step in steps:
-            if step.closes is not None:
-                seats[step.closes] = None
-            if step.opens is not None:
-                seats[step.opens[0]] = step.opens[1]
-        _CLOSE_SEATS.run(self._connection, [(name,) for name, text in seats.items() if text is None])
-        _SET_SEATS.run(self._connection, [(name, text) for name, text in seats.items() if text is not None])
-
-    def _set_charges(self, steps: Sequence[Step]) -> None:
-        charges: dict[str, Stored | None] = {}
-        for step in steps:
-            if step.refunds is not None:
-                charges[step.refunds] = None
-            if step.charge is not None:
-                charges[step.charge[0]] = step.charge
-        _REFUND.run(self._connection, [(name,) for name, charge in charges.items() if charge is None])
-        _SET_CHARGES.run(self._connection, [charge for charge in charges.values() if charge is not None])
-
-    def _tell(self, step: Step, texts: list[tuple[int, int, int, str]]) -> list[Event]:
-        told: list[Event] = []
-        for event, text in zip(step.events, step.texts, strict=True):
-            self.event += 1
-            texts.append((self.event, step.order, event.run, text))
-            told.append(rows.numbered(event, self.event))
-        return told
+        return self._connection.execute(sql, (order, name)).fetchone() is not None
 
     def _takes_over(self, lots: Sequence[TakeOver]) -> list[Outcome]:
         return [self._take_over(lot) for lot in lots]
@@ -305,6 +272,60 @@ class Writer:
         sql = "DELETE FROM uploads WHERE account = ? AND digest = ?"
         self._connection.executemany(sql, [(upload.account, upload.digest) for upload in uploads])
         return [Given()] * len(uploads)
+
+
+@define
+class _Lot:
+    """What the steps of a group write, by statement; each thing stands there once, as the last step of it says."""
+
+    tasks: dict[tuple[int, str], tuple[Any, ...]] = field(factory=dict[tuple[int, str], "tuple[Any, ...]"])
+    jobs: dict[int, tuple[int, str]] = field(factory=dict[int, "tuple[int, str]"])
+    intents: dict[str, tuple[str, str, float | None, str]] = field(factory=dict[str, Any])
+    adopted: list[tuple[str, str, int]] = field(factory=list["tuple[str, str, int]"])
+    claims: dict[tuple[str, str], tuple[str, str, int]] = field(factory=dict["tuple[str, str]", Any])
+    seats: dict[str, str | None] = field(factory=dict[str, "str | None"])
+    charges: dict[str, Stored | None] = field(factory=dict[str, "Stored | None"])
+    events: list[tuple[int, int, int, str]] = field(factory=list["tuple[int, int, int, str]"])
+
+    def add(self, step: Step) -> None:
+        """Add what a step writes, but for its events."""
+        change, row = step.change, step.change.row
+        order, name, standing = row.order, (row.order, row.id), step.standing
+        if standing is None and name in self.tasks:
+            standing = self.tasks[name][-1]
+        parked = "" if row.parked is None else str(row.parked)
+        rank = rows.rank(row.job.priority)
+        self.tasks[name] = (*name, row.run, row.account, rank, str(row.state), parked, standing)
+        if step.fixed is not None:
+            self.jobs[order] = order, step.fixed
+        if step.intent is not None:
+            self.intents[step.intent[0]] = step.intent
+        if step.vendor_id is not None:
+            self.adopted.append((row.account, step.vendor_id, order))
+        if step.claim is not None:
+            self.claims[row.account, step.claim] = row.account, step.claim, order
+        if change.closes is not None:
+            self.seats[change.closes] = None
+        if step.opens is not None:
+            self.seats[step.opens[0]] = step.opens[1]
+        if change.refunds is not None:
+            self.charges[change.refunds] = None
+        if step.charge is not None:
+            self.charges[step.charge[0]] = step.charge
+
+    def others(self) -> tuple[tuple[Bulk, list[Any]], ...]:
+        """What is written beside the tasks, with the statements that do it."""
+        return (
+            (_SET_JOBS, list(self.jobs.values())),
+            (_SET_INTENTS, list(self.intents.values())),
+            (_ADOPT, self.adopted),
+            (_CLAIM, list(self.claims.values())),
+            (_CLOSE_SEATS, [(name,) for name, text in self.seats.items() if text is None]),
+            (_SET_SEATS, [(name, text) for name, text in self.seats.items() if text is not None]),
+            (_REFUND, [(name,) for name, charge in self.charges.items() if charge is None]),
+            (_SET_CHARGES, [charge for charge in self.charges.values() if charge is not None]),
+            (_ADD_EVENTS, self.events),
+        )
 
 
 def _columns(order: int, new: Newcomer, held: bool) -> tuple[Any, ...]:

@@ -106,15 +106,14 @@ def _follows(row: TaskRow, signal: Signal, policy: Policy, now: float) -> Step |
     if row.state not in _BELONGS.get(type(signal), _OPEN):
         return None
     match signal:  # what every job goes through first
-        case Intended(intent, seat, _):
-            return intended(row, intent, seat)
-        case Taken(accepted, free):
+        case Intended():
+            return intended(row, signal.intent, signal.seat)
+        case Taken():
+            accepted, free = signal.accepted, signal.free
             at_stage = row if free is None else entered(row, free)
             return taken(at_stage, accepted.handle, accepted.observation, policy, now, free=free is not None)
-        case Observed(_, stage, _) if stage not in (None, row.stage):
-            return None
-        case Observed(observation, _, _):
-            return observed(row, observation, policy, now)
+        case Observed():
+            return observed(row, signal.observation, policy, now) if signal.stage in (None, row.stage) else None
         case Fetched():
             return fetched(row, signal, policy, now)
         case Prepares():

@@ -220,10 +220,11 @@ class Book:
 
     async def write(self, hold: Hold, signal: Signal) -> Step | None:
         """Decide a step, commit it and tell of it, whatever cancels the caller meanwhile."""
-        decided = self._decide(hold.row, signal, hold.policy, self.world.now(), hold.kept)
-        if decided is None:
+        at = self.world.now()
+        step = self._step(hold.row, signal, hold.policy, at)
+        if step is None:
             return None
-        step, change = decided
+        change = _change(step, at, hold.kept)
         if _may_wait(signal, step):
             self.ahead.put(change)
             self.on_step(step)
@@ -245,21 +246,21 @@ class Book:
             await self.ahead.left(step.row.id)
         await self._carry(steps, changes, patient)
 
-    async def _carry(self, steps: Sequence[Step], changes: Sequence[Change], patient: bool) -> None:
+    def _carry(self, steps: Sequence[Step], changes: Sequence[Change], patient: bool) -> Awaitable[None]:
         for change in changes:
             self.ahead.take_along(change)
-        try:
-            await Carrying(self.world, self.ledger, changes, partial(self._act, steps), patient).to_the_end()
-        except BaseException:
-            for step in steps:
-                self.ahead.over(step.row.id, written=False)
-            raise
+        act, undo = partial(self._act, steps), partial(self._undo, steps)
+        return Carrying(self.world, self.ledger, changes, act, patient, undo).to_the_end()
 
     def _act(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.ahead.over(step.row.id, written=True)
             self._remember(step.row)
             self.on_step(step)
+
+    def _undo(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.ahead.over(step.row.id, written=False)
 
     async def write_all(self, changes: Sequence[tuple[Hold, Signal]], *, patient: bool = True) -> None:
         """Decide a step for each of many tasks that the caller holds, and commit them in one.
@@ -268,11 +269,12 @@ class Book:
             patient: whether a commit that the disk refuses is tried again for a while.
         """
         at = self.world.now()
-        decided = [(hold, self._decide(hold.row, signal, hold.policy, at, hold.kept)) for hold, signal in changes]
-        steps = [(hold, *both) for hold, both in decided if both is not None]
+        decided = [(hold, self._step(hold.row, signal, hold.policy, at)) for hold, signal in changes]
+        steps = [(hold, step) for hold, step in decided if step is not None]
         if steps:
-            await self._carry_out([step for _, step, _ in steps], [c for *_, c in steps], patient=patient)
-        for hold, step, _ in steps:
+            new = [_change(step, at, hold.kept) for hold, step in steps]
+            await self._carry_out([step for _, step in steps], new, patient=patient)
+        for hold, step in steps:
             hold.row = hold.kept = step.row
 
     async def write_idle(
@@ -311,24 +313,14 @@ class Book:
             await self._carry_out([step for step, _ in new], [change for _, change in new], patient=patient)
         return len(steps)
 
-    def _decide(
-        self, row: TaskRow, signal: Signal, policy: Policy, at: float, kept: TaskRow
-    ) -> tuple[Step, Change] | None:
-        """What follows, and what is written of it; None where the signal changes nothing.
-
-        Args:
-            kept: the row as the ledger has it.
-        """
-        step = self._step(row, signal, policy, at)
-        return None if step is None else (step, _change(step, at, kept))
-
     def _step(self, row: TaskRow, signal: Signal, policy: Policy, at: float) -> Step | None:
-        told = self._progress.get(row.id, 0)
-        if told > row.seq:
-            row = evolve(row, seq=told)
-        step = advance(row, signal, policy, at)
+        """What follows; None where the signal changes nothing."""
+        told = self._progress.get(row.id)
+        if told is None:
+            return advance(row, signal, policy, at)
+        step = advance(row if told <= row.seq else evolve(row, seq=told), signal, policy, at)
         if step is not None:
-            self._progress.pop(row.id, None)
+            del self._progress[row.id]
         return step
 
     def progress(self, task: str, key: str, run: int, seq: int, data: Mapping[str, Any]) -> None:
@@ -349,22 +341,15 @@ class Book:
 
 
 def _change(step: Step, at: float, kept: TaskRow) -> Change:
+    """What is written of a step; ``kept`` is the row as the ledger has it."""
     row = step.row
-    first = row.seq - len(step.events) + 1
-    events = [
-        Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run)
-        for seq, (kind, data) in enumerate(step.events, start=first)
-    ]
-    return Change(
-        row=row,
-        was=kept,
-        events=tuple(events),
-        intent=step.intent,
-        opens=step.opens,
-        closes=step.closes,
-        charge=step.charge,
-        refunds=step.ends.id if step.ends is not None and step.charge is None else None,
-    )
+    seq = row.seq - len(step.events)
+    events: tuple[Event, ...] = ()
+    for kind, data in step.events:  # one, nearly always
+        seq += 1
+        events += (Event(seq=seq, task=row.id, key=row.key, type=kind, at=at, data=data, run=row.run),)
+    refunds = step.ends.id if step.ends is not None and step.charge is None else None
+    return Change(row, kept, events, step.intent, step.opens, step.closes, step.charge, refunds)
 
 
 def _may_wait(signal: Signal, step: Step) -> bool:

@@ -20,6 +20,10 @@ _AGAIN = 1.0
 """How long after the disk refused it that is tried again, seconds."""
 
 
+def _nothing() -> None:
+    pass
+
+
 @define(eq=False)
 class Carrying(Ending):
     """One commit and what follows from it. The ledger says when it is durable, so that no task is spent on it.
@@ -27,6 +31,7 @@ class Carrying(Ending):
     Attributes:
         act: called once, as soon as the changes are durable and told of.
         patient: whether a commit that the disk refuses is tried again for a while.
+        undo: called once, if the changes cannot be written.
     """
 
     world: World
@@ -34,6 +39,7 @@ class Carrying(Ending):
     changes: Sequence[Change]
     act: Callable[[], None]
     patient: bool
+    undo: Callable[[], None] = _nothing
     _until: float | None = None
 
     def begin(self) -> None:
@@ -52,6 +58,8 @@ class Carrying(Ending):
         elif isinstance(error, LedgerError) and self._has_patience():
             self.world.call_at(self.world.monotonic() + _AGAIN, self.begin)
             return
+        if error is not None:
+            self.undo()
         self.error = error
         self.end()
 

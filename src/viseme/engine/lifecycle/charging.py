@@ -110,12 +110,12 @@ def _failed(held: Charge, seen: Observation, *, paid_before: bool) -> Charged:
 def _seen(signal: Signal) -> Observation | None:
     """The look at the vendor that a signal brings."""
     match signal:
-        case Observed(observation, _, _):
-            return observation
-        case Taken(accepted):
-            return accepted.observation
-        case Refound(found):
-            return found.observation
+        case Observed():
+            return signal.observation
+        case Taken():
+            return signal.accepted.observation
+        case Refound():
+            return signal.found.observation
         case _:
             return None
 

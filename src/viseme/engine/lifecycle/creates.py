@@ -31,12 +31,8 @@ __all__ = ["before_this_create", "entered", "intended", "lost", "taken", "turned
 
 def intended(row: TaskRow, intent: Intent, seat: Seat | None) -> Step:
     data = {"account": intent.account, "attempt": intent.attempt, "stage": intent.stage}
-    return Step(
-        row=evolve(row, state=State.CREATING, attempt=intent.attempt, stage=intent.stage, intent=intent, failure=None),
-        events=((EventType.CREATING, data),),
-        intent=intent,
-        opens=seat,
-    )
+    after = evolve(row, state=State.CREATING, attempt=intent.attempt, stage=intent.stage, intent=intent, failure=None)
+    return Step(after, ((EventType.CREATING, data),), intent, seat)
 
 
 def entered(row: TaskRow, stage: str) -> TaskRow:
@@ -66,7 +62,7 @@ def taken(
         step = observed(taken, seen, policy, now)
         if step is not None:
             return evolve(step, intent=step.intent or intent, events=(created, *step.events))
-    return Step(row=taken, events=(created,), intent=intent, next=Next.WATCH)
+    return Step(taken, (created,), intent, next=Next.WATCH)
 
 
 def turned(row: TaskRow, signal: Turned, policy: Policy, now: float) -> Step:

@@ -61,7 +61,7 @@ def _done(row: TaskRow, seen: Observation, after: str | None) -> Step:
     if row.parked:
         return Step(row=row, closes=row.seat)
     over = row.seat if after is None else None
-    return Step(row=row, events=((EventType.FETCHING, {"handle": row.vendor_id}),), closes=over, next=Next.FETCH)
+    return Step(row, ((EventType.FETCHING, {"handle": row.vendor_id}),), closes=over, next=Next.FETCH)
 
 
 def _vendor_failed(row: TaskRow, seen: Observation, policy: Policy, now: float) -> Step:
@@ -97,7 +97,7 @@ def fetched(row: TaskRow, signal: Fetched, policy: Policy, now: float) -> Step:
     data = {"file": signal.file, "bytes": signal.bytes, "sha256": signal.sha256, "cost": cost}
     if row.file is not None:
         data["replayed"] = True
-    return Step(row=ended, events=((EventType.SUCCEEDED, data),))
+    return Step(ended, ((EventType.SUCCEEDED, data),))
 
 
 def unfetched(row: TaskRow, signal: Unfetched) -> Step:

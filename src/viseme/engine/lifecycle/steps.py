@@ -88,7 +88,7 @@ class Policy:
     free: frozenset[str] = frozenset()
 
 
-@define(kw_only=True)
+@define
 class Step:
     """The row that follows, the events that tell of it, the seat it takes or gives back, and what comes next.
 
