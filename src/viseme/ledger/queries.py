@@ -20,6 +20,7 @@ from viseme.money import Spending
 from viseme.results import Reason, State
 
 __all__ = [
+    "NOT_ENDED",
     "QUEUED",
     "adopted",
     "all_tasks",
@@ -58,9 +59,12 @@ QUEUED: Final = """
     ORDER BY rank, "order" LIMIT ?5
 """
 
-_OPEN: Final = """
+NOT_ENDED: Final = "state <> 'succeeded' AND state <> 'failed' AND state <> 'cancelled'"
+"""In the words of an index, which is not used for others."""
+
+_OPEN: Final = f"""
     SELECT "order", run, account, state, parked, body FROM tasks
-    WHERE state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ?
+    WHERE {NOT_ENDED} AND held = 0 AND "order" > ?
         AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR run = ?3)
     ORDER BY "order" LIMIT ?4
 """

@@ -77,18 +77,18 @@ _DISCARD: Final = (
     "DELETE FROM held WHERE ?1 IS NULL OR run = ?1",
 )
 
-_LOT: Final = """
+_LOT: Final = f"""
     SELECT max("order") FROM (
         SELECT "order" FROM tasks
-        WHERE state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ? ORDER BY "order" LIMIT ?
+        WHERE {queries.NOT_ENDED} AND held = 0 AND "order" > ? ORDER BY "order" LIMIT ?
     )
 """
 _LEFT: Final = f"""
-    state NOT IN ('succeeded', 'failed', 'cancelled') AND held = 0 AND "order" > ?1 AND "order" <= ?2 AND run < ?3
+    {queries.NOT_ENDED} AND held = 0 AND "order" > ?1 AND "order" <= ?2 AND run < ?3
         AND state IN ({", ".join(f"'{state}'" for state in sorted(UNDER_WAY))}) AND parked IS NULL
         AND account IN (SELECT value FROM json_each(?4)) AND id NOT IN (SELECT value FROM json_each(?5))
 """
-"""What dead runs left of a lot; the first two words are those of an index."""
+"""What dead runs left of a lot; the first words are those of an index."""
 _COUNT_LEFT: Final = f"SELECT account, count(*) FROM tasks WHERE {_LEFT} GROUP BY account"
 _TAKE_OVER: Final = f"UPDATE tasks SET run = ?6 WHERE {_LEFT}"
 
