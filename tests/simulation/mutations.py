@@ -28,13 +28,13 @@ def _uncommitted(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
         written = Book.write
 
         async def write(self: Book, hold: Hold, signal: Signal) -> Step | None:
-            known = hold.row, signal, hold.policy, self.world.now(), hold.kept
-            decided = self._decide(*known) if isinstance(signal, kind) else None
-            if decided is None:
+            advanced = hold.row, signal, hold.policy, self.world.now()
+            step = self._step(*advanced) if isinstance(signal, kind) else None
+            if step is None:
                 return await written(self, hold, signal)
-            self._act(decided[:1])
-            hold.row = hold.kept = decided[0].row
-            return decided[0]
+            self._act([step])
+            hold.row = hold.kept = step.row
+            return step
 
         patch.setattr(Book, "write", write)
 
