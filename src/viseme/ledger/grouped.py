@@ -161,7 +161,7 @@ class GroupLedger(Ledger):
             self._pump = None
             left, self._pending = [*group, *self._pending], []
             for _, asker in left:
-                _tell(asker, asyncio.CancelledError())  # only where the event loop itself is being torn down
+                _answer(asker, asyncio.CancelledError())  # only where the event loop itself is being torn down
 
     async def _attempt(self, group: Sequence[Work]) -> Sequence[Outcome]:
         try:
@@ -210,7 +210,7 @@ class GroupLedger(Ledger):
                 self._written += 1
             else:
                 self._failed += 1
-            _tell(asker, outcome)
+            _answer(asker, outcome)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ def _commit(changes: Sequence[Change]) -> works.Commit:
     return works.Commit([works.step(change) for change in changes])
 
 
-def _tell(asker: _Asker, outcome: Given | BaseException) -> None:
+def _answer(asker: _Asker, outcome: Given | BaseException) -> None:
     if callable(asker):
         asker(None if isinstance(outcome, Given) else outcome)
     elif asker.done():
