@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -361,6 +361,22 @@ def test_lots_have_few_sizes_and_lose_nothing() -> None:
         lots = list(pages(items))
         assert [item for lot in lots for item in lot] == items
         assert {len(lot) for lot in lots} <= {1, 2, 4, 8, 16, 32, 64}
+
+
+async def test_a_ledger_of_version_three_keeps_its_tasks_and_is_asked_for_open_ones_by_their_index(path: Path) -> None:
+    def plan() -> str:
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute(f"EXPLAIN QUERY PLAN {queries._OPEN}", (0, None, None, 9)).fetchone()[3]
+
+    async with at(path) as ledger:
+        await ledger.add([row("a"), row("b")])
+    index = next(line for line in migrate.SCRIPTS[0].split(";") if "CREATE INDEX tasks_open" in line)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"DROP INDEX tasks_open; {index}; PRAGMA user_version = 3;")
+    assert "tasks_open" not in plan()
+    async with at(path) as ledger:
+        assert [one.id for one in await ledger.open_tasks(0, 9)] == ["a", "b"]
+    assert "tasks_open" in plan()
 
 
 async def test_what_a_constraint_refuses_undoes_its_group_and_the_others_are_written_by_themselves(path: Path) -> None:
