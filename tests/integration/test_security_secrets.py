@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import logging
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,7 @@ class Parrot:
 
 WORDS = ("errorCode", "error_code", "detail", "type", "name", "rid", "lipsync_task_status", "check_face_task_status")
 LATE = ("message", "msg", "error_description", "description", "failureReason")
+OURS = ("viseme.engine", "viseme.ledger", "viseme.providers")
 MOODS = {"accepts": 200, "refuses": 400, "forbids": 401, "limits": 429, "breaks": 500, "mumbles": 400}
 
 
@@ -129,6 +132,30 @@ async def test_what_a_vendor_quotes_back_is_in_no_file_event_message_log_or_trac
     assert not [(text[:300], found) for text in told if (found := shown(text))]
     assert len(parrot.heard) >= 3, "the vendors were told their secrets"
     assert any("***" in text for text in told), "and quoted them"
+
+
+async def test_what_is_shown_of_any_object_at_work_is_short_and_holds_no_secret(tmp_path: Path) -> None:
+    """In a debugger, in a failed assertion, and where asyncio names what was slow."""
+    told: dict[str, str] = {}
+    async with staged(tmp_path, speed=50) as stage:
+        near = [stage.account(vendor, api_key=f"sandbox-{KEY}") for vendor in VENDORS if vendor != "rask"]
+        async with (
+            asyncio.timeout(60),
+            stage.scheduler(*near) as scheduler,
+            scheduler.run(stage.jobs(100, "sync", "jogg", "aimlapi")) as run,
+        ):
+            async for _ in run:
+                if run.tally.ended >= 40:
+                    break
+            told["run"] = repr(run)
+            for one in gc.get_objects():
+                kind = type(one)
+                if str(kind.__module__).startswith(OURS) and not isinstance(one, dict):
+                    told[f"{kind.__module__}.{kind.__qualname__} {id(one)}"] = repr(one)
+    assert re.fullmatch(r"<viseme run \d+: ([4-9]\d|100) of 100 jobs ended or parked>", told["run"])
+    assert len({name.split()[0] for name in told}) > 60
+    assert not {name: len(text) for name, text in told.items() if len(text) > 5000}
+    assert not {name: text[:300] for name, text in told.items() if shown(text)}
 
 
 @pytest.mark.parametrize("name", ["api_key", "client_secret", "client_id"])

@@ -26,7 +26,7 @@ __all__ = ["EventFile", "open_events"]
 _AHEAD = 256
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class EventFile:
     """Where events go. A slow reader holds up this and nothing else; one that has gone ends the writing, not the run.
 

@@ -16,7 +16,7 @@ __all__ = ["Interrupts", "interrupts"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Interrupts:
     """What signals end: ``scope`` is cancelled by the first, ``patience`` by the second.
 

@@ -31,7 +31,7 @@ _WINDOW = 60.0
 """Jobs per minute are counted over so many seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Progress:
     """Says things, off the loop, so that a terminal that is held up holds up nothing else.
 

@@ -48,7 +48,7 @@ def room() -> memoryview:
     return memoryview(bytearray(_ROOM))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Channel(asyncio.BufferedProtocol):
     """It says of itself what the parser's readers of bodies ask a protocol: whether it is ``connected``, to hold back
     what comes (``pause_reading``), and to go on.
@@ -61,11 +61,11 @@ class Channel(asyncio.BufferedProtocol):
     origin: Origin
     since: float = field(default=0.0, init=False)
     connected: bool = field(default=True, init=False)
-    _gone: Callable[[Channel], None] = field(repr=False)
+    _gone: Callable[[Channel], None]
     """Told when it is closed."""
     _transport: asyncio.Transport
-    _room: memoryview = field(repr=False)
-    _deadlines: Deadlines = field(repr=False)
+    _room: memoryview
+    _deadlines: Deadlines
     _ahead: int
     """How many bytes of a body are read ahead."""
     _inflate: bool

@@ -60,7 +60,7 @@ def _public_socket(info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Response:
     """A reply whose head was read.
 
@@ -81,7 +81,7 @@ class Response:
         self._connections.take_back(self._channel)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Connections:
     """Without limits of their own: admission decides how many requests are under way.
 
@@ -97,19 +97,17 @@ class Connections:
     fresh: bool = field(kw_only=True)
     buffer: int = field(default=1 << 16, kw_only=True)
     inflate: bool = field(default=True, kw_only=True)
-    room: memoryview = field(factory=room, kw_only=True, repr=False)
-    deadlines: Deadlines = field(factory=Deadlines, kw_only=True, repr=False)
+    room: memoryview = field(factory=room, kw_only=True)
+    deadlines: Deadlines = field(factory=Deadlines, kw_only=True)
     connector: TCPConnector = field(init=False, default=Factory(lambda self: self._connector(), takes_self=True))
     _places: dict[Origin, ClientRequest] = field(factory=dict[Origin, ClientRequest], init=False)
     """In the form in which the connector wants to be told of them."""
-    _open: set[Channel] = field(factory=set[Channel], init=False, repr=False)
+    _open: set[Channel] = field(factory=set[Channel], init=False)
     _ended: asyncio.Event | None = field(default=None, init=False)
     """Set when the last is closed, at the end."""
     _idle: dict[Origin, list[Channel]] = field(factory=dict[Origin, "list[Channel]"], init=False)
     """Those that nobody uses, in the order in which they were let go."""
-    _said: dict[tuple[tuple[str, str], ...], str] = field(
-        factory=dict[tuple[tuple[str, str], ...], str], init=False, repr=False
-    )
+    _said: dict[tuple[tuple[str, str], ...], str] = field(factory=dict[tuple[tuple[str, str], ...], str], init=False)
     """The lines of headers that requests had, which those of looks have in common."""
     _sweeping: asyncio.TimerHandle | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)

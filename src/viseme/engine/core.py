@@ -52,7 +52,7 @@ def _open_handed(core: Core) -> Cashier:
     return Cashier(core.world, Till(), Estimator({}), {})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Core:
     """Holds the parts together; the tasks of all runs pass here."""
 

@@ -48,7 +48,7 @@ Before = Callable[[Request], Awaitable[None]]
 Keep = Callable[[Handle], None]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Courier:
     """Runs flows for one account.
 
@@ -66,7 +66,7 @@ class Courier:
     _renewals: int = 0
     _unproved: Verdict | None = None
     """What the latest attempt to obtain a credential was refused for."""
-    _values: list[str] = field(factory=list[str], repr=False)
+    _values: list[str] = field(factory=list[str])
     _safe: Line = field(init=False)
     _paid: Line = field(init=False)
     """A connection of its own for a paid request that must not be sent twice."""

@@ -29,7 +29,7 @@ def insist() -> None:
     _shield.get().shield = True
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Crew:
     """Does what it is given, each piece at once and beside the others, as a group of anyio's does.
 

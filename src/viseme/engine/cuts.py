@@ -10,7 +10,7 @@ from attrs import define
 __all__ = ["Cut"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Cut:
     """A block (``with``) that others may end: what it waits for is cancelled then, and that goes no further than this.
 

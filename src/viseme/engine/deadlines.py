@@ -23,7 +23,7 @@ class Bounded(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Deadlines:
     """What is under way. The timer rings for the first that may be over, and then for the next. For one event loop.
 
@@ -31,7 +31,7 @@ class Deadlines:
         due: when each is over, by the event loop's clock.
     """
 
-    due: dict[Bounded, float] = field(factory=dict[Bounded, float], repr=False)
+    due: dict[Bounded, float] = field(factory=dict[Bounded, float])
     _timer: asyncio.TimerHandle | None = None
     _rings: float = inf
     _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
@@ -67,7 +67,7 @@ class Deadlines:
             self._timer = self._loop.call_at(self._rings, self._ring)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Deadline:
     """A block that may take only so long. Its task is cancelled at its end, as ``asyncio.timeout`` does it."""
 

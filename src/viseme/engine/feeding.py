@@ -38,7 +38,7 @@ _AHEAD = 10_000
 Jobs = Iterable[Job] | AsyncIterable[Job] | Iterable[Row] | AsyncIterable[Row]
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, repr=False, kw_only=True)
 class Feeding:
     """Takes the jobs of one run in.
 

@@ -11,7 +11,7 @@ from attrs import define, field
 __all__ = ["Holdings"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Holdings:
     """Who has what. A thing that nobody waits for costs no lock, and no queue."""
 

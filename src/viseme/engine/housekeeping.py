@@ -25,7 +25,7 @@ _PAGE = 500
 _AGAIN = 5.0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Housekeeping:
     """The engine's regular errands. ``notice`` is called with sentences that the user should read."""
 

@@ -34,7 +34,7 @@ async def _nobody(key: str) -> TaskRow | None:
     return None
 
 
-@define
+@define(eq=False, repr=False)
 class Intake:
     """Makes rows of jobs.
 

@@ -20,7 +20,7 @@ _PAGE = 500
 _INBOX = 256
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Journal:
     """The ring of recent events, and who waits for more.
 
@@ -108,7 +108,7 @@ class Journal:
             self._inboxes.pop(task, None)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Inbox:
     """A task's newest events for one reader; ``missed`` once more came than it holds."""
 
@@ -137,7 +137,7 @@ class Inbox:
         self._arrived.clear()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class RunCursor:
     """Reads the events of one run, or of all (``run`` None), in their order.
 

@@ -27,7 +27,7 @@ from viseme.results import State
 __all__ = ["Office", "open_office"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Office:
     """One account's workers."""
 

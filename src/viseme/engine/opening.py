@@ -46,7 +46,7 @@ _REMEMBERED = 1000
 """Creates of earlier runs from which an account learns how long jobs take."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Engine:
     """What exists while it is open.
 
@@ -63,7 +63,7 @@ class Engine:
     inspector: Inspector
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, repr=False, kw_only=True)
 class Opening:
     """How an engine is to be opened; the words are the scheduler's.
 
@@ -215,7 +215,7 @@ def _finder(ledger: Ledger) -> Callable[[str], Awaitable[TaskRow | None]]:
     return find
 
 
-@define
+@define(eq=False, repr=False)
 class _Session:
     """The tasks that are submitted singly."""
 

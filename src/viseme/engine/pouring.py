@@ -46,7 +46,7 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
         raise _Lost from error
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Feed:
     """Feeds a body to aiohttp: each piece that is taken puts the time-out off, and what goes wrong here is kept."""
 

@@ -48,7 +48,7 @@ def result_line(result: Result) -> dict[str, Any]:
     }
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ResultsFile:
     """Appends result lines, grouped: while one write is under way the next lines gather."""
 

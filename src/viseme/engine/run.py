@@ -68,7 +68,7 @@ class Trouble:
     message: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Run:
     """A batch under way; ``async with`` it, and iterate if you like.
 
@@ -104,6 +104,9 @@ class Run:
     _replays: deque[str] = field(factory=deque[str])
     _cursor: RunCursor | None = None
     _left: bool = False
+
+    def __repr__(self) -> str:
+        return f"<viseme run {self.number}: {self.tally.ended} of {self.tally.total} jobs ended or parked>"
 
     # -- as a context ----------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class RunBook(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Runs:
     """Who drives which task, and who waits for one that another drives."""
 

@@ -24,7 +24,7 @@ class Unwritable(ValueError):
     """The request cannot be written as HTTP; it has not left."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Origin:
     """A scheme, a host and a port, with a name and a password where the address has them.
 

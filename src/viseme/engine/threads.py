@@ -25,7 +25,7 @@ _LONG = 0.1
 """Where a call has waited for so many seconds, one more thread begins: the others wait for a slow disk."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Threads:
     """A few threads, and up to ``most`` where they are held up. They go when they are let go of, or nobody has this.
 
@@ -109,7 +109,7 @@ class Threads:
             ended.popleft().end()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Call(Ending):
     """A function on its way to a thread and back."""
 

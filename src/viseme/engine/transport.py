@@ -39,7 +39,7 @@ class Line(NamedTuple):
     fresh: bool = False
 
 
-@define(eq=False)  # not frozen: each request makes one (0.15 against 0.34 µs)
+@define(eq=False, repr=False)  # not frozen: each request makes one (0.15 against 0.34 µs)
 class Wire:
     """A request as it goes out. ``hold`` is how long the far side may think, in seconds."""
 
@@ -90,14 +90,14 @@ class Transport(Protocol):
         ...
 
 
-@define
+@define(eq=False, repr=False)
 class AioTransport:
     """The network over aiohttp: connections per line, and two kinds for downloads. An async context manager."""
 
     _lines: dict[object, Connections] = field(factory=dict[object, Connections], init=False)
     _pourings: dict[Line, Pouring] = field(factory=dict[Line, Pouring], init=False)
     _deadlines: Deadlines = field(factory=Deadlines, init=False)
-    _room: memoryview = field(factory=room, init=False, repr=False)
+    _room: memoryview = field(factory=room, init=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,7 +174,7 @@ def _is_private(error: BaseException) -> bool:
     return False
 
 
-@define
+@define(eq=False, repr=False)
 class _Fetching:
     """A download that lasts as long as the block does."""
 
@@ -212,7 +212,7 @@ class _Fetching:
             self._response.release()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _AioStream:
     """An iterator, since a generator is made known to the event loop, which takes as long as to read a small file."""
 

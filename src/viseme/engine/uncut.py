@@ -39,7 +39,7 @@ async def uncut(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     raise cut
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Ending(ABC):
     """What is begun here and brought to its end by a call, in the loop's thread: no task is spent on waiting for it.
 

@@ -113,7 +113,7 @@ class Appender(Protocol):
     async def close(self) -> Any: ...
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class World:
     """What the engine may touch.
 

@@ -40,7 +40,7 @@ __all__ = ["Entry", "MemoryDisk"]
 _ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Entry:
     """A task on the disk."""
 
@@ -77,7 +77,7 @@ class Entry:
         return rows.task(self.order, rows.parse(self.fixed), rows.parse(self.standing), columns)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class MemoryDisk:
     """A disk for :class:`MemoryLedger`; outlives it, as a file outlives a process."""
 

@@ -119,7 +119,7 @@ def _whole(text: str) -> str:
     return _SPECIAL + text.replace(_SPECIAL, "") if _SPECIAL in text else text
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Kept:
     """Texts of values that are written several times and stay the same."""
 

@@ -20,7 +20,7 @@ _KEPT = 64
 _BRIEF = 1024
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Habits:
     """Reads the options of jobs for one account.
 

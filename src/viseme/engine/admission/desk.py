@@ -30,7 +30,7 @@ CREATES = ("create", "post", "all")
 """What a create counts as, at whatever vendor."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pool:
     """What accounts with one pool name share."""
 
@@ -48,7 +48,7 @@ class Stop:
     since: float = 0.0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Desk:
     """One account at work.
 

@@ -22,7 +22,7 @@ from viseme.units import Rate
 __all__ = ["Place", "Rates", "RatesState", "Window", "spelled"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Window:
     """At most ``limit`` places taken at any time; a place is given back ``length`` seconds after its request ended."""
 
@@ -100,7 +100,7 @@ class RatesState:
     until: float | None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Place:
     """The right to send one request; give it back with ``end`` once its reply is seen."""
 
@@ -127,7 +127,7 @@ class Place:
             self._rates.wake()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Rates:
     """The windows that a pool's requests pass, and those who wait for room in them.
 

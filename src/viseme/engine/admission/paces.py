@@ -26,7 +26,7 @@ _LATE = 0.1
 """What a timer that rings late has cost is made good, up to so many seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pace:
     """How fast one class of requests may go, one after the other.
 

@@ -17,7 +17,7 @@ AGAIN = 300.0
 _ROUNDING = 1e-3
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Seats:
     """A pool's seats. What is taken here is written to the ledger with the intent, and outlives this process there.
 

@@ -11,7 +11,7 @@ from viseme.attempts import TaskRow
 __all__ = ["Turns"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Turns:
     """Whose turn it is, by the thing's name; it lasts until the task has ended or parked."""
 

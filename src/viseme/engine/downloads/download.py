@@ -56,7 +56,7 @@ class Landed:
     sha256: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Download:
     """Fetches one file.
 

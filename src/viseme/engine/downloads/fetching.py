@@ -36,7 +36,7 @@ _Turn = tuple[float, int, str, float, bool]
 """When a result's links die, its ticket, its task, when it came here, and whether nothing of it can be there yet."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Fetcher:
     """The downloads of all accounts.
 

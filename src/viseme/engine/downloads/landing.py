@@ -28,7 +28,7 @@ _AT_ONCE = 4
 """So many groups are under way at most: the ledger needs threads too."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Landings:
     """Who waits for the disk. What becomes ready while a group is under way goes with the next one."""
 
@@ -110,7 +110,7 @@ def _fail(group: list[_Landing], error: BaseException) -> None:
             landing.error = error
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Landing(Ending):
     """A small file on its way to the disk."""
 

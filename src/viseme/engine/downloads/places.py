@@ -15,7 +15,7 @@ from viseme.engine.world import World
 __all__ = ["Place", "Places"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Places:
     """Makes room for results.
 
@@ -51,7 +51,7 @@ class Places:
         self._made.add(above)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Place:
     """Where a result goes; one has it for oneself while the block (``async with``) lasts.
 

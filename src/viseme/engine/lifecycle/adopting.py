@@ -19,7 +19,7 @@ _SLACK = 120.0
 """How far the vendor's clock may be behind ours, seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Adopter:
     """One for all accounts of a provider, which may be one account at the vendor.
 

@@ -25,7 +25,7 @@ _AGAIN = 1.0
 """How long after the disk refused it that is tried again, seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Step:
     """A step that is not written yet.
 
@@ -41,7 +41,7 @@ class _Step:
     left: asyncio.Future[None] | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Ahead:
     """The steps that wait to be written, one a task at most. Only who holds a task takes its step along.
 

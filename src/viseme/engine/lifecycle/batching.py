@@ -33,7 +33,7 @@ class _Withdrawn(Exception):
     """The run stopped, or a task of the batch was called off, before the batch left."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Out:
     """A batch under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on."""
 
@@ -47,7 +47,7 @@ class _Out:
         self.scope.cancel()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Batcher:
     """The batches of one account. A task that waits here is queued in the ledger like any other.
 

@@ -35,7 +35,7 @@ class UnknownTask(KeyError):
     """The ledger has no task of that id."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hold:
     """The right to change one task, while the block lasts. ``row`` is how it stands; ``take`` moves it on.
 
@@ -84,7 +84,7 @@ class _Page:
     written: int
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Book:
     """The tasks as the ledger has them, and the order in which they change.
 

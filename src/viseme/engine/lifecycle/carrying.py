@@ -24,7 +24,7 @@ def _nothing() -> None:
     pass
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Carrying(Ending):
     """One commit and what follows from it. The ledger says when it is durable, so that no task is spent on it.
 

@@ -26,7 +26,7 @@ class Claimed(Exception):
         self.handle = handle
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Claims:
     """The claims of one account's creates."""
 

@@ -39,7 +39,7 @@ class _Withdrawn(Exception):
     """The task was called off, or the run stopped, before its create left."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Out:
     """One create under way, and the cut that ends it.
 
@@ -56,7 +56,7 @@ class _Out:
     cut: Cut = field(factory=Cut)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Creator:
     """Begins creates for one account, in order of priority, as seats, width and pauses allow.
 

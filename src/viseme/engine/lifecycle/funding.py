@@ -24,7 +24,7 @@ __all__ = ["Funding"]
 _LOT = 256
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Funding:
     """Stands between an account's line and its creates.
 

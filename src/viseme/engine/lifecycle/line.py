@@ -62,7 +62,7 @@ def intent_for(desk: Desk, row: TaskRow, name: str, now: float) -> Intent:
     )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Line:
     """Queued tasks wait in the ledger and are read a page at a time; those between two stages are kept here, and so are
     those that were just added behind a line that was read to its end.

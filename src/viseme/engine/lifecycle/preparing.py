@@ -36,7 +36,7 @@ _UNREACHABLE = 600.0
 """A vendor that takes no media for so many seconds is left alone for this run."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Preparer:
     """Prepares the tasks of one account, in the order of the line.
 

@@ -55,7 +55,7 @@ class _Unheard(Exception):
     """The vendor had no occasion to say what became of the create."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Reconciler:
     """Settles the lost creates of one account, a few at a time.
 

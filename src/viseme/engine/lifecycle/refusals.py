@@ -17,7 +17,7 @@ _UNREACHABLE = 600.0
 """An account that cannot be reached for so many seconds is given up for this run."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Refusals:
     """Draws the conclusions for one account.
 

@@ -20,7 +20,7 @@ from viseme.results import ENDED, Cost
 __all__ = ["Cashier"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Cashier:
     """One for all accounts. What it sets aside is in no ledger until the create's intent takes it there.
 

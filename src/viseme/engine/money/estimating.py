@@ -112,7 +112,7 @@ def longest(job: Job, picture: float | None, speech: float | None, *, modes: boo
     return None if picture is None or speech is None else max(picture, speech)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Estimator:
     """Prices jobs: by what the account states, else by the vendor's own estimate, else by the published price.
 

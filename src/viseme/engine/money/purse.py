@@ -25,7 +25,7 @@ class Room(Enum):
     """Not now, and nothing that this run does can change that."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Tally:
     """One budget, and what was taken of it, by UTC day (by ``""`` where it is not a day's)."""
 
@@ -48,7 +48,7 @@ class _Tally:
         self.taken[period] = self.taken.get(period, _NOTHING) + known
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Purse:
     """The budgets of one pool, or of a whole ledger; where there are several, all of them hold.
 

@@ -38,7 +38,7 @@ class Quoted:
     problem: Problem | None = None
 
 
-@define
+@define(eq=False, repr=False)
 class _Quoter:
     intake: Intake
     estimator: Estimator

@@ -36,7 +36,7 @@ def next_day(now: float) -> float:
     return (today + timedelta(days=1)).timestamp()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Till:
     """The purse of the whole ledger and that of each pool; a charge is taken from both or from none.
 

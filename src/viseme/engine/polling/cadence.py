@@ -28,7 +28,7 @@ _NEAR = (0.1, 0.98)
 """The end of a job is near while the chance that it has come is between these."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Cadence:
     """The looks at one account's jobs. What the user gives is honoured as it stands.
 

@@ -16,7 +16,7 @@ _STEEPEST, _FLATTEST = 12.0, 1.0
 _MOST_LOOKS = 200
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Curve:
     """Ages are multiples of a job's expected duration, and so is the price: how long an end may lie unseen for one
     look less.

@@ -36,7 +36,7 @@ _SETTLED = 8
 """Ends after which a run trusts what earlier runs saw of jobs whose media nobody measured."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Forecast:
     """What a job will take: ``base + pace * seconds of media``, times a chance that the curve describes.
 
@@ -73,7 +73,7 @@ class Forecast:
         return min(0.95, exp(-spread * (0.45 + 0.7 * self.chance(age, media))))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Durations:
     """Learns from each end that is seen; the newest few hundred count.
 

@@ -29,7 +29,7 @@ between equals, who has waited for longer. (A tuple is compared without Python's
 times.)"""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hub:
     """Decides when the waiting tasks of one account are looked at, and which of them together.
 

@@ -43,7 +43,7 @@ def _told(*shown: object) -> tuple[object, ...]:
     return shown
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Looker:
     """Carries out the hub's looks for one account.
 

@@ -38,7 +38,9 @@ def kind_of(model: str | None, stage: str) -> ModelStage:
     return model, stage
 
 
-@define(eq=False, weakref_slot=False, on_setattr=NO_OP)  # else every change of any field asks the converters
+@define(
+    eq=False, repr=False, weakref_slot=False, on_setattr=NO_OP
+)  # else every change of any field asks the converters
 class Watch:
     """What the hub keeps of a waiting task.
 

@@ -64,7 +64,7 @@ def _check(accounts: Sequence[Account], default: str | None, world: World, trans
     return _Check(Intake(world, providers, default), Screening(Inspector(world, transport), providers))
 
 
-@define
+@define(eq=False, repr=False)
 class _Check:
     intake: Intake
     screening: Screening

@@ -50,7 +50,7 @@ class _Entry:
     facts: Facts | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Inspector:
     """Finds out what media are, without credentials and without paying for anything.
 

@@ -73,7 +73,7 @@ class Answer:
         return self.headers.get("content-type", "").split(";")[0].strip().lower() or None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Link:
     """One link, asked piece by piece."""
 

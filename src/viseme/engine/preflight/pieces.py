@@ -13,7 +13,7 @@ class Missing(Exception):
     """Bytes were asked for that are not at hand."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pieces:
     """Bytes by their offset in a file of ``size`` bytes.
 
@@ -52,7 +52,7 @@ class Pieces:
         raise Missing
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PiecesFile:
     """Pieces as a file that is read and sought in. What is missing reads as the end.
 

@@ -27,7 +27,7 @@ NO_PYAV = (
 )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Screening:
     """Looks at the media of a batch of jobs.
 

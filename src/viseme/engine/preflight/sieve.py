@@ -20,7 +20,7 @@ _TOGETHER = 256
 """Jobs whose media are looked at together."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sieve:
     """Screens the jobs of one run that have never been created.
 

@@ -66,7 +66,7 @@ def file_part(stamp: FileStamp) -> FilePart:
     )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Digests:
     """The digests of local files, read once for as long as size and modification time stay the same."""
 

@@ -20,7 +20,7 @@ Told = Callable[[float], None]
 """Told of the progress, 0 to 100."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Flight(Generic[T]):
     scope: CancelScope = field(factory=CancelScope)
     landed: asyncio.Event = field(factory=asyncio.Event)
@@ -33,7 +33,7 @@ class _Flight(Generic[T]):
             told(percent)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Flights(Generic[T]):
     """Work under way, by what it is for."""
 

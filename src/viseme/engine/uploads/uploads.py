@@ -44,7 +44,7 @@ _RENEW = 600.0
 """A medium is handed over anew at most once in so many seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Uploads:
     """The media of one account's jobs.
 
