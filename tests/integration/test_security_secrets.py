@@ -135,7 +135,7 @@ async def test_what_a_vendor_quotes_back_is_in_no_file_event_message_log_or_trac
 
 
 async def test_what_is_shown_of_any_part_at_work_is_short_and_holds_no_secret(tmp_path: Path) -> None:
-    """In a debugger, in a failed assertion, and where asyncio names what was slow. (Parts are equal to nothing else.)"""
+    """In a debugger, a failed assertion, and where asyncio names what was slow. (Parts are equal to nothing else.)"""
     told: dict[str, str] = {}
     others = {id(one) for one in gc.get_objects()}
     async with staged(tmp_path, speed=50) as stage:
