@@ -8,12 +8,13 @@ from typing import TypeVar
 
 __all__ = ["by_turns", "ratio"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
-def by_turns(rounds: int, works: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+def by_turns(rounds: int, works: Mapping[K, Callable[[], T]]) -> dict[K, list[T]]:
     """Run each piece of work once a round, in the other order every second round."""
-    taken: dict[str, list[T]] = {name: [] for name in works}
+    taken: dict[K, list[T]] = {name: [] for name in works}
     for number in range(rounds):
         names = list(works)
         for name in names if number % 2 == 0 else reversed(names):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.children import Taken, measured
+from benchmarks.folders import folders
 from benchmarks.reports import Bound, Options, Report
 from benchmarks.samples import by_turns, ratio
 from benchmarks.vendor import vendor
@@ -34,7 +31,7 @@ _WORKS: dict[str, tuple[str, bool, dict[str, Any]]] = {
 def run(options: Options) -> Report:
     """Measure."""
     jobs, few, rounds = (500, 60, 3) if options.quick else (2000, 200, 7)
-    with vendor(65536) as address, _folders() as folder:
+    with vendor(65536) as address, folders() as folder:
         width = _best_width(address, folder, few)
         works = {
             name: partial(_take, work, address, folder, jobs, 200, speed=speed, **more)
@@ -76,33 +73,13 @@ def run(options: Options) -> Report:
 
 def compared(*, jobs: int, rounds: int) -> float:
     """CPU per job of viseme, without its speed-ups, beside the fair script's: the least of some rounds of each."""
-    with vendor(65536) as address, _folders() as folder:
+    with vendor(65536) as address, folders() as folder:
         works = {
             name: partial(_take, _WORKS[name][0], address, folder, jobs, min(jobs, 200)) for name in ("fair", "viseme")
         }
         taken = by_turns(rounds, works)
     least = {name: min(one.cpu for one in samples) for name, samples in taken.items()}
     return least["viseme"] / least["fair"]
-
-
-@contextmanager
-def _folders() -> Generator[Callable[[], str]]:
-    """New folders, one after the other, which are all removed in the end.
-
-    What lies in the one before is emptied, and not removed: beside inodes that were freed lately ext4 takes some 500 µs
-    longer for each new file, whoever makes it, and the works would look more alike than they are.
-    """
-    with tempfile.TemporaryDirectory() as root:
-        given: list[str] = []
-
-        def new() -> str:
-            for path in Path(given[-1]).rglob("*") if given else ():
-                if path.is_file():
-                    os.truncate(path, 0)
-            given.append(f"{root}/{len(given)}")
-            return given[-1]
-
-        yield new
 
 
 def _take(
