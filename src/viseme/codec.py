@@ -10,7 +10,7 @@ from typing import Any
 try:
     import orjson
 except ImportError:  # the extra `speed` is optional
-    orjson = None
+    orjson: Any = None
 
 __all__ = ["dumps", "loads", "text"]
 
@@ -65,9 +65,17 @@ def _orjson_text(value: Any) -> str:
     return dumps(value).decode()
 
 
+def _orjson_loads(data: bytes | str) -> Any:
+    """What orjson refuses the standard library may read: text cut within a character, a mark at the front, 1e999."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return _stdlib_loads(data)
+
+
 if orjson is None:
     dumps, text = _stdlib_dumps, _stdlib_text
     loads = _stdlib_loads
 else:
     dumps, text = orjson.dumps, _orjson_text
-    loads = orjson.loads
+    loads = _orjson_loads

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from json import JSONEncoder
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +14,8 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import field, frozen
 
-from viseme.codec import dumps
 from viseme.errors import JobInvalid
+from viseme.plain import DEEPEST, TooDeep, plain
 from viseme.wording import quote
 
 __all__ = [
@@ -41,11 +40,7 @@ _DEVICE = re.compile(
     r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE
 )
 _LONGEST, _LONGEST_PART = 800, 200
-_DEEPEST, _NESTING = 100, (dict, list, tuple)
-_FLAT = frozenset({str, int, bool, type(None)})
-"""What needs no closer look among options: a job with one is made in 4.1 µs instead of 6.0."""
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_finite = JSONEncoder(allow_nan=False).encode
 
 
 def is_url(source: str) -> bool:
@@ -97,43 +92,12 @@ def _object(value: object, name: str) -> dict[str, Any]:
         raise JobInvalid(f"{name} must be an object, not {quote(value)}", field=name)
     if not value:
         return {}
-    copy: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore
-    flat = _FLAT.issuperset(map(type, copy.values()))
     try:
-        dumps(copy)
-        if not flat:
-            _finite(copy)  # orjson would make null of a number without end
-    except (TypeError, ValueError, RecursionError) as error:
+        return plain({str(key): item for key, item in value.items()})  # pyright: ignore
+    except TooDeep:
+        raise JobInvalid(f"{name} must not be nested more than {DEEPEST} deep", field=name) from None
+    except (TypeError, ValueError) as error:
         raise JobInvalid(f"{name} must be JSON: {error}", field=name) from None
-    if flat:
-        return copy
-    if _deeper(copy, _DEEPEST):
-        raise JobInvalid(f"{name} must not be nested more than {_DEEPEST} deep", field=name)
-    return _own(copy)
-
-
-def _own(value: Any) -> Any:
-    """A copy that does not change with what it was made from: a job waits in memory for its create."""
-    if isinstance(value, dict):
-        return {key: _own(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, (list, tuple)):
-        items = map(_own, value)  # pyright: ignore[reportUnknownArgumentType]
-        return list(items) if isinstance(value, list) else tuple(items)
-    return value
-
-
-def _deeper(value: object, levels: int) -> bool:
-    """Whether JSON is nested deeper than so many levels."""
-    level: list[Any] = [value]
-    for _ in range(levels):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, _NESTING):
-                below += item.values() if isinstance(item, dict) else item  # pyright: ignore[reportUnknownMemberType]
-        if not below:
-            return False
-        level = below
-    return any(isinstance(item, _NESTING) for item in level)
 
 
 def _options(value: object) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from viseme import codec
+from viseme.plain import plain
 from viseme.results import State
 
 PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -135,3 +136,35 @@ def test_bytes_are_read_in_each_encoding_that_json_has(value: Any) -> None:
 def test_numbers_that_json_does_not_have_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not JSON"):
         codec._stdlib_loads(text)
+
+
+@given(VALUES)
+@example([(1 << 64) - 1, -(1 << 63), "ä", 1.5, {"a": (True, None)}])
+@example(1 << 64)
+def test_what_is_plain_both_write_alike_and_read_back_equal(value: Any) -> None:
+    try:
+        copy = plain(value)
+    except (TypeError, ValueError):
+        return
+    assert copy == value
+    assert codec.loads(codec.dumps(copy)) == codec._stdlib_loads(codec._stdlib_dumps(copy))
+    assert codec._stdlib_loads(codec.dumps(copy)) == codec.loads(codec._stdlib_dumps(copy))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"title":"a film \\ud83d"}',
+        codecs.BOM_UTF8 + b'{"a":1}',
+        '{"a":"\u00e4"}'.encode("utf-16"),
+        b'{"a":1e999}',
+        b"<html>",
+        b'{"a":NaN}',
+        b"\xff",
+        b"",
+    ],
+)
+def test_what_the_standard_library_reads_is_read_whatever_is_installed(data: bytes) -> None:
+    assert said(codec.loads, data)[0] == said(codec._stdlib_loads, data)[0]
+    if said(codec.loads, data)[0] == "gives":
+        assert said(codec.loads, data) == said(codec._stdlib_loads, data)
