@@ -50,7 +50,13 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--quick", action="store_true", help="measure less; all of it takes under ten minutes")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    return parser.parse_args(words)
+    told = parser.parse_args(words)
+    if told.json is not None:
+        try:
+            Path(told.json).open("a").close()
+        except OSError as error:
+            parser.error(f"--json {told.json} cannot be written: {error.strerror}; give another file")
+    return told
 
 
 if __name__ == "__main__":

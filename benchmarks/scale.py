@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from statistics import median
@@ -17,30 +17,25 @@ __all__ = ["run"]
 
 _EVERY = 0.05
 _WIDE, _NARROW = 1000, 100
+_Turn = tuple[int, int]
+"""How many jobs, and how many of them in flight."""
 
 
 def run(options: Options) -> Report:
     """Measure."""
-    sizes = (500, 2_500, 12_500) if options.quick else (1_000, 10_000, 100_000)
+    few, some, many = sizes = (500, 2_500, 12_500) if options.quick else (1_000, 10_000, 100_000)
     rounds = 1 if options.quick else 2
-    few, some, many = sizes
+    turns = [(few, _WIDE), (some, _WIDE), (many, _WIDE), (some, _WIDE), (few, _WIDE), (some, _NARROW)]
     with vendor(4096) as address, folders() as folder:
-        turns = [(few, _WIDE), (some, _WIDE), (many, _WIDE), (some, _WIDE), (few, _WIDE), (some, _NARROW)]
         works = {number: partial(_take, address, folder, *turn) for number, turn in enumerate(turns)}
         by_number = by_turns(rounds, works)
-    taken: dict[tuple[int, int], list[Taken]] = {turn: [] for turn in turns}
+    taken: dict[_Turn, list[Taken]] = {turn: [] for turn in turns}
     for number, turn in enumerate(turns):
         taken[turn] += by_number[number]
-    cpu = {size: median(one.cpu for one in taken[size, _WIDE]) for size in sizes}
-    peak = {turn: median(one.peak for one in samples) for turn, samples in taken.items()}
-    early, late = ((cpu[more] - cpu[less]) / (more - less) for less, more in pairwise(sizes))
-    per_active = (peak[some, _WIDE] - peak[some, _NARROW]) / (_WIDE - _NARROW) / 1024
+    told = [_figures(sizes, {turn: samples[at::rounds] for turn, samples in taken.items()}) for at in range(rounds)]
     return Report(
-        figures={
-            "marginal_cpu": late / early,
-            "rss_100k_vs_10k": peak[many, _WIDE] / peak[some, _WIDE],
-            "kb_per_active_job": per_active,
-        },
+        figures={name: median(each[name] for each in told) for name in told[0]},
+        spread={name: (min(each[name] for each in told), max(each[name] for each in told)) for name in told[0]},
         bounds={
             "marginal_cpu": Bound(most=1.1),
             "rss_100k_vs_10k": Bound(most=1.2),
@@ -54,6 +49,19 @@ def run(options: Options) -> Report:
             *(["with --quick the sizes are an eighth or less, and the ratios are of these"] if options.quick else []),
         ],
     )
+
+
+def _figures(sizes: tuple[int, int, int], taken: Mapping[_Turn, Sequence[Taken]]) -> dict[str, float]:
+    """What a round says."""
+    _, some, many = sizes
+    cpu = {size: median(one.cpu for one in taken[size, _WIDE]) for size in sizes}
+    peak = {turn: median(one.peak for one in samples) for turn, samples in taken.items()}
+    early, late = ((cpu[more] - cpu[less]) / (more - less) for less, more in pairwise(sizes))
+    return {
+        "marginal_cpu": late / early,
+        "rss_100k_vs_10k": peak[many, _WIDE] / peak[some, _WIDE],
+        "kb_per_active_job": (peak[some, _WIDE] - peak[some, _NARROW]) / (_WIDE - _NARROW) / 1024,
+    }
 
 
 def _take(address: str, folder: Callable[[], str], jobs: int, in_flight: int) -> Taken:

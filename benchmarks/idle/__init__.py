@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from functools import partial
+from statistics import median
 
 from benchmarks.children import measured
 from benchmarks.idle.prepared import prepare
 from benchmarks.reports import Bound, Options, Report
+from benchmarks.samples import by_turns
 from benchmarks.vendor import started
 
 __all__ = ["run"]
@@ -19,16 +22,21 @@ _READS = 600 / 60
 
 def run(options: Options) -> Report:
     """Measure."""
-    tasks, seconds = (_FEW, 15.0) if options.quick else (_TASKS, 60.0)
-    taken = {"many ids per call": _idle(tasks, seconds, bulk=True), "one by one": _idle(tasks, seconds, bulk=False)}
-    megabytes = max(one["bytes"] for one in taken.values()) / 1e6
-    share = max(one["cpu"] / one["wall"] for one in taken.values())
+    tasks, seconds, rounds = (_FEW, 15.0, 1) if options.quick else (_TASKS, 30.0, 2)
+    works = {
+        "many ids per call": partial(_idle, tasks, seconds, True),
+        "one by one": partial(_idle, tasks, seconds, False),
+    }
+    taken = by_turns(rounds, works)
+    megabytes = [max(one["bytes"] for one in each) / 1e6 for each in zip(*taken.values(), strict=True)]
+    share = [max(one["cpu"] / one["wall"] for one in each) for each in zip(*taken.values(), strict=True)]
     told = "" if tasks == _TASKS else f"; the bound on memory is that of {_TASKS:,}, in proportion"
     return Report(
-        figures={"idle_mb": megabytes, "idle_core_share": share},
+        figures={"idle_mb": median(megabytes), "idle_core_share": median(share)},
+        spread={"idle_mb": (min(megabytes), max(megabytes)), "idle_core_share": (min(share), max(share))},
         bounds={"idle_mb": Bound(most=100 * tasks / _TASKS), "idle_core_share": Bound(most=0.05)},
         headings=("", "MB over the base", "share of a core", "reads a minute", "us per read", "attached in, s"),
-        rows=[_row(name, one) for name, one in taken.items()],
+        rows=[_row(name, one) for name, samples in taken.items() for one in samples],
         notes=[
             f"{tasks:,} tasks that an earlier run left at the vendor, each with its seat, taken up by a process that"
             f" then looks on for {seconds:g} s without a reader{told}",
@@ -38,7 +46,7 @@ def run(options: Options) -> Report:
     )
 
 
-def _idle(tasks: int, seconds: float, *, bulk: bool) -> dict[str, float]:
+def _idle(tasks: int, seconds: float, bulk: bool) -> dict[str, float]:
     with started("benchmarks.idle.vendor") as address, tempfile.TemporaryDirectory() as folder:
         asyncio.run(prepare(f"{folder}/warm/viseme.db", _WARM, address))
         asyncio.run(prepare(f"{folder}/many/viseme.db", tasks, address))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
-from benchmarks.children import Taken, measured
+from benchmarks.children import SPEED, Taken, measured
 from benchmarks.folders import folders
 from benchmarks.reports import Bound, Options, Report
 from benchmarks.samples import by_turns, ratio
@@ -29,16 +30,18 @@ _WORKS: dict[str, tuple[str, bool, dict[str, Any]]] = {
 
 
 def run(options: Options) -> Report:
-    """Measure."""
+    """Measure. What is not installed here (uvloop and orjson, Sync's client) is left out, with its figures."""
     jobs, few, rounds = (500, 60, 3) if options.quick else (2000, 200, 7)
     with vendor(65536) as address, folders() as folder:
-        width = _best_width(address, folder, few)
         works = {
             name: partial(_take, work, address, folder, jobs, 200, speed=speed, **more)
             for name, (work, speed, more) in _WORKS.items()
+            if not speed or all(map(find_spec, SPEED))
         }
-        rival = partial(_take, _RIVAL, address, folder, few, width)
-        taken = by_turns(rounds, {**works, "syncsdk": rival})
+        width = _best_width(address, folder, few) if find_spec("sync") else None
+        if width is not None:
+            works["syncsdk"] = partial(_take, _RIVAL, address, folder, few, width)
+        taken = by_turns(rounds, works)
     counts = {**dict.fromkeys(works, jobs), "syncsdk": few}
     cpu = {name: [one.cpu / counts[name] for one in samples] for name, samples in taken.items()}
     fast = {name: [counts[name] / one.wall for one in samples] for name, samples in taken.items()}
@@ -52,7 +55,11 @@ def run(options: Options) -> Report:
         ("throughput_vs_syncsdk", fast, "viseme", "syncsdk"),
         ("throughput_vs_syncsdk_speed", fast, "viseme[speed]", "syncsdk"),
     ):
-        figures[figure], spread[figure] = ratio(measured_by[above], measured_by[below])
+        if above in taken and below in taken:
+            figures[figure], spread[figure] = ratio(measured_by[above], measured_by[below])
+        else:
+            figures[figure] = None
+    rival = f"syncsdk: {few} jobs, {width} in flight, the best of {', '.join(map(str, _WIDTHS))}"
     return Report(
         figures=figures,
         spread=spread,
@@ -66,7 +73,7 @@ def run(options: Options) -> Report:
         notes=[
             f"{jobs} jobs, 200 in flight, {rounds} rounds by turns; a look each {_EVERY * 1000:g} ms,"
             " the vendor in a process of its own",
-            f"syncsdk: {few} jobs, {width} in flight, the best of {', '.join(map(str, _WIDTHS))}",
+            rival if width is not None else "syncsdk is not installed",
         ],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -70,3 +71,31 @@ def test_a_collector_that_its_host_keeps_away_stays_away(given: int) -> None:
     gc.set_threshold(given, 9, 8)
     assert viseme.run(thresholds()) == (given, 9, 8)
     assert gc.get_threshold() == (given, 9, 8)
+
+
+def test_two_threads_leave_it_as_it_was() -> None:
+    gc.set_threshold(700, 9, 8)
+    begun, over = threading.Event(), threading.Event()
+
+    async def first() -> None:
+        begun.set()
+        await asyncio.to_thread(over.wait)
+
+    async def second() -> None:
+        over.set()
+        thread.join()
+
+    thread = threading.Thread(target=lambda: viseme.run(first()))
+    thread.start()
+    begun.wait()
+    viseme.run(second())
+    assert gc.get_threshold() == (700, 9, 8)
+
+
+def test_what_the_program_sets_meanwhile_stays() -> None:
+    async def sets() -> None:
+        gc.set_threshold(1000, 9, 8)
+
+    gc.set_threshold(700, 9, 8)
+    viseme.run(sets())
+    assert gc.get_threshold() == (1000, 9, 8)
