@@ -20,6 +20,7 @@ from rich.console import Console
 from tests.support.commands import Command
 from tests.support.hosts import hosted
 
+from viseme.attempts import TaskRow
 from viseme.cli.guard import complain
 from viseme.cli.live import LiveView, table_of
 from viseme.cli.manifests import open_manifest
@@ -33,10 +34,11 @@ from viseme.engine.results_file import result_line
 from viseme.errors import VisemeError
 from viseme.events import Event, EventType
 from viseme.failures import Failure, Kind
+from viseme.jobs import Job
 from viseme.manifest import read_csv, read_jsonl
 from viseme.providers import adapter
 from viseme.providers.base import Answer, Observation, Seen, Undecided, Verdict
-from viseme.results import Result, State
+from viseme.results import State
 from viseme.wording import legible, one_line
 
 EVIL = (
@@ -204,8 +206,8 @@ def test_someone_elses_words_are_legible_once_they_are_a_value() -> None:
 
 def test_a_line_of_the_results_is_one_line() -> None:
     error = Failure(kind=Kind.INVALID, message=EVIL, code=EVIL)
-    result = Result(key="k", task="t", state=State.FAILED, account="a", error=error)
-    told = json.dumps(result_line(result), ensure_ascii=False)
+    row = TaskRow(id="t", key="k", job=Job(), digest="d", state=State.FAILED, account="a", failure=error)
+    told = json.dumps(result_line(row), ensure_ascii=False)
     assert told.isprintable()
 
 

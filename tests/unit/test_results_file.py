@@ -9,22 +9,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.virtual import DiskAppender, MemoryFiles, simulated_world, virtual_run, virtually
 
+from viseme.attempts import Intent, TaskRow
 from viseme.engine.results_file import ResultsFile, result_line
 from viseme.errors import VisemeError
 from viseme.events import timestamp
 from viseme.failures import Failure, Kind
-from viseme.results import Cost, Reason, Result, State, Timings
+from viseme.jobs import Job
+from viseme.results import Cost, Reason, State, Timings
 
 PATH = "out/results.jsonl"
+INTENT = Intent(id="i", task="t", account="sync", model="made", endpoint="", attempt=1, stage="lipsync", key="", at=0.0)
 
 
-def result(key: str = "k", state: State = State.SUCCEEDED, **more: Any) -> Result:
-    return Result(key=key, task=f"t-{key}", state=state, account="sync", **more)
+def row(key: str = "k", state: State = State.SUCCEEDED, **more: Any) -> TaskRow:
+    job = more.pop("job", Job())
+    return TaskRow(id=f"t-{key}", key=key, job=job, digest="d", account="sync", state=state, **more)
 
 
 async def opened(files: MemoryFiles) -> ResultsFile:
@@ -51,10 +56,10 @@ def test_a_time_is_told_as_the_calendar_has_it(at: float) -> None:
 
 
 def test_a_line_has_every_field_that_scripts_rely_on() -> None:
-    full = result(
-        state=State.PARKED, reason=Reason.DEADLINE, model="m", handle="v1", file="f", bytes=3, sha256="s", attempt=2,
-        error=Failure(kind=Kind.DEADLINE, message="late", code="c"), cost=Cost(amount=1.5, unit="credits", usd=0.1),
-        timings=Timings(queued=1_763_686_923.456, ended=1_763_686_924.0), metadata={"a": [1]},
+    full = row(
+        parked=Reason.DEADLINE, handle={"id": "v1"}, file="f", bytes=3, sha256="s", attempt=2,
+        failure=Failure(kind=Kind.DEADLINE, message="late", code="c"), cost=Cost(amount=1.5, unit="credits", usd=0.1),
+        timings=Timings(queued=1_763_686_923.456, ended=1_763_686_924.0), job=Job(model="m", metadata={"a": [1]}),
     )  # fmt: skip
     assert result_line(full) == {
         "key": "k",
@@ -79,9 +84,25 @@ def test_a_line_has_every_field_that_scripts_rely_on() -> None:
         "attempt": 2,
         "metadata": {"a": [1]},
     }
-    bare = result_line(result())
+    bare = result_line(row())
     assert set(bare) == set(result_line(full))
     assert (bare["reason"], bare["error"], bare["cost"], bare["metadata"]) == (None, None, None, {})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        row(file="f", preview="p", bytes=3, sha256="s", handle={"id": 7}, job=Job(model="m")),
+        row(state=State.WAITING, parked=Reason.STOPPED, file="f", intent=INTENT, job=Job(model="m")),
+        row(state=State.FAILED, failure=Failure(kind=Kind.JOB_FAILED, message="no"), attempt=1, file="f"),
+    ],
+)
+def test_a_line_tells_what_the_result_tells(given: TaskRow) -> None:
+    line, result = result_line(given), given.result()
+    told = attrs.asdict(result, filter=lambda field, value: field.name not in ("error", "timings", "preview"))
+    assert {name: line[name] for name in told} == told
+    assert line.get("preview") == result.preview
+    assert (line["error"] is None) is (result.error is None)
 
 
 @virtually
@@ -90,7 +111,7 @@ async def test_lines_are_written_in_their_order_and_behind_those_of_earlier_runs
     for run in range(3):
         file = await opened(files)
         for key in "ab":
-            file.add(result(f"{key}{run}"))
+            file.add(row(f"{key}{run}"))
         assert file.waiting
         await file.write()
         assert not file.waiting
@@ -103,7 +124,7 @@ async def test_the_last_line_of_a_key_wins() -> None:
     files = MemoryFiles()
     file = await opened(files)
     for state in (State.PARKED, State.FAILED, State.SUCCEEDED):
-        file.add(result("k", state))
+        file.add(row("k", state))
     await file.write()
     assert last_words(files) == {"k": "succeeded"}
 
@@ -112,11 +133,11 @@ async def test_the_last_line_of_a_key_wins() -> None:
 async def test_lines_that_come_while_one_is_written_are_written_too_and_in_one_go() -> None:
     files = MemoryFiles()
     file = await opened(files)
-    file.add(result("a"))
+    file.add(row("a"))
     writing = asyncio.ensure_future(file.write())
     await asyncio.sleep(0)
     for key in "bcd":
-        file.add(result(key))
+        file.add(row(key))
         await file.write()
     await writing
     assert [line["key"] for line in lines(files)] == ["a", "b", "c", "d"]
@@ -132,8 +153,8 @@ async def test_what_the_disk_takes_in_pieces_is_written_whole(monkeypatch: pytes
 
     monkeypatch.setattr(DiskAppender, "write", some)
     file = await opened(files)
-    file.add(result("a"))
-    file.add(result("b"))
+    file.add(row("a"))
+    file.add(row("b"))
     await file.write()
     assert [line["key"] for line in lines(files)] == ["a", "b"]
 
@@ -142,13 +163,13 @@ async def test_what_the_disk_takes_in_pieces_is_written_whole(monkeypatch: pytes
 async def test_a_write_that_is_cancelled_is_finished_all_the_same() -> None:
     files = MemoryFiles()
     file = await opened(files)
-    file.add(result("a"))
+    file.add(row("a"))
     async with anyio.create_task_group() as group:
         group.start_soon(file.write)
         await asyncio.sleep(0)
         group.cancel_scope.cancel()
     assert last_words(files) == {"a": "succeeded"}
-    file.add(result("b"))
+    file.add(row("b"))
     await file.write()
     assert set(last_words(files)) == {"a", "b"}
 
@@ -157,11 +178,11 @@ async def test_a_write_that_is_cancelled_is_finished_all_the_same() -> None:
 async def test_closing_writes_what_waits_and_closing_twice_is_closing_once() -> None:
     files = MemoryFiles()
     file = await opened(files)
-    file.add(result("a"))
+    file.add(row("a"))
     await file.close()
     await file.close()
     assert set(last_words(files)) == {"a"}
-    file.add(result("b"))
+    file.add(row("b"))
     await file.write()
     assert set(last_words(files)) == {"a"}
 
@@ -173,7 +194,7 @@ def test_a_torn_last_line_is_cut_off_and_no_whole_one_is_lost(keys: list[str], d
         files = MemoryFiles()
         file = await opened(files)
         for key in keys:
-            file.add(result(key))
+            file.add(row(key))
         await file.close()
         whole = files.files[PATH]
         size = data.draw(st.integers(0, len(whole)))
@@ -181,7 +202,7 @@ def test_a_torn_last_line_is_cut_off_and_no_whole_one_is_lost(keys: list[str], d
         kept = whole[:size].count(b"\n")
         file = await opened(files)
         assert [line["key"] for line in lines(files)] == keys[:kept]
-        file.add(result("new"))
+        file.add(row("new"))
         await file.close()
         assert [line["key"] for line in lines(files)] == [*keys[:kept], "new"]
 
@@ -207,19 +228,19 @@ async def test_a_whole_file_is_left_as_it_is() -> None:
 async def test_lines_that_a_full_disk_refused_are_written_once_there_is_room_and_what_was_torn_is_mended() -> None:
     files = MemoryFiles()
     file = await opened(files)
-    file.add(result("a"))
+    file.add(row("a"))
     await file.write()
 
     def full(verb: str, path: str) -> None:
         files.files[path] += b'{"key": "b", "sta'  # some of it arrives
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    file.add(result("b"))
+    file.add(row("b"))
     files.trouble = full
     with pytest.raises(OSError, match="No space"):
         await file.write()
     assert file.waiting
-    file.add(result("c"))
+    file.add(row("c"))
     files.trouble = lambda verb, path: None
     await file.write()
     await file.close()
@@ -234,7 +255,7 @@ async def test_lines_for_which_there_is_no_room_at_the_end_are_said_to_be_in_the
     def full(verb: str, path: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    file.add(result("a"))
+    file.add(row("a"))
     files.trouble = full
     with pytest.raises(VisemeError, match=r"lacks what became of 1 jobs \(No space left on device\); free some space"):
         await file.close()
@@ -244,7 +265,7 @@ async def test_lines_for_which_there_is_no_room_at_the_end_are_said_to_be_in_the
 async def test_nothing_is_written_to_a_file_that_was_never_opened() -> None:
     files = MemoryFiles()
     file = ResultsFile(simulated_world(files=files).world, PATH)
-    file.add(result("a"))
+    file.add(row("a"))
     await file.write()
     await file.close()
     assert files.files == {}

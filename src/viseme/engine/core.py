@@ -114,7 +114,7 @@ class Core:
             self._forward(office, step)
             office.creator.follow(row)
         if step.events and step.events[-1][0] in LAST:
-            self.results.add(row.result())
+            self.results.add(row)
             self.on_result()
             self.runs.ended(row)
 

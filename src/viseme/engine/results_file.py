@@ -12,39 +12,40 @@ import attrs
 from anyio import CancelScope
 from attrs import define, field
 
+from viseme.attempts import TaskRow
 from viseme.codec import dumps
 from viseme.engine.world import Appender, World
 from viseme.errors import VisemeError
 from viseme.events import timestamp
-from viseme.results import Cost, Result
+from viseme.results import Cost, State
 
 __all__ = ["ResultsFile", "result_line"]
 
 _COST = tuple(attribute.name for attribute in attrs.fields(Cost))
 
 
-def result_line(result: Result) -> dict[str, Any]:
-    """A result as ``results.jsonl`` has it; times in RFC 3339."""
-    timings = {name: None if at is None else timestamp(at) for name, at in result.timings.__dict__.items()}
-    error, cost = result.error, result.cost
-    preview = {} if result.preview is None else {"preview": result.preview}
+def result_line(row: TaskRow) -> dict[str, Any]:
+    """What ``row.result()`` tells, as ``results.jsonl`` has it, with times in RFC 3339. No result is made for that."""
+    timings = {name: None if at is None else timestamp(at) for name, at in row.timings.__dict__.items()}
+    state, error, cost = row.shown, row.failure, row.cost
+    preview = {} if row.preview is None else {"preview": row.preview}
     return {
-        "key": result.key,
-        "task": result.task,
-        "state": str(result.state),
-        "reason": None if result.reason is None else str(result.reason),
-        "account": result.account,
-        "model": result.model,
-        "handle": result.handle,
-        "file": result.file,
+        "key": row.key,
+        "task": row.id,
+        "state": str(state),
+        "reason": None if row.parked is None else str(row.parked),
+        "account": row.account,
+        "model": row.intent.model if row.intent else row.job.model,
+        "handle": row.vendor_id,
+        "file": row.file if row.state is State.SUCCEEDED else None,
         **preview,
-        "bytes": result.bytes,
-        "sha256": result.sha256,
+        "bytes": row.bytes,
+        "sha256": row.sha256,
         "error": None if error is None else {"kind": str(error.kind), "message": error.message, "code": error.code},
         "cost": None if cost is None else {name: getattr(cost, name) for name in _COST},
         "timings": timings,
-        "attempt": result.attempt,
-        "metadata": result.metadata,
+        "attempt": row.attempt,
+        "metadata": row.job.metadata,
     }
 
 
@@ -78,9 +79,9 @@ class ResultsFile:
         await self.world.blocking(mend)
         return await self.world.appender(path)
 
-    def add(self, result: Result) -> None:
-        """Add a line; it is written soon, by :meth:`write`."""
-        self._lines.append(dumps(result_line(result)) + b"\n")
+    def add(self, row: TaskRow) -> None:
+        """Add the line of a task that ended or parked; it is written soon, by :meth:`write`."""
+        self._lines.append(dumps(result_line(row)) + b"\n")
 
     @property
     def waiting(self) -> bool:

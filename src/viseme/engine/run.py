@@ -266,7 +266,7 @@ class Run:
         self._replays.append(row.id)
         self.tally.replayed += 1
         self._account(row.account).replayed += 1
-        self.core.results.add(row.result())
+        self.core.results.add(row)
         self.core.on_result()
         self.ended(row)
 
