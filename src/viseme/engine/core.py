@@ -102,7 +102,8 @@ class Core:
     def dispatch(self, step: Step) -> None:
         """Send a task where its step says."""
         row = step.row
-        self.cashier.follow(row, step.ends, step.charge)
+        if self.cashier.till.limited:
+            self.cashier.follow(row, step.ends, step.charge)
         office = self.offices.get(row.account)
         if step.closes:
             was_at = office if step.left is None else self.offices.get(step.left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from attrs import define
+from attrs import define, field
 
 __all__ = ["Cut"]
 
@@ -18,11 +18,11 @@ class Cut:
         made: whether it shall end. Who has not begun it yet does not begin it.
     """
 
-    made: bool = False
-    _task: asyncio.Task[object] | None = None
-    _before: int = 0
+    made: bool = field(default=False, init=False)
+    _task: asyncio.Task[object] | None = field(default=None, init=False)
+    _before: int = field(default=0, init=False)
     """How often the task was asked to end before the block began."""
-    _asked: bool = False
+    _asked: bool = field(default=False, init=False)
     """Whether it was asked to end by this."""
 
     def make(self) -> None:

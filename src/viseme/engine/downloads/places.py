@@ -32,7 +32,7 @@ class Places:
 
     def room(self, name: str) -> Place:
         """The place for a result of this name; whoever else wants the same file waits."""
-        return Place(self, name, os.path.join(self.folder, name))
+        return Place(self, name, os.path.join(self.folder, name), normalize("NFC", name).casefold())
 
     def doubt(self) -> None:
         """The disk refused something: what is known of the folders may hold no more."""
@@ -62,11 +62,8 @@ class Place:
     _places: Places
     _name: str
     path: str
-    _file: str = field(init=False)
+    _file: str
     """What may be one with it on the disk."""
-
-    def __attrs_post_init__(self) -> None:
-        self._file = normalize("NFC", self._name).casefold()
 
     def make(self) -> None:
         """Make its folder (blocks). Raises Unfit where a link leads out of the output folder."""

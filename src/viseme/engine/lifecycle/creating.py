@@ -40,8 +40,8 @@ class _Withdrawn(Exception):
 
 
 @define(eq=False, repr=False)
-class _Out:
-    """One create under way, and the cut that ends it.
+class _Out(Cut):
+    """One create under way, and what ends it.
 
     ``row`` is the task as it stood in line, and let go of once its create has left (1 KB); ``rank`` is its place there.
     ``seat`` is the one to give back if nothing leaves; ``leaves`` tells that its request may have left, or is about to;
@@ -53,7 +53,6 @@ class _Out:
     seat: str | None
     leaves: bool = False
     back: bool = False
-    cut: Cut = field(factory=Cut)
 
 
 @define(eq=False, repr=False)
@@ -193,7 +192,7 @@ class Creator:
         """Wait for nothing more."""
         self.batcher.hurry()
         for out in self._out.values():
-            out.cut.make()
+            out.make()
 
     def withdraw(self, task: str) -> None:
         """A task was called off: if its create has not left, it will not; if it may have, its reply is waited for."""
@@ -203,9 +202,9 @@ class Creator:
         if out is None:
             return
         if out.leaves:
-            self.world.call_at(self.world.monotonic() + self.grace, out.cut.make)
+            self.world.call_at(self.world.monotonic() + self.grace, out.make)
         else:
-            out.cut.make()
+            out.make()
 
     async def run(self, crew: Crew) -> None:
         """Begin creates until stopped."""
@@ -288,15 +287,16 @@ class Creator:
 
     async def _create(self, task: str, out: _Out) -> None:
         try:
-            if out.cut.made:
+            if out.made:
                 self._not_begun(out)
                 return
-            with out.cut:
+            with out:
                 async with self.book.hold(task) as hold:
                     try:
                         same = hold.row is out.row or self._still(out, hold.row)
-                        if same and not self._stopping and await self._has_media(hold):
-                            await self._go(hold, out)
+                        media = self._media(hold.row) if same and not self._stopping else None
+                        if media is not None:
+                            await self._go(hold, out, media)
                     except JobInvalid as error:  # it was taken under a configuration that allowed it
                         await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
                     finally:
@@ -333,17 +333,15 @@ class Creator:
         before = out.row
         return before is not None and self._in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, before)
 
-    async def _has_media(self, hold: Hold) -> bool:
-        """Whether the vendor has the task's media; what it calls them is on disk then."""
-        inputs = self.uploads.ready(hold.row)
-        if inputs is None:
-            return not self.preparer.wanted(hold.row)
-        if inputs != hold.row.inputs:
-            await hold.take(Prepared(inputs))
-        return True
+    def _media(self, row: TaskRow) -> dict[str, Handle] | None:
+        """What the vendor calls the task's media; None where it has to be handed some first."""
+        media = self.uploads.ready(row)
+        return row.inputs if media is None and not self.preparer.wanted(row) else media
 
-    async def _go(self, hold: Hold, out: _Out) -> None:
+    async def _go(self, hold: Hold, out: _Out, media: dict[str, Handle]) -> None:
         """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
+        if media != hold.row.inputs:
+            await hold.take(Prepared(media))
         if hold.row.seconds is None and self.cashier.estimator.looked:
             hold.row = await self._measured(hold.row)
         task, job = hold.row.id, hold.row.job
@@ -355,7 +353,7 @@ class Creator:
                 raise _Withdrawn
             if request.claim:
                 await self.claims.heed(hold.row, intent.stage, request.claim)
-            if out.cut.made:
+            if out.made:
                 raise _Withdrawn
             out.leaves = True
             insist()

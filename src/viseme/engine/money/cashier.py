@@ -138,14 +138,12 @@ class Cashier:
             self.till.refund(charge)
 
     def follow(self, row: TaskRow, ends: Charge | None, writes: Charge | None) -> None:
-        """A task has moved.
+        """A task has moved, and there are budgets.
 
         Args:
             ends: its charge that ended with this step, if one did.
             writes: the charge that was written, if one was.
         """
-        if not self.till.limited:
-            return
         aside = self._aside.get(row.id)
         if aside is not None and writes is not None and writes.id == aside.id:
             del self._aside[row.id]  # the ledger's from now on
