@@ -13,6 +13,8 @@ from attrs import field, frozen
 __all__ = ["LAST", "Event", "EventType", "timestamp"]
 
 _EPOCH = datetime(1970, 1, 1)
+_MILLI = tuple(f".{milli:03}Z" for milli in range(1000))
+"""How the milliseconds of a time are written: 0.5 µs less for each of the five of a result's line."""
 
 
 class EventType(StrEnum):
@@ -97,7 +99,7 @@ def timestamp(at: float) -> str:
     milli = round(part * 1_000_000) // 1000
     if milli == 1000:
         second, milli = second + 1, 0
-    return f"{_told(second)}.{str(1000 + milli)[1:]}Z"
+    return _told(second) + _MILLI[milli]
 
 
 @lru_cache(maxsize=64)  # most of what is told happened just now (1.3 against 2.3 µs)
