@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -507,6 +510,29 @@ async def test_an_adapter_that_breaks_on_a_refusal_leaves_the_refusal_as_it_is()
     with pytest.raises(Refused) as caught:
         await courier(reply(401)).courier.run(breaks())
     assert caught.value.verdict.kind is Kind.AUTH
+
+
+@pytest.mark.parametrize("passes", [True, False])
+@virtually
+async def test_a_refusal_is_gone_when_nobody_has_it_any_more(passes: bool) -> None:
+    one = courier(reply(400))
+    known: list[weakref.ref[Refused]] = []
+
+    def flow() -> Flow[None]:
+        try:
+            yield request()
+        except Refused as refusal:
+            known.append(weakref.ref(refusal))
+            if passes:
+                raise
+
+    gc.disable()  # which would find a circle of it and the frames that it went through
+    try:
+        with suppress(Refused):
+            await one.courier.run(flow())
+        assert [ref() for ref in known] == [None]
+    finally:
+        gc.enable()
 
 
 @virtually

@@ -31,7 +31,6 @@ from viseme.providers.base import (
     Role,
     Safety,
     Save,
-    Step,
     Verdict,
 )
 
@@ -44,6 +43,7 @@ _PAID, _FOREIGN = Role.PAID, Role.FOREIGN
 _CAP = 300.0
 _BEFORE = 8
 """So many earlier credentials are kept out of messages too: a late reply may quote one."""
+_SAVED = Reply(status=204)
 Before = Callable[[Request], Awaitable[None]]
 Keep = Callable[[Handle], None]
 
@@ -106,13 +106,23 @@ class Courier:
             Refused: a request was refused for good and the flow did not catch it.
         """
         paid = False
+        reply: Any = None  # which is how a flow begins
+        refused: Refused | None = None
         try:
-            step = _start(flow)
             while True:
+                try:
+                    step = flow.send(reply) if refused is None else flow.throw(refused)
+                except StopIteration as stop:
+                    return self._mask.value(stop.value)
+                except Refused:
+                    raise
+                except Exception as error:  # an adapter that breaks must not take the other tasks down with it
+                    raise (refused or _breaks(error, reply, paid=paid)) from error
+                refused = None
                 if isinstance(step, Save):
                     if keep is not None:
                         keep(step.handle)
-                    step = _send(flow, Reply(status=204), paid)
+                    reply = _SAVED
                     continue
                 try:
                     outcome = await self._once(step, before if step.role is _PAID else None, priority, sent)
@@ -121,19 +131,16 @@ class Courier:
                         reply = outcome
                     else:
                         reply = await self._again(step, outcome, verdict, tries, priority, sent)
-                except Refused as refusal:
-                    step = _throw(flow, refusal)
-                else:
                     paid = paid or step.role is _PAID
-                    step = _send(flow, reply, paid)
-        except StopIteration as stop:
-            return self._mask.value(stop.value)
+                except Refused as refusal:
+                    refused = refusal
         except Refused as refusal:
             verdict = self.clean(refusal.verdict)
             if verdict is refusal.verdict:
                 raise
             raise Refused(verdict) from None
         finally:
+            refused = None  # else it and this frame, which its traceback holds, would be a circle
             flow.close()
 
     async def _again(
@@ -270,34 +277,12 @@ class Courier:
         return known is not None and (known.expires is None or self.world.now() < known.expires)
 
 
-def _start(flow: Flow[Any]) -> Step:
-    try:
-        return next(flow)
-    except (StopIteration, Refused):
-        raise
-    except Exception as error:
-        message = str(error) if isinstance(error, JobInvalid) else f"the adapter cannot make a request: {error!r}"
-        raise Refused(Verdict(kind=Kind.INVALID, message=message, blame="job")) from error
-
-
-def _send(flow: Flow[Any], reply: Reply, paid: bool) -> Step:
-    """Go on with a flow. An adapter that breaks on a reply must not take the other tasks down with it."""
-    try:
-        return flow.send(reply)
-    except (StopIteration, Refused):
-        raise
-    except Exception as error:
-        raise Refused(_broken(error, paid=paid)) from error
-
-
-def _throw(flow: Flow[Any], refusal: Refused) -> Step:
-    """Tell a flow of a refusal; where the adapter breaks on it, the refusal stands."""
-    try:
-        return flow.throw(refusal)
-    except (StopIteration, Refused):
-        raise
-    except Exception as error:
-        raise refusal from error
+def _breaks(error: Exception, reply: Reply | None, *, paid: bool) -> Refused:
+    """What an adapter that breaks makes of its flow: on a reply, or (None) before its first request."""
+    if reply is not None:
+        return Refused(_broken(error, paid=paid))
+    message = str(error) if isinstance(error, JobInvalid) else f"the adapter cannot make a request: {error!r}"
+    return Refused(Verdict(kind=Kind.INVALID, message=message, blame="job"))
 
 
 def _broken(error: Exception, *, paid: bool) -> Verdict:
