@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.wire import Arrived, Visit, answer, serving
 
+from viseme.engine import channel as channel_module
 from viseme.engine import connections as connections_module
+from viseme.engine.deadlines import Deadlines
+from viseme.engine.targets import target
 from viseme.engine.transport import AioTransport, Broken, Line, Wire
 from viseme.providers.base import Fault, Outcome, Reply
 
@@ -305,6 +308,59 @@ async def test_a_short_download_is_the_same_whether_it_comes_with_its_head_or_be
     async with serving(shows) as server:
         for path in ("at-once", "later", "at-once"):
             assert await fetched(net, f"{server.base}/{path}") == film
+        assert server.connections == 1
+
+
+async def test_what_looks_like_a_reply_in_the_middle_of_one_is_a_part_of_it(net: AioTransport) -> None:
+    async def odd(visit: Visit, _: Arrived) -> None:
+        await visit.write(b"HTTP/1.1 201 Created\r\nX-Seen: ")
+        await asyncio.sleep(0.02)
+        await visit.write(answer(b"{}"))
+
+    async with serving(odd) as server:
+        outcome = await sent(net, server.base)
+        assert isinstance(outcome, Reply)
+        assert (outcome.status, outcome.headers["x-seen"], outcome.body) == (201, "HTTP/1.1 200 OK", b"{}")
+
+
+async def test_what_comes_behind_the_head_that_was_asked_for_is_nobodys(net: AioTransport) -> None:
+    async def says_more(visit: Visit, request: Arrived) -> None:
+        await visit.write(answer(b"forged" if request.line.startswith("HEAD") else b"{}"))
+
+    async with serving(says_more) as server:
+        assert isinstance(await sent(net, server.base, "HEAD"), Fault)
+        assert await body(net, server.base) == b"{}"
+        assert server.connections == 2
+
+
+async def test_a_reply_that_comes_when_nobody_waits_for_it_any_more_ends_the_connection() -> None:
+    class Deaf(asyncio.Transport):
+        closed = False
+
+        def write(self, data: object) -> None: ...
+
+        def close(self) -> None:
+            self.closed = True
+
+    transport, raw = Deaf(), answer(b"{}")
+    place = channel_module.room()
+    to = target("http://127.0.0.1:1/")[0]
+    channel = channel_module.Channel(to, lambda _: None, transport, place, Deadlines(), 1 << 16, True, False)
+    asked = channel.ask(b"GET / HTTP/1.1\r\n\r\n", None, 0.0, 60.0, bodies=True)
+    asked.cancel()
+    place[: len(raw)] = raw
+    channel.buffer_updated(len(raw))  # before whoever waited has seen to it
+    assert transport.closed
+
+
+@pytest.mark.parametrize("length", [3900, 4000, 4096, 6000])
+async def test_a_reply_is_the_same_however_long_its_head_is(net: AioTransport, length: int) -> None:
+    async def wordy(visit: Visit, request: Arrived) -> None:
+        await visit.write(answer(b"\r\n\r\n" + request.line.encode(), **{"X-Trace": "t" * length}))
+
+    async with serving(wordy) as server:
+        for path in ("1", "2"):
+            assert await body(net, f"{server.base}/{path}") == f"\r\n\r\nGET /{path} HTTP/1.1".encode()
         assert server.connections == 1
 
 
