@@ -183,8 +183,14 @@ class Terms:
         """
         if not self.sheet.local_files:
             return ()
-        named = [("video", job.video), ("image", job.image), ("audio", job.audio)]
-        return tuple([name for name, source in named if source and not is_url(source)])
+        found: tuple[str, ...] = ()
+        if job.video and not is_url(job.video):
+            found += ("video",)
+        if job.image and not is_url(job.image):
+            found += ("image",)
+        if job.audio and not is_url(job.audio):
+            found += ("audio",)
+        return found
 
     def cuts_speech(self, job: Job) -> str | None:
         """What becomes of speech that is longer than the video, in words, where the job's options may lose its end."""

@@ -59,11 +59,13 @@ _ADVICE = {
 
 def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply | None = None) -> Observation:
     """One look at a generation. Without an ``outputUrl`` nothing is done yet, whatever the status says."""
-    raw = word(found.get("status")) or "unknown"
-    progress, hint = _progress(found), None if reply is None else retry_after(reply)
-    alive = _ALIVE.get(raw)
+    told, percent = found.get("status"), found.get("progress_percent")
+    progress = None if percent is None else _progress(percent)
+    hint = None if reply is None else retry_after(reply)
+    alive = _ALIVE.get(told) if isinstance(told, str) else None
     if alive is not None:
         return alive if progress is None and hint is None else evolve(alive, progress=progress, hint=hint)
+    raw = word(told) or "unknown"
     status, link = raw.strip().upper(), found.get("outputUrl")
     if status == "COMPLETED" and (outputs := artifacts(link)):
         return Observation(
@@ -80,8 +82,8 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
     )
 
 
-def _progress(found: Mapping[str, Any]) -> float | None:
-    percent = number(found.get("progress_percent"))
+def _progress(told: object) -> float | None:
+    percent = number(told)
     return None if percent is None else min(100.0, max(0.0, percent))
 
 

@@ -40,17 +40,21 @@ def create_body(job: Job, model: str, options: SyncOptions, media: Mapping[str, 
     Args:
         media: what was handed over before, by the job's field; a file among it is left out, and goes beside the body.
     """
+    body: dict[str, Any] = {"model": model, "input": _inputs(job, options, media)}
     told = zip(_IN_OPTIONS, _of(options), strict=True)
-    return _given(
-        model=model,
-        input=_inputs(job, options, media),
-        options={name: _plain(value) for name, value in told if value is not None} or None,
-        segments=[_segment(segment) for segment in options.segments] or None,
-        webhookUrl=options.webhook_url,
-        outputFileName=options.output_file_name,
-        projectId=options.project_id,
-        dubParams=_dub(job),
-    )
+    if stated := {name: _plain(value) for name, value in told if value is not None}:
+        body["options"] = stated
+    if options.segments:
+        body["segments"] = [_segment(segment) for segment in options.segments]
+    if options.webhook_url is not None:
+        body["webhookUrl"] = options.webhook_url
+    if options.output_file_name is not None:
+        body["outputFileName"] = options.output_file_name
+    if options.project_id is not None:
+        body["projectId"] = options.project_id
+    if job.language:
+        body["dubParams"] = _dub(job)
+    return body
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -68,7 +72,11 @@ def create_form(body: Mapping[str, Any], media: Mapping[str, Handle]) -> Multipa
 
 
 def _inputs(job: Job, options: SyncOptions, media: Mapping[str, Handle]) -> list[dict[str, Any]]:
-    items = [_medium(name, source, media) for name, source in (("image", job.image), ("video", job.video)) if source]
+    items: list[dict[str, Any]] = []
+    if job.image:
+        items.append(_medium("image", job.image, media))
+    if job.video:
+        items.append(_medium("video", job.video, media))
     own = options.ref_id if options.segments else None
     if job.audio:
         items.append(_medium("audio", job.audio, media, own))
@@ -105,9 +113,7 @@ def _spoken(
     return _given(type="text", provider=provider, refId=ref_id)
 
 
-def _dub(job: Job) -> dict[str, Any] | None:
-    if not job.language:
-        return None
+def _dub(job: Job) -> dict[str, Any]:
     return _given(providerName=_SPEAKS, targetLang=job.language, sourceLang=job.source_language)
 
 
