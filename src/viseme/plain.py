@@ -27,9 +27,7 @@ def plain(value: Any, deep: int = 0) -> Any:
         TypeError, ValueError: it is none, or a part of it; the message says why. ``TooDeep`` among them.
     """
     if isinstance(value, str):
-        if not value.isascii():
-            value.encode()  # which refuses a lone surrogate
-        return value
+        return _text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -53,6 +51,10 @@ def plain(value: Any, deep: int = 0) -> Any:
 def _name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"the name {quote(name)} is not text")
-    if not name.isascii():
-        name.encode()
-    return name
+    return _text(name)
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        value.encode()  # which refuses a lone surrogate
+    return value if type(value) is str else str.__str__(value)  # an enum's member is its text

@@ -141,6 +141,7 @@ def test_numbers_that_json_does_not_have_are_refused(text: str) -> None:
 @given(VALUES)
 @example([(1 << 64) - 1, -(1 << 63), "ä", 1.5, {"a": (True, None)}])
 @example(1 << 64)
+@example({State.WAITING: State.FAILED})
 def test_what_is_plain_both_write_alike_and_read_back_equal(value: Any) -> None:
     try:
         copy = plain(value)
