@@ -229,7 +229,26 @@ async def test_what_a_round_cannot_take_in_one_request_goes_in_the_next_at_once(
     async with desk(at_most=2) as one:
         waiting(one, *((10, name, 1) for name in "abcde"), (11, "x", 0))
         await anyio.sleep(40)
-        assert one.looks == [(10, ["a", "b"]), (10, ["c", "d"]), (10, ["e"]), (18, ["x"])]
+        assert one.looks == [(10, ["a", "b"]), (10, ["c", "d"]), (10, ["e"]), (12.666667, ["x"])], "three lists a beat"
+
+
+@pytest.mark.parametrize("many", [100, 101, 150, 200, 300, 1000])
+@virtually
+async def test_more_than_a_list_holds_are_looked_at_as_often_as_fewer(many: int) -> None:
+    """Each at the vendor's pace or a tenth later, by no more lists than that takes."""
+    async with desk(at_most=100) as one:
+
+        async def anew(batch: list[Watch]) -> None:
+            for watch in batch:
+                watch.looks += 1
+                one.hub.again(watch, SHEET.every * (1 + int(watch.task) * 7919 % 1000 / 10_000))
+
+        one.then = anew
+        waiting(one, *((10, str(number), 1) for number in range(many)))
+        await anyio.sleep(10 + 50 * SHEET.every)
+        looks = sum(len(tasks) for _, tasks in one.looks)
+        assert looks / many >= 50 / 1.1 * 0.95
+        assert len(one.looks) <= 1.1 * 51 * -(-many // 100)
 
 
 @virtually

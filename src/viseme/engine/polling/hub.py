@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
-from math import inf
+from math import ceil, inf
 
 from attrs import define, field
 
@@ -49,6 +49,8 @@ class Hub:
     _looks: set[Cut] = field(factory=set[Cut])
     _round: float = field(default=-inf)
     """When the newest round of list requests began; what is due by then belongs to it."""
+    _brimful: bool = False
+    """The newest list had room for none but those that were due about then, so that there may be more of them."""
     _lately: float = -inf
     """When a task last began to be watched, UTC seconds."""
     _stopping: bool = False
@@ -133,12 +135,18 @@ class Hub:
                 self.crew.start_soon(self._look, self._due_batch(), cut)
 
     def _opens(self) -> float:
-        """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests."""
+        """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests.
+
+        There are as many rounds in a beat as it takes lists to look at all once. A list that was brimful has nothing to
+        share, and a round that was too much for it goes on.
+        """
         heap = self._heap
         while heap and heap[0][2].gone:
             self._first()
         due = heap[0][0] if heap and not self._stopping else inf
-        return due if self.at_most == 1 or due <= self._round else max(due, self._round + self.cadence.beat())
+        if self.at_most == 1 or self._brimful or due <= self._round:
+            return due
+        return max(due, self._round + self.cadence.beat() / max(1, ceil(len(self._watches) / self.at_most)))
 
     async def _look(self, batch: list[Watch], cut: Cut) -> None:
         try:
@@ -171,6 +179,7 @@ class Hub:
             self._round = now
         batch: list[Watch] = []
         put_off: list[Turn] = []
+        last = now
         while self._heap and len(batch) < self.at_most and len(put_off) < self.at_most:
             turn = self._first()
             due, _, watch = turn
@@ -179,11 +188,13 @@ class Hub:
             if due <= now or self._may_join(watch, due - now):
                 watch.asked = now
                 batch.append(watch)
+                last = due
             else:
                 put_off.append(turn)
         for turn in put_off:
             turn[2].placed = True
             heapq.heappush(self._heap, turn)
+        self._brimful = len(batch) == self.at_most and 2 * (last - now) <= self.cadence.beat()
         return batch
 
     def _may_join(self, watch: Watch, early: float) -> bool:
