@@ -88,8 +88,8 @@ def run(options: Options) -> Report:
             f" media in the median, lognormal about it; {_LEARNT} to learn, {counted} counted, {_FLYING} in flight",
             "optimum: dynamic programming over the times of looks, told the distribution and each job's median, at the"
             " mean delay of the policy beside it; of 'lengths unknown' it knows the lengths all the same",
-            "minimum of calls: span / (2 x mean delay) x ceil(in flight / 100); the figures of lists are the worst of their"
-            " fleets",
+            "minimum of calls: span / (2 x mean delay) x ceil(in flight / 100); the figures of lists are the worst of"
+            " their fleets",
         ),
     )
 

@@ -152,8 +152,8 @@ async def post(
         looker.hub.stop()
 
 
-def names(count: int) -> list[str]:
-    return [f"t{number:03}" for number in range(count)]
+def names(*given: int) -> list[str]:
+    return [f"t{number:03}" for number in range(*given)]
 
 
 # -- one by one ----------------------------------------------------------------------------------------------------
@@ -417,7 +417,7 @@ async def test_where_the_account_is_waited_for_a_refused_key_parks_nobody() -> N
 @virtually
 async def test_a_key_refused_to_a_list_parks_each_task_once() -> None:
     async with post(bulk=100, first=0) as one:
-        one.watch(*names(10))
+        one.watch(*names(10), jobs=reply(401))
         one.lists = lambda ids: reply(401)
         await anyio.sleep(1)
         assert sorted(task for task, _ in one.pages.taken) == names(10)
@@ -548,21 +548,34 @@ async def test_ids_that_a_list_leaves_out_are_looked_at_singly() -> None:
 
 
 @virtually
-async def test_a_list_that_is_invalid_is_halved_once_and_a_bad_half_then_ends_listing_with_one_notice() -> None:
+async def test_of_a_list_that_is_invalid_the_bad_half_is_looked_at_singly_and_the_bad_id_ever_longer() -> None:
     async with post(bulk=100, first=0, every=30) as one:
         one.watch(*names(8))
-        one.jobs["t006"] = reply(404)
         one.lists = lambda ids: reply(400, {"message": "bad id"}) if "t006" in ids else None
         await anyio.sleep(1)
-        assert one.sizes[:3] == [8, 4, 4]
+        assert one.sizes == [8, 4, 4, 1, 1, 1, 1]
         assert sorted(one.singles) == ["t004", "t005", "t006", "t007"]
-        assert one.hub.at_most == 1
-        assert len(one.notices) == 1
-        assert "bad id" in one.notices[0]
-        assert "polling.bulk" in one.notices[0]
-        await anyio.sleep(70)
-        assert all(size == 1 for size in one.sizes[3:])
-        assert len(one.notices) == 1
+        await anyio.sleep(30 * 200)
+        assert (one.hub.at_most, one.notices) == (100, [])
+        named = [at for at, asked in one.asked if len(asked) > 1 and "t006" in asked]
+        assert len(named) < 20
+        late = [asked for at, asked in one.asked if at > 3000]
+        assert sum(asked == ["t006"] for asked in late) >= 95
+        assert len(late) < 1.25 * 200, "the others share their looks"
+
+
+@pytest.mark.parametrize("status", [400, 404])
+@virtually
+async def test_a_few_bad_ids_of_hundreds_end_no_lists(status: int) -> None:
+    bad = {"t007", "t120", "t333"}
+    async with post(bulk=100, first=0, every=30) as one:
+        one.watch(*names(100, 400))
+        await anyio.sleep(15)
+        one.watch(*names(100))
+        one.lists = lambda ids: reply(status) if bad & set(ids) else None
+        await anyio.sleep(30 * 100)
+        assert (one.hub.at_most, one.notices) == (100, [])
+        assert len([at for at, _ in one.asked if at > 1500]) < 50 * (3 + 8)
 
 
 @virtually
@@ -608,11 +621,86 @@ async def test_lists_refused_altogether_as_invalid_end_listing_too() -> None:
 async def test_a_list_that_fails_in_passing_is_asked_for_again_as_a_list(trouble: Outcome) -> None:
     async with post(bulk=100, first=0, every=3) as one:
         one.watch(*names(20))
-        one.lists = lambda ids: trouble if len(one.asked) < 3 else None
+        one.lists = lambda ids: trouble if len(one.asked) < 2 else None
         await anyio.sleep(60)
         assert set(one.sizes) == {20}
         assert one.hub.at_most == 100
         assert one.notices == []
+
+
+TROUBLES = [reply(500), reply(429), reply(503), Reply(200, body=b"<p>hi</p>"), Fault(sent=True, message="reset")]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@virtually
+async def test_lists_that_fail_while_single_looks_work_are_tried_ever_more_rarely(trouble: Outcome) -> None:
+    async with post(bulk=100, first=0, every=10) as one:
+        one.watch(*names(50))
+        one.lists = lambda ids: trouble
+        await anyio.sleep(15)
+        assert len(set(one.singles)) == 50, "all are seen after the second failure"
+        await anyio.sleep(600)
+        assert len([size for size in one.sizes if size > 1]) <= 25
+        looks = [one.singles.count(name) for name in names(50)]
+        assert min(looks) >= 45
+        one.lists = lambda ids: None
+        one.watch(*names(50, 60))
+        for name in names(60):
+            one.jobs[name] = DONE
+        await anyio.sleep(20)
+        assert {one.state(name) for name in names(60)} == {(State.FETCHING, None)}
+
+
+@virtually
+async def test_where_all_looks_fail_lists_go_on_with_one_single_look_each() -> None:
+    async with post(bulk=100, first=0, every=3) as one:
+        one.watch(*names(50), jobs=reply(503))
+        one.lists = lambda ids: reply(503)
+        await anyio.sleep(600)
+        assert set(one.sizes) <= {1, 49, 50}
+        assert len(one.asked) < 60
+        assert one.hub.at_most == 100
+
+
+@virtually
+async def test_one_id_that_breaks_lists_hides_no_other() -> None:
+    async with post(bulk=100, first=0, every=10) as one:
+        one.watch(*names(90))
+        one.lists = lambda ids: reply(500) if "t007" in ids else None
+        await anyio.sleep(3000)
+        seen = [name for at, asked in one.asked if at > 2000 for name in asked]
+        assert min(seen.count(name) for name in names(90)) >= 90
+        assert len([at for at, _ in one.asked if at > 2000]) < 400
+
+
+@virtually
+async def test_a_key_that_only_lists_refuse_stops_nothing() -> None:
+    async with post(bulk=100, first=0) as one:
+        one.watch(*names(10))
+        one.lists = lambda ids: reply(401)
+        await anyio.sleep(100)
+        assert one.desk.stopped is None
+        assert {one.state(name) for name in names(10)} == {(State.WAITING, None)}
+        assert sorted(set(one.singles)) == names(10)
+
+
+@pytest.mark.parametrize("shown", [0, 20])
+@virtually
+async def test_ids_that_a_list_leaves_out_are_looked_at_beside_each_other(shown: int) -> None:
+    async with post(bulk=100, first=0, every=10) as one:
+
+        async def slow(line: Line, wire: Wire) -> Outcome:
+            await anyio.sleep(0.5)
+            return await one.answer(line, wire)
+
+        one.world.network.answer = slow
+        one.lists = lambda ids: reply(200, dict.fromkeys(ids[:shown], RUNNING))
+        one.watch(*names(100))
+        await anyio.sleep(0.5 * (1 + 100 / 16 + 2))
+        assert {name for _, asked in one.asked for name in asked} == set(names(100))
+        assert len(one.singles) == 100 - shown
+        await anyio.sleep(600)
+        assert len(one.asked) < 100 * 60
 
 
 @virtually

@@ -47,6 +47,8 @@ class Hub:
     _watches: dict[str, Watch] = field(factory=dict[str, Watch])
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _looks: set[Cut] = field(factory=set[Cut])
+    _lists: int = 0
+    """How many of the looks under way may take many tasks."""
     _round: float = field(default=-inf)
     """When the newest round of list requests began; what is due by then belongs to it."""
     _brimful: bool = False
@@ -125,14 +127,16 @@ class Hub:
     async def run(self) -> None:
         """Look at tasks as they come due, until stopped."""
         while not self._stopping:
-            most = _AT_ONCE if self.at_most == 1 else _LISTS_AT_ONCE
-            opens = self._opens() if len(self._looks) < most else inf
-            if opens > self.world.monotonic():
-                await self._pause(opens)
+            opens = self._opens()
+            single = self.at_most == 1 or bool(self._heap and self._heap[0][2].alone)
+            free = len(self._looks) - self._lists < _AT_ONCE if single else self._lists < _LISTS_AT_ONCE
+            if not free or opens > self.world.monotonic():
+                await self._pause(opens if free else inf)
             else:
                 cut = Cut()
                 self._looks.add(cut)
-                self.crew.start_soon(self._look, self._due_batch(), cut)
+                self._lists += not single
+                self.crew.start_soon(self._look, self._due_batch(), cut, single)
 
     def _opens(self) -> float:
         """When the next look may begin. Lists go out in rounds, so that what comes due in between shares requests.
@@ -144,21 +148,24 @@ class Hub:
         while heap and heap[0][2].gone:
             self._first()
         due = heap[0][0] if heap and not self._stopping else inf
-        if self.at_most == 1 or self._brimful or due <= self._round:
+        if self.at_most == 1 or self._brimful or due <= self._round or (heap and heap[0][2].alone):
             return due
         return max(due, self._round + self.cadence.beat() / max(1, ceil(len(self._watches) / self.at_most)))
 
-    async def _look(self, batch: list[Watch], cut: Cut) -> None:
+    async def _look(self, batch: list[Watch], cut: Cut, single: bool) -> None:
         try:
             if cut.made:
                 return
             with cut:
                 await self.look(batch)
                 # While there is enough to look at, none is begun anew.
-                while self.at_most == 1 and self._opens() <= self.world.monotonic():
+                while (
+                    single and self._opens() <= self.world.monotonic() and (self.at_most == 1 or self._heap[0][2].alone)
+                ):
                     await self.look(self._due_batch())
         finally:
             self._looks.discard(cut)
+            self._lists -= not single
             self._wake.set()
 
     async def _pause(self, until: float) -> None:
@@ -172,7 +179,7 @@ class Hub:
 
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
-        if self.at_most == 1:
+        if self.at_most == 1 or self._heap[0][2].alone:
             return [self._first()[2]]
         now = self.world.monotonic()
         if self._heap[0][0] > self._round:
@@ -185,7 +192,7 @@ class Hub:
             due, _, watch = turn
             if watch.gone:
                 continue
-            if due <= now or self._may_join(watch, due - now):
+            if not watch.alone and (due <= now or self._may_join(watch, due - now)):
                 watch.asked = now
                 batch.append(watch)
                 last = due

@@ -35,6 +35,13 @@ _HELD = 1.0
 _QUEUED, _SUCCEEDED, _FAILED = Seen.QUEUED, Seen.SUCCEEDED, Seen.FAILED
 """Under names of their own: before Python 3.12 an enum is slow to tell its members (0.12 against 0.01 µs)."""
 _NO_LIST = frozenset({Kind.INVALID, Kind.NOT_FOUND})
+_HASTE = frozenset({Kind.RATE_LIMITED, Kind.LIMITED})
+_PROMPT = 5.0
+"""A list that fails is halved only where its answer came within so many seconds."""
+_NEVER, _NO_LONGER = 3, 12
+"""A vendor has no lists if it refuses so many of them, one after the other, before it ever answered one; or after."""
+_LONGEST_ALONE = 6
+"""A job that lists do not show is looked at alone for up to so many doublings of looks before a list names it again."""
 
 
 @lru_cache(maxsize=1024)
@@ -59,6 +66,9 @@ class Looker:
     notice: Callable[[str], None]
     keep_waiting: bool = False
     hub: Hub = field(init=False)
+    _listed_once: bool = False
+    _unanswered: int = 0
+    """Lists, one after the other, that were refused while single looks were not."""
 
     def look(self, batch: list[Watch]) -> Awaitable[None]:
         """Look at a batch; each of it is due again afterwards, or let go."""
@@ -67,6 +77,8 @@ class Looker:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def _one(self, watch: Watch) -> None:
+        if watch.alone:
+            watch.alone -= 1
         sent = self.world.now()
         hold = self.cadence.hold(watch, sent - watch.began)
         flow = self.desk.provider.poll(watch.handle, hold, sent)
@@ -85,15 +97,19 @@ class Looker:
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
-            await self._list_failed(batch, refusal.verdict, halves)
+            prompt = self.world.now() - sent < _PROMPT and refusal.verdict.kind not in _HASTE
+            await self._list_failed(batch, refusal.verdict, halves, prompt)
             return
         await self._listed(batch, seen, sent)
 
     async def _listed(self, batch: list[Watch], seen: Mapping[str, Observation], sent: float) -> None:
         """Ends are written together, so that no seat waits until those before it are on disk."""
+        self._listed_once, self._unanswered = True, 0
         found = [(watch, seen.get(watch.vendor_id)) for watch in batch]
         ended = [(watch, one) for watch, one in found if one is not None and one.seen.terminal]
         alive = [(watch, one) for watch, one in found if one is not None and not one.seen.terminal]
+        if len(ended) + len(alive) < len(found):
+            self._leave_out([watch for watch, one in found if one is None])
         if ended:
             async with create_task_group() as group:
                 for watch, observation in ended:
@@ -101,32 +117,57 @@ class Looker:
                 await self._all_saw(alive, sent)
         else:
             await self._all_saw(alive, sent)
-        for watch, observation in found:
-            if observation is None:
-                await self._one(watch)
+        for watch, _ in alive:
+            watch.unlisted = 0
+
+    def _leave_out(self, watches: Sequence[Watch], *, spread: bool = True) -> None:
+        """Look at each by itself, at once and for a while: longer each time that a list does not show it.
+
+        Where they are ``spread``, not all come back to lists together: so those whose list one of them spoilt are soon
+        in lists without it.
+        """
+        for watch in watches:
+            doublings, watch.unlisted = min(watch.unlisted, _LONGEST_ALONE), watch.unlisted + 1
+            watch.alone = round(2**doublings * (1 + self.world.random() * spread))
+            self.hub.again(watch, 0.0)
 
     async def _all_saw(self, shown: Sequence[tuple[Watch, Observation]], sent: float) -> None:
         for watch, observation in shown:
             await self._saw(watch, observation, sent)
 
-    async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool) -> None:
-        if verdict.kind not in _NO_LIST:
-            for watch in batch:
-                await self._missed(watch, verdict)
+    async def _list_failed(self, batch: list[Watch], verdict: Verdict, halves: bool, prompt: bool) -> None:
+        """Find out whose fault it is: of one of those in the list, of lists, or of all looks."""
+        refused = verdict.kind in _NO_LIST
+        if halves and not refused and not await self._lists_only(batch, verdict):
             return
-        if halves and verdict.kind is Kind.INVALID:
+        self._unanswered += 1
+        if halves and prompt and (verdict.kind is not Kind.NOT_FOUND or self._listed_once):
             middle = len(batch) // 2
             await self._half(batch[:middle])
             await self._half(batch[middle:])
             return
-        self._switch(verdict)
+        if self._unanswered >= (_NEVER if refused and not self._listed_once else _NO_LONGER):
+            self._switch(verdict)
+        self._leave_out(batch, spread=prompt)
+
+    async def _lists_only(self, batch: list[Watch], verdict: Verdict) -> bool:
+        """Whether a single look is answered while lists fail; else the whole batch is looked at again later."""
+        again = verdict.kind is Kind.AUTH or any(watch.failures or watch.unlisted for watch in batch)
+        if again:
+            one = batch[int(self.world.random() * len(batch))]
+            await self._one(one)
+            if not one.failures:
+                return True
+            batch = [watch for watch in batch if watch is not one]
+            if verdict.kind is Kind.AUTH:  # which only a single look's answer says of the key
+                verdict = evolve(verdict, kind=Kind.TRANSIENT)
         for watch in batch:
-            self.hub.again(watch, 0.0)
+            await self._missed(watch, verdict)
+        return False
 
     async def _half(self, batch: list[Watch]) -> None:
         if len(batch) == 1 or self.hub.at_most == 1:
-            for watch in batch:
-                await self._one(watch)
+            self._leave_out(batch)
         else:
             await self._many(batch, halves=False)
 

@@ -64,6 +64,7 @@ class Watch:
         firm: its next look is not to come early, by the user's word or the vendor's.
         late: its first look came later than it should have, so that its end may be long past.
         asked: when it was last part of a list request, monotonic seconds.
+        unlisted: lists, one after the other, that did not show it; ``alone`` so many looks from now on are at it only.
     """
 
     task: str = field(converter=sys.intern)
@@ -94,6 +95,8 @@ class Watch:
     firm: bool = True
     late: bool = False
     asked: float = 0.0
+    unlisted: int = 0
+    alone: int = 0
 
     def __lt__(self, other: Watch) -> bool:
         """Between two that are due and began at the same time, their names decide who goes first."""
