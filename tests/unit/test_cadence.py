@@ -289,9 +289,11 @@ def test_nothing_is_learnt_of_batches_of_what_nobody_waits_for_and_of_ends_that_
     assert one.learn(watch(), BEGAN + 50, BEGAN + 60) == 55
 
 
-def test_a_clock_that_was_set_back_teaches_no_negative_time() -> None:
+def test_a_clock_that_was_set_back_behind_a_create_teaches_nothing_and_makes_no_look_late() -> None:
+    one = settled(knowing(*AROUND_A_MINUTE))
+    assert SHEET.every <= one.next(watch(), -3600.0, running(), 0.5) <= 1.1 * SHEET.every
     one = cadence()
-    assert one.learn(watch(), BEGAN + 50, BEGAN - 60) == 0
+    assert one.learn(watch(), BEGAN + 50, BEGAN - 60) is None
     assert one.learn(watch(), BEGAN - 50, BEGAN + 60) == 30
 
 

@@ -61,7 +61,7 @@ class Cadence:
         Args:
             alive: when it was last seen at work, None if it never was; ``now`` when its end was seen; UTC seconds.
         """
-        if watch.batch or watch.background or (watch.late and alive is None):
+        if watch.batch or watch.background or (watch.late and alive is None) or now < watch.began:
             return None
         by = max(0.0, now - watch.began)
         after = None if alive is None else max(0.0, min(alive - watch.began, by))
@@ -109,7 +109,7 @@ class Cadence:
         """Seconds to the next look.
 
         Args:
-            age: seconds since the create.
+            age: seconds since the create; below 0 where the clock was set back since, and nobody knows.
             seen: what the last look showed, None if it failed.
             chance: a random number in [0, 1), so that jobs made together are not looked at together for ever.
         """
@@ -120,7 +120,7 @@ class Cadence:
             return self.polling.every
         if seen is not None and seen.hint is not None:
             return max(_SOON, seen.hint)
-        forecast = None if seen is None or seen.verdict is not None else self._forecast(watch)
+        forecast = None if age < 0 or seen is None or seen.verdict is not None else self._forecast(watch)
         if forecast is None:
             slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0
             return self.sheet.every * slower * (1 + chance / 10)

@@ -87,7 +87,7 @@ class Hub:
         if not 0 <= clock - self._lately < _MOMENT:
             self._lately = clock
         watch.running_since, watch.observed, watch.heard = row.timings.started, row.observed, self._lately
-        wait = began + self.cadence.first(watch, self.world.random) - clock
+        wait = self.cadence.first(watch, self.world.random) - max(0.0, clock - began)
         watch.late = now or wait < 0
         self.again(watch, 0.0 if watch.late else wait)
 
