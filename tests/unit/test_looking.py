@@ -755,6 +755,29 @@ async def test_a_look_is_held_by_the_vendor_when_the_end_is_likely_near() -> Non
 
 
 @virtually
+async def test_looks_that_the_vendor_holds_back_keep_no_other_waiting() -> None:
+    async with post(sheet={"hold": 20.0}) as one:
+        knows(one, *range(50, 70))
+
+        async def holds(line: Line, wire: Wire) -> Outcome:
+            await anyio.sleep(max(0.1, wire.hold))
+            return await one.answer(line, wire)
+
+        one.world.network.answer = holds
+        one.watch(*names(100), began=one.world.world.now() - 60)
+        one.watch(*names(100, 300), began=one.world.world.now() - 30)
+        for watch in one.hub.watched():
+            one.hub.again(watch, 0.0)
+        peak = 0
+        for _ in range(100):
+            await anyio.sleep(0.05)
+            peak = max(peak, one.world.network.open)
+        assert {asked[0] for _, asked in one.asked} >= set(names(100, 300))
+        assert sum(1 for _, wire in one.world.network.sent if wire.hold) == 64
+        assert peak <= 64 + 16
+
+
+@virtually
 async def test_how_long_a_job_took_is_learnt_and_kept_between_the_looks_that_tell_of_it() -> None:
     async with post(first=10, every=6) as one:
         one.watch(*names(3), began=one.world.world.now(), lasted={"media": 4.0})

@@ -21,6 +21,8 @@ __all__ = ["Hub", "Watch"]
 _MOMENT = 0.1
 """Tasks that begin to be watched within so many seconds have the time of the first of them in common."""
 _AT_ONCE = 16
+_HELD_AT_ONCE = 64
+"""Looks that their vendor may hold back at the same time; they take no hand from others."""
 _LISTS_AT_ONCE = 2
 
 Turn = tuple[float, float, Watch]
@@ -48,7 +50,8 @@ class Hub:
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _looks: set[Cut] = field(factory=set[Cut])
     _lists: int = 0
-    """How many of the looks under way may take many tasks."""
+    """How many of the looks under way may take many tasks; ``_held``, how many the vendor may hold back."""
+    _held: int = 0
     _round: float = field(default=-inf)
     """When the newest round of list requests began; what is due by then belongs to it."""
     _brimful: bool = False
@@ -117,6 +120,18 @@ class Hub:
         if watch is not None:
             watch.gone = True
 
+    def holds(self) -> bool:
+        """Have room for a look that the vendor may hold back, until it is ``held``; False where there is none."""
+        if self._held >= _HELD_AT_ONCE:
+            return False
+        self._held += 1
+        self._wake.set()
+        return True
+
+    def held(self) -> None:
+        """A look that the vendor could hold back was answered."""
+        self._held -= 1
+
     def stop(self) -> None:
         """Look at nothing more."""
         self._stopping = True
@@ -129,7 +144,8 @@ class Hub:
         while not self._stopping:
             opens = self._opens()
             single = self.at_most == 1 or bool(self._heap and self._heap[0][2].alone)
-            free = len(self._looks) - self._lists < _AT_ONCE if single else self._lists < _LISTS_AT_ONCE
+            short = len(self._looks) - self._lists - self._held
+            free = short < _AT_ONCE if single else self._lists < _LISTS_AT_ONCE
             if not free or opens > self.world.monotonic():
                 await self._pause(opens if free else inf)
             else:

@@ -81,12 +81,17 @@ class Looker:
             watch.alone -= 1
         sent = self.world.now()
         hold = self.cadence.hold(watch, sent - watch.began)
+        if hold and not self.hub.holds():
+            hold = 0.0
         flow = self.desk.provider.poll(watch.handle, hold, sent)
         try:
             seen = await self.desk.courier.run(flow, tries=1)
         except Refused as refusal:
             await self._missed(watch, refusal.verdict)
             return
+        finally:
+            if hold:
+                self.hub.held()
         if hold and (now := self.world.now()) - sent > _HELD:
             watch.seen, watch.heard = True, now  # it was at work until the vendor answered
         await self._saw(watch, seen, sent)
