@@ -33,7 +33,7 @@ _UNHEARD_OF = 0.02
 _ANEW = 24
 """Durations that are remembered while that is so."""
 _SETTLED = 8
-"""Ends after which a run trusts what earlier runs saw of jobs whose media nobody measured."""
+"""Ends after which a run trusts what earlier runs saw."""
 
 
 @frozen(eq=False, repr=False)
@@ -130,14 +130,14 @@ class Durations:
     def doubted(self, forecast: Forecast, first: float, media: float | None, chance: float) -> bool:
         """Whether a job is to be looked at as if little were known, since jobs may take less time than before.
 
-        That is so for the first ends of a run where nobody measured the media, for some jobs once ends come earlier
-        than they should, and for a few where nearly all are found at the first look, which tells little.
+        That is so until a run has seen its first ends, for some jobs once ends come earlier than they should, and for a
+        few where nearly all are found at the first look, which tells little.
 
         Args:
             forecast: of the job, with its ``first`` look.
             chance: a random number in [0, 1).
         """
-        if self._ends < _SETTLED and forecast is not self._fitted:
+        if self._ends < _SETTLED:
             return True
         if self._drift < -_SURPRISED:
             return chance < 0.5
