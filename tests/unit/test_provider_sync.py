@@ -517,6 +517,14 @@ def test_one_list_request_looks_at_many() -> None:
     assert {name: seen.seen for name, seen in played.result.items()} == {"a/1": Seen.SUCCEEDED, "b": Seen.RUNNING}
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_end_that_a_list_tells_beside_an_older_state_of_the_job_is_not_lost(turned: bool) -> None:
+    ours = provider()
+    rows = [{**generation("COMPLETED", outputUrl=RESULT), "id": "a"}, {**generation("PROCESSING"), "id": "a"}]
+    played = drive(ours, ours.poll_many([{"id": "a"}]), reply(rows[::-1] if turned else rows))
+    assert played.result["a"].seen is Seen.SUCCEEDED
+
+
 def test_looking_at_nothing_asks_nothing() -> None:
     ours = provider()
     assert drive(ours, ours.poll_many([])).requests == ()

@@ -303,8 +303,11 @@ class Sync(Provider):
         rows = listing(reply.json())
         if rows is None:
             raise Refused(Verdict(kind=Kind.PROTOCOL, message=f"{self.name} answered a list request without a list"))
-        named = ((identifier(row.get("id")), row) for row in rows)
-        return {**seen, **{name: observe(row, self.sheet.models) for name, row in named if name in wanted}}
+        for row in rows:
+            name = identifier(row.get("id"))
+            if name in wanted and not (name in seen and seen[name].seen.terminal):  # an end stays one, if told twice
+                seen[name] = observe(row, self.sheet.models)
+        return seen
 
     def reckon(self, job: Job, seconds: float, fps: float | None = None) -> Cost | None:
         """Frames are what is billed: a published price per second is for 25 of them (section 7)."""
