@@ -180,6 +180,7 @@ async def test_a_vendor_that_is_full_teaches_its_limit_and_is_left_alone_for_a_w
 @virtually
 async def test_a_limit_is_only_learnt_downwards_and_never_below_one(named: int | None, limit: int) -> None:
     one = setting(seats=8)
+    taken(one.desk, 8)
     one.desk.refused(verdict(Kind.NO_SEAT, limit=named))
     assert one.desk.pool.seats.limit == limit
 
@@ -211,13 +212,46 @@ async def test_waits_that_nobody_names_grow_up_to_a_minute_and_start_anew_after_
     assert one.desk.quiet_until - one.now <= 2.5
 
 
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT])
 @virtually
-async def test_a_limit_without_a_name_narrows_the_account() -> None:
+async def test_creates_that_are_refused_together_are_one_failure(kind: Kind) -> None:
+    one = setting(seats=15)
+    begun = one.desk.bursts
+    for _ in range(8):
+        one.desk.refused(verdict(kind), begun=begun)
+        await anyio.sleep(0.1)
+    assert one.desk.quiet_until - one.now <= 2.5
+    await anyio.sleep(5)
+    one.desk.refused(verdict(kind), begun=begun)
+    assert one.desk.may_begin(), "its reply was late"
+    one.desk.refused(verdict(kind), begun=one.desk.bursts)
+    assert 4 <= one.desk.quiet_until - one.now <= 5
+
+
+@virtually
+async def test_each_of_those_refused_together_may_name_a_longer_wait() -> None:
+    one = setting()
+    for wait in (5.0, None, 60.0, 1.0):
+        one.desk.refused(verdict(Kind.NO_SEAT, retry_after=wait), begun=0)
+    assert one.desk.quiet_until - one.now == 60
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT])
+@virtually
+async def test_an_account_that_has_rested_opens_with_one_create_whatever_was_accepted_of_those_before(
+    kind: Kind,
+) -> None:
     one = setting()
     for _ in range(3):
         one.desk.opened()
-    one.desk.refused(verdict(Kind.LIMITED))
-    assert one.desk.width == 4
+    one.desk.refused(verdict(kind), begun=0)
+    one.desk.opened()
+    one.desk.refused(verdict(kind), begun=0)
+    one.desk.opened()
+    await anyio.sleep(3)
+    assert (one.desk.width, one.desk.may_begin()) == (1, True)
+    one.desk.opened()
+    assert one.desk.width == 2
 
 
 @virtually
@@ -393,30 +427,70 @@ def taken(desk: Desk, count: int) -> list[str]:
     return names
 
 
-def full(desk: Desk, name: str) -> None:
+def full(desk: Desk, name: str, begun: int | None = None) -> None:
     """A create was refused since the vendor is full, and gives its seat back."""
-    desk.refused(verdict(Kind.NO_SEAT))
+    desk.refused(verdict(Kind.NO_SEAT), begun=begun)
     desk.pool.seats.give_back(name)
 
 
 @virtually
-async def test_a_vendor_that_is_full_without_a_number_teaches_how_many_seats_it_has_with_its_second_refusal() -> None:
-    desk = setting(seats=8).desk
-    names = taken(desk, 8)
-    full(desk, names.pop())
-    assert desk.pool.seats.limit == 8, "its count may lag behind the ends that it shows"
+async def test_a_vendor_that_is_full_without_a_number_teaches_how_many_seats_it_has_when_it_still_is_after_a_rest() -> (
+    None
+):
+    one = setting(seats=8)
+    seats, names = one.desk.pool.seats, taken(one.desk, 8)
     for _ in range(3):
-        full(desk, names.pop())
-    assert (desk.pool.seats.taken, desk.pool.seats.limit) == (4, 4)
+        full(one.desk, names.pop(), begun=0)
+    assert (seats.taken, seats.limit) == (5, 6), "its count may lag behind the ends that it shows"
+    await anyio.sleep(3)
+    seats.take("again:1")
+    full(one.desk, "again:1")
+    assert (seats.taken, seats.limit) == (5, 5)
+    await anyio.sleep(290)
+    assert seats.limit == 5
+
+
+@virtually
+async def test_a_vendor_that_is_full_with_as_many_again_is_believed() -> None:
+    one = setting(seats=15)
+    seats, names = one.desk.pool.seats, taken(one.desk, 15)
+    for name in names[10:]:
+        full(one.desk, name, begun=0)
+    for name in names[8:10]:
+        seats.give_back(name)
+    await anyio.sleep(3)
+    for name in names[8:11]:
+        seats.take(name)
+        one.desk.creating = 11 - int(name.partition(":")[0])
+        if name != names[10]:
+            one.desk.opened()
+    assert seats.limit == 11
+    full(one.desk, names[10])
+    assert seats.limit == 10
+    await anyio.sleep(290)
+    assert seats.limit == 10
+
+
+@virtually
+async def test_a_vendor_that_was_full_once_is_tried_with_ever_more_seats() -> None:
+    one = setting(seats=50)
+    names, told = taken(one.desk, 50), list[int]()
+    for name in names[20:]:
+        full(one.desk, name, begun=0)
+    one.desk.pool.seats.on_change(lambda: told.append(one.desk.pool.seats.limit))
+    await anyio.sleep(60)
+    assert told == [22, 24, 28, 36, 50]
 
 
 @virtually
 async def test_a_refusal_now_and_then_teaches_nothing_about_seats() -> None:
-    desk = setting(seats=8).desk
-    for name in taken(desk, 8):
-        full(desk, name)
-        desk.opened()
-    assert desk.pool.seats.limit == 8
+    one = setting(seats=8)
+    for name in taken(one.desk, 8):
+        full(one.desk, name)
+        await anyio.sleep(60)
+        one.desk.pool.seats.take(name)
+        one.desk.opened()
+        assert one.desk.pool.seats.limit == 8
 
 
 @virtually

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from viseme.attempts import Intent, Seat
 from viseme.config import Account
 from viseme.engine.admission.limits import Rates, spelled
-from viseme.engine.admission.seats import AGAIN, Seats
+from viseme.engine.admission.seats import Seats
 from viseme.engine.courier import Courier
 from viseme.engine.transport import Transport
 from viseme.engine.world import Timer, World
@@ -28,6 +28,8 @@ CAP = 300.0
 _PROBE = 60.0
 CREATES = ("create", "post", "all")
 """What a create counts as, at whatever vendor."""
+_OF_THE_VENDOR = frozenset({Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT})
+"""What a create is refused for while the vendor has too much to do, or is away."""
 
 
 @define(eq=False, repr=False)
@@ -48,6 +50,21 @@ class Stop:
     since: float = 0.0
 
 
+@define(eq=False)
+class Lesson:
+    """What a vendor teaches that refuses creates since it is full.
+
+    Attributes:
+        burst: in which of the account's bursts.
+        had: how many seats it had with those that it has not refused yet.
+        before: how many it had when it was full the time before, if it has not had more since.
+    """
+
+    burst: int
+    had: int
+    before: int | None
+
+
 @define(eq=False, repr=False)
 class Desk:
     """One account at work.
@@ -63,6 +80,7 @@ class Desk:
         broke: why the budget keeps the next create waiting, and until when at most (UTC seconds, None where nobody
             knows); None where it does not.
         quiet_until: no create is begun before this monotonic time.
+        bursts: how often creates were refused for the vendor's sake; those that were under way together count once.
     """
 
     world: World
@@ -81,9 +99,13 @@ class Desk:
     broke: tuple[str, float | None] | None = None
     quiet_until: float = 0.0
     quiet_why: str = ""
+    bursts: int = 0
     _failures: int = 0
+    """How many bursts since a create was accepted last."""
     _full: int = 0
-    """How often the vendor said that it is full since it took a job last."""
+    """In how many of them the vendor said that it is full."""
+    _lesson: Lesson | None = None
+    """What the last of these taught."""
     _slow: dict[tuple[str, ...], tuple[int, float]] = field(factory=dict[tuple[str, ...], tuple[int, float]])
     _listeners: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
     _more: Timer | None = None
@@ -117,10 +139,15 @@ class Desk:
         )
 
     def opened(self) -> None:
-        """A create was accepted: open wider."""
-        wider = min(max(self.width * 2, 2), max(1, self.pool.seats.limit))
-        news = not self.accepted or wider != self.width
-        self.accepted, self._failures, self._full, self.width = True, 0, 0, wider
+        """A create was accepted: open wider, unless it left before the others were refused for which this rests."""
+        self.accepted, seats, first = True, self.pool.seats, not self.accepted
+        if seats.full_at is not None and seats.taken - max(0, self.creating - 1) > seats.full_at:
+            seats.full_at = None
+        if self.quiet_until and self.world.monotonic() < self.quiet_until:
+            return
+        wider = min(max(self.width * 2, 2), max(1, seats.limit))
+        news = first or wider != self.width
+        self._failures, self._full, self.width = 0, 0, wider
         if news:
             self.changed()
 
@@ -131,52 +158,55 @@ class Desk:
             self.quiet_until, self.quiet_why = until, why
             self.world.call_at(until, self.changed)
 
-    def refused(self, verdict: Verdict, *, seated: bool = True) -> None:
-        """A create was refused for a reason that is not the job's; ``seated`` tells whether it had taken a seat."""
-        self._failures += 1
-        backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
-        match verdict.kind:
-            case Kind.NO_SEAT:
-                if seated:
-                    self._teach(verdict.limit)
-                self._wait(
-                    verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message
-                )
-            case Kind.LIMITED:
-                self.width = max(1, self.width // 2)
-                self._wait(
-                    verdict.retry_after if verdict.retry_after is not None else max(2.0, backoff), verdict.message
-                )
-            case Kind.TRANSIENT:
-                self._wait(backoff, verdict.message)
-            case _:
-                pass
+    def refused(self, verdict: Verdict, *, seated: bool = True, begun: int | None = None) -> None:
+        """A create was refused for a reason that is not the job's: rest, and then begin with one create alone.
 
-    def _wait(self, seconds: float, why: str) -> None:
-        if seconds > CAP:
-            self.width = 1
-        self.rest(seconds, why)
+        Those that were under way together when the vendor refused the first are one failure: none of them knew.
+
+        Args:
+            seated: whether it had taken a seat.
+            begun: the ``bursts`` that had been when it was begun; None for as many as there are.
+        """
+        if verdict.kind not in _OF_THE_VENDOR:
+            return
+        anew = begun is None or begun == self.bursts
+        if anew:
+            self.bursts += 1
+            self._failures += 1
+        if verdict.kind is Kind.NO_SEAT and seated:
+            self._teach(verdict.limit)
+        told = None if verdict.kind is Kind.TRANSIENT else verdict.retry_after
+        if told is None and not anew:
+            return
+        backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
+        self.width = 1
+        self.rest(backoff if told is None else told, verdict.message)
 
     def _teach(self, named: int | None) -> None:
-        """The vendor is full. Where it names no limit and refused twice, it has no more seats than the others took.
+        """The vendor is full. Where it names no limit, it has as many seats as it did not refuse.
 
-        Once proves little: its count may lag behind the ends that it shows.
+        Once proves little, as its count may lag behind the ends that it shows: refused again before it took another, or
+        full again with as many.
         """
-        seats = self.pool.seats
-        self._full += 1
-        most = seats.taken - 1 if named is None and self._full > 1 else named
-        if most is not None and seats.teach(most):
+        seats, lesson = self.pool.seats, self._lesson
+        if lesson is None or lesson.burst != self.bursts:
+            self._full += 1
+            lesson = self._lesson = Lesson(self.bursts, seats.taken, seats.full_at)
+        lesson.had -= 1
+        seats.full_at = lesson.had
+        proved = named is not None or self._full > 1 or lesson.had == lesson.before
+        if seats.teach(lesson.had if named is None else named, proved=proved):
             self._more_later()
 
     def _more_later(self) -> None:
         if self._more is not None:
             self._more.cancel()
-        self._more = self.world.call_at(self.world.monotonic() + AGAIN, self._try_more)
+        rises = self.pool.seats.rises
+        self._more = None if rises is None else self.world.call_at(rises, self._try_more)
 
     def _try_more(self) -> None:
         self._more = None
-        if self.pool.seats.limit < self.pool.seats.stated:
-            self._more_later()
+        self._more_later()
         self.pool.seats.changed()
 
     def stop(self, reason: Reason, verdict: Verdict) -> Failure:

@@ -13,6 +13,10 @@ __all__ = ["AGAIN", "Seats"]
 
 AGAIN = 300.0
 """So long after the vendor said that it is full one more seat is tried, and after as long again another, seconds."""
+_FADES = 5.0
+"""Where that was said once only, and so proves little: one more is tried at once, and after as long as this twice as
+many, seconds."""
+_MOST_DOUBLINGS = 30
 
 _ROUNDING = 1e-3
 
@@ -24,6 +28,7 @@ class Seats:
     Attributes:
         stated: how many there are, as the user or the provider's sheet says.
         halved_until: half of them are used before this monotonic time.
+        full_at: how many the vendor had when it was full last; None where it has had more since.
     """
 
     stated: int
@@ -33,16 +38,26 @@ class Seats:
     _number: int = 0
     _changed: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
     halved_until: float = 0.0
-    _taught: tuple[int, float] | None = None
-    """How many the vendor was seen to allow, and when."""
+    full_at: int | None = None
+    _taught: tuple[int, float, bool] | None = None
+    """How many the vendor was seen to allow, when, and whether that is proved."""
 
     @property
     def limit(self) -> int:
         """How many may be taken: as many as are stated, or as the vendor taught lately."""
         if self._taught is None:
             return self.stated
-        most, since = self._taught
-        return min(self.stated, most + int((self.clock() - since + _ROUNDING) // AGAIN))
+        most, since, proved = self._taught
+        return min(self.stated, most + _tried(self.clock() - since + _ROUNDING, proved))
+
+    @property
+    def rises(self) -> float | None:
+        """When more may be tried than now, monotonic; None where that is what is stated."""
+        if self._taught is None or self.limit >= self.stated:
+            return None
+        _, since, proved = self._taught
+        step = AGAIN if proved else _FADES
+        return since + step * ((self.clock() - since + _ROUNDING) // step + 1)
 
     @property
     def taken(self) -> int:
@@ -95,17 +110,22 @@ class Seats:
 
     def set_limit(self, limit: int) -> None:
         """Change what is stated, and forget what was learned; seats beyond it are given back as their jobs end."""
-        self.stated, self._taught = limit, None
+        self.stated, self._taught, self.full_at = limit, None, None
         self.changed()
 
-    def teach(self, most: int) -> bool:
+    def teach(self, most: int, *, proved: bool = True) -> bool:
         """The vendor is full with so many; True where that is less than was taken for its limit."""
         if most >= self.limit:
             return False
-        self._taught = max(1, most), self.clock()
+        self._taught = max(1, most), self.clock(), proved
         return True
 
     def changed(self) -> None:
         """Tell that seats may have come free."""
         for function in self._changed:
             function()
+
+
+def _tried(seconds: float, proved: bool) -> int:
+    """How many more seats than the vendor was seen to allow are tried so long after."""
+    return int(seconds // AGAIN) if proved else 1 << min(int(seconds // _FADES), _MOST_DOUBLINGS)

@@ -35,11 +35,15 @@ class _Withdrawn(Exception):
 
 @define(eq=False, repr=False)
 class _Out:
-    """A batch under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on."""
+    """A batch under way: ``scope`` ends it while nothing has left, ``shield`` guards it from then on.
+
+    ``begun`` is how many bursts of refusals the desk had seen when it was begun.
+    """
 
     scope: CancelScope = field(factory=CancelScope)
     shield: CancelScope = field(factory=CancelScope)
     left: bool = False
+    begun: int = 0
 
     def withdraw(self, deadline: float) -> None:
         """End it now, or, where its request may have left, at the deadline."""
@@ -65,7 +69,7 @@ class Batcher:
     desk: Desk
     cashier: Cashier
     called_off: Collection[str]
-    refused: Callable[[Verdict], None]
+    refused: Callable[[Verdict, int], None]
     notice: Callable[[str], None]
     grace: float = 10.0
     keep_waiting: bool = False
@@ -177,6 +181,7 @@ class Batcher:
         try:
             with out.scope:
                 await self._permitted()
+                out.begun = self.desk.bursts
                 async with self._held(rows) as holds:
                     ready = await self._with_media(holds)
                     left = await self._create(ready, out)
@@ -228,7 +233,7 @@ class Batcher:
             except _Withdrawn:
                 return [hold.row for hold in holds] + left
             except Refused as refusal:
-                await self._refused(holds, refusal.verdict)
+                await self._refused(holds, refusal.verdict, out.begun)
             else:
                 taken = [(hold, Taken(accepted[m.intent.id])) for hold, m in zip(holds, members, strict=True)]
                 await self.book.write_all(taken)
@@ -239,7 +244,7 @@ class Batcher:
         intent = evolve(intent_for(self.desk, row, self.world.new_id(), now), batch=name)
         return Member(job=row.job, intent=intent, handles={**row.inputs, **row.handles})
 
-    async def _refused(self, holds: list[Hold], verdict: Verdict) -> None:
+    async def _refused(self, holds: list[Hold], verdict: Verdict, begun: int) -> None:
         if verdict.kind is Kind.FATE_UNKNOWN:
             await self.book.write_all([(hold, Lost(verdict)) for hold in holds])
             return
@@ -252,7 +257,7 @@ class Batcher:
             await self._one_by_one(holds, verdict.message)
             return
         else:
-            self.refused(verdict)
+            self.refused(verdict, begun)
         await self.book.write_all([(hold, Turned(verdict, self.keep_waiting)) for hold in holds])
 
     async def _one_by_one(self, holds: Sequence[Hold], why: str) -> None:

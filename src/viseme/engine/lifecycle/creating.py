@@ -44,13 +44,15 @@ class _Out(Cut):
     """One create under way, and what ends it.
 
     ``row`` is the task as it stood in line, and let go of once its create has left (1 KB); ``rank`` is its place there.
-    ``seat`` is the one to give back if nothing leaves; ``leaves`` tells that its request may have left, or is about to;
-    ``back`` tells that the task stands in line again.
+    ``seat`` is the one to give back if nothing leaves; ``begun`` is how many bursts of refusals the desk had seen when
+    it was begun; ``leaves`` tells that its request may have left, or is about to; ``back`` tells that the task stands
+    in line again.
     """
 
     row: TaskRow | None
     rank: Rank
     seat: str | None
+    begun: int
     leaves: bool = False
     back: bool = False
 
@@ -222,7 +224,7 @@ class Creator:
             self.desk.creating += 1
             seat = None if self.line.free(row) else seat_of(row)
             taken = seat if seat and self.desk.pool.seats.take(seat) else None
-            out = self._out[row.id] = _Out(row, rank_of(row), taken)
+            out = self._out[row.id] = _Out(row, rank_of(row), taken, self.desk.bursts)
             crew.start_soon(self._create, row.id, out)
 
     async def _next(self) -> TaskRow | None:
@@ -372,7 +374,7 @@ class Creator:
         except Claimed as claimed:
             await self.claims.settle(hold, intent.stage, claimed, saved[-1] if saved else {})
         except Refused as refusal:
-            await self._refused(hold, refusal.verdict)
+            await self._refused(hold, refusal.verdict, out.begun)
         else:
             if hold.row.state is not State.CREATING:
                 await hold.take(Taken(accepted, intent.stage))
@@ -385,7 +387,7 @@ class Creator:
         seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
         return row if seconds is None else evolve(row, seconds=seconds)
 
-    async def _refused(self, hold: Hold, verdict: Verdict) -> None:
+    async def _refused(self, hold: Hold, verdict: Verdict, begun: int) -> None:
         if verdict.kind is Kind.FATE_UNKNOWN and hold.row.state is State.CREATING:
             if verdict.handle is None:
                 await hold.take(Lost(verdict))
@@ -396,7 +398,7 @@ class Creator:
         if verdict.kind in _GONE and await self._renews(hold):
             await hold.take(Turned(evolve(verdict, kind=Kind.TRANSIENT)))
             return
-        self.refusals.note(verdict)
+        self.refusals.note(verdict, begun=begun)
         await hold.take(Turned(verdict, self.keep_waiting))
         if verdict.park is None:
             self.refusals.conclude(verdict)

@@ -36,11 +36,16 @@ class Refusals:
         self._unreached = None
         self.desk.opened()
 
-    def note(self, verdict: Verdict, *, seated: bool = True) -> None:
-        """A create was refused; ``seated`` tells whether it had taken a seat. Where it came too early, others wait."""
+    def note(self, verdict: Verdict, *, begun: int | None = None, seated: bool = True) -> None:
+        """A create was refused; where it came too early, others wait.
+
+        Args:
+            begun: the desk's ``bursts`` when it was begun.
+            seated: whether it had taken a seat.
+        """
         if verdict.kind not in BACK_IN_LINE:
             return
-        self.desk.refused(verdict, seated=seated)
+        self.desk.refused(verdict, seated=seated, begun=begun)
         if verdict.kind is not Kind.TRANSIENT:
             self._unreached = None
             return
@@ -56,9 +61,9 @@ class Refusals:
         if trouble is not None:
             self._stop(trouble, verdict)
 
-    def of_batch(self, verdict: Verdict) -> None:
+    def of_batch(self, verdict: Verdict, begun: int | None = None) -> None:
         """A batch, which takes no seat, was refused."""
-        self.note(verdict, seated=False)
+        self.note(verdict, begun=begun, seated=False)
         self.conclude(verdict)
 
     def _stop(self, reason: Reason, verdict: Verdict) -> None:
