@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
+from math import inf, nan
 from typing import Any
 
 import anyio
@@ -247,6 +248,63 @@ async def test_a_date_in_retry_after_is_read_by_the_worlds_clock() -> None:
         with pytest.raises(Refused) as caught:
             await one.courier.run(asks(request()), tries=1)
         assert caught.value.verdict.retry_after == (None if seconds is None else pytest.approx(seconds, abs=1))
+
+
+@pytest.mark.parametrize("skew", [-600.0, 0.0, 600.0, 1e9])
+@virtually
+async def test_a_date_in_retry_after_is_read_by_the_replys_own_clock_where_it_tells_the_time(skew: float) -> None:
+    theirs = EPOCH + asyncio.get_running_loop().time() + skew
+    one = courier(reply(429, retry_after=formatdate(theirs + 5, usegmt=True), date=formatdate(theirs, usegmt=True)))
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(asks(request()), tries=1)
+    assert caught.value.verdict.retry_after == 5.0
+
+
+@pytest.mark.parametrize("date", ["now", "", "17", "Sat, 99 Nov 9999999999 01:02:03 GMT"])
+@virtually
+async def test_a_reply_whose_date_makes_no_sense_is_read_by_the_worlds_clock(date: str) -> None:
+    until = EPOCH + asyncio.get_running_loop().time() + 42
+    one = courier(reply(429, retry_after=formatdate(until, usegmt=True), date=date))
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(asks(request()), tries=1)
+    assert caught.value.verdict.retry_after == pytest.approx(42, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [(3600, 3600.0), (7200, 3600.0), (1e8, 3600.0), (1e300, 3600.0), (-5, 0.0)],
+)
+@virtually
+async def test_no_wait_that_a_vendor_asks_for_is_longer_than_an_hour_or_less_than_none(
+    asked: float, kept: float | None
+) -> None:
+    one = courier(reply(429, {"wait": asked}))
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(asks(request()), tries=1)
+    assert caught.value.verdict.retry_after == kept
+    assert [verdict.retry_after for _, verdict in one.slowed] == [kept]
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"])
+@virtually
+async def test_a_date_far_off_is_an_hour_away(date: str) -> None:
+    one = courier(reply(429, retry_after=date))
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(asks(request()), tries=1)
+    assert caught.value.verdict.retry_after == 3600.0
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(1e8, 3600.0), (inf, 3600.0), (-inf, 0.0), (nan, None)])
+@virtually
+async def test_a_wait_that_a_flow_itself_reads_out_of_a_reply_is_bounded_too(asked: float, kept: float | None) -> None:
+    def flow() -> Flow[None]:
+        yield request()
+        raise Refused(Verdict(kind=Kind.NO_SEAT, message="full", retry_after=asked))
+
+    one = courier(reply())
+    with pytest.raises(Refused) as caught:
+        await one.courier.run(flow())
+    assert caught.value.verdict.retry_after == kept
 
 
 @virtually

@@ -495,6 +495,12 @@ def test_a_held_look_hints_at_the_next() -> None:
     assert observed(generation("PROCESSING")).hint is None
 
 
+@pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "SOMETHING_NEW"])
+def test_no_hint_puts_the_next_look_off_for_hours(status: str) -> None:
+    for told in ("86400", "1e8"):
+        assert observed(generation(status), retry_after=told).hint == 300.0
+
+
 def test_a_fresh_link_comes_with_the_next_look() -> None:
     fresh = RESULT.replace("20251120", "20251128")
     assert observed(generation("COMPLETED", outputUrl=fresh)).outputs[0].url == fresh

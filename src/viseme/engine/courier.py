@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from math import isnan
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -41,6 +42,8 @@ _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
 _PAID, _FOREIGN = Role.PAID, Role.FOREIGN
 """Under names of their own: before Python 3.12 an enum is slow to tell its members (0.12 against 0.01 µs)."""
 _CAP = 300.0
+_LONGEST = 3600.0
+"""No wait that a vendor asks for is longer: after so many seconds it is asked anew, and may ask to wait again."""
 _BEFORE = 8
 """So many earlier credentials are kept out of messages too: a late reply may quote one."""
 _SAVED = Reply(status=204)
@@ -228,24 +231,26 @@ class Courier:
             return None
         verdict = self.clean(verdict)
         if verdict.retry_after is None and isinstance(outcome, Reply):
-            verdict = evolve(verdict, retry_after=self._dated(outcome.headers.get("retry-after")))
+            verdict = evolve(verdict, retry_after=self._dated(outcome.headers))
         if verdict.kind in (Kind.RATE_LIMITED, Kind.LIMITED):
             self.slowed(request.classes, verdict)
         return verdict
 
     def clean(self, verdict: Verdict) -> Verdict:
-        """The verdict without the account's secrets, which some vendors quote back in their refusals."""
+        """The verdict without the account's secrets, which some vendors quote back in their refusals; its wait is one
+        that can be kept to."""
+        told = verdict.retry_after
+        if told is not None and not 0 <= told <= _LONGEST:
+            verdict = evolve(verdict, retry_after=None if isnan(told) else min(max(0.0, told), _LONGEST))
         return self._mask.verdict(verdict)
 
-    def _dated(self, value: str | None) -> float | None:
-        """Seconds of a ``Retry-After`` in its date form."""
-        if not value or value.strip().isdigit():
+    def _dated(self, headers: Mapping[str, str]) -> float | None:
+        """Seconds of a ``Retry-After`` in its date form, by the vendor's own clock where its reply tells the time."""
+        until = _moment(headers.get("retry-after"))
+        if until is None:
             return None
-        try:
-            date = parsedate_to_datetime(value)
-            return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - self.world.now())
-        except (TypeError, ValueError, OverflowError):
-            return None
+        told = _moment(headers.get("date"))
+        return min(max(0.0, until - (self.world.now() if told is None else told)), _LONGEST)
 
     def _is_vendors(self, url: str) -> bool:
         """Whether a URL leads to the vendor's own host, which is all that ever sees a key."""
@@ -275,6 +280,17 @@ class Courier:
     def _fresh(self) -> bool:
         known = self._credential
         return known is not None and (known.expires is None or self.world.now() < known.expires)
+
+
+def _moment(value: str | None) -> float | None:
+    """UTC seconds of a date as HTTP writes them; None where it is none."""
+    if not value or value.strip().isdigit():
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _breaks(error: Exception, reply: Reply | None, *, paid: bool) -> Refused:

@@ -31,6 +31,8 @@ _ALIVE = {
     "PENDING": Observation(seen=Seen.QUEUED, status="PENDING"),
     "PROCESSING": Observation(seen=Seen.RUNNING, status="PROCESSING"),
 }
+_LONGEST_HINT = 300.0
+"""No look is put off longer than by so many seconds: what a job in sight costs is one request."""
 _ENDED_BADLY = frozenset({"FAILED", "REJECTED", "CANCELED", "CANCELLED", "TIMED_OUT"})
 """The later ones only stand in documents of 2025 (section 3)."""
 
@@ -62,6 +64,8 @@ def observe(found: Mapping[str, Any], models: Mapping[str, Model], reply: Reply 
     told, percent = found.get("status"), found.get("progress_percent")
     progress = None if percent is None else _progress(percent)
     hint = None if reply is None else retry_after(reply)
+    if hint is not None and hint > _LONGEST_HINT:
+        hint = _LONGEST_HINT
     alive = _ALIVE.get(told) if isinstance(told, str) else None
     if alive is not None:
         return alive if progress is None and hint is None else evolve(alive, progress=progress, hint=hint)
