@@ -15,6 +15,7 @@ __all__ = ["LAST", "Event", "EventType", "timestamp"]
 _EPOCH = datetime(1970, 1, 1)
 _MILLI = tuple(f".{milli:03}Z" for milli in range(1000))
 """How the milliseconds of a time are written: 0.5 µs less for each of the five of a result's line."""
+_FIRST_MOMENT, _LAST_MOMENT = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
 
 
 class EventType(StrEnum):
@@ -94,12 +95,18 @@ class Event:
 
 
 def timestamp(at: float) -> str:
-    """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``."""
-    second, part = divmod(at, 1)
-    milli = round(part * 1_000_000) // 1000
-    if milli == 1000:
-        second, milli = second + 1, 0
-    return _told(second) + _MILLI[milli]
+    """UTC seconds as RFC 3339 with milliseconds, e.g. ``2026-11-21T01:02:03.456Z``.
+
+    What no date can say, numbers that are none included, is told as the first or the last moment that one can.
+    """
+    try:
+        second, part = divmod(at, 1)
+        milli = round(part * 1_000_000) // 1000
+        if milli == 1000:
+            second, milli = second + 1, 0
+        return _told(second) + _MILLI[milli]
+    except (OverflowError, ValueError):
+        return _LAST_MOMENT if at > 0 else _FIRST_MOMENT
 
 
 @lru_cache(maxsize=64)  # most of what is told happened just now (1.3 against 2.3 µs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from math import inf, nan
 from typing import cast
 
 import pytest
@@ -30,7 +31,8 @@ def outcome(*, invalid: int = 0, interrupted: bool = False, **tally: int) -> Out
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (inf, "-"), (nan, "-")],
 )
 def test_times_are_shown_as_a_clock_shows_them(seconds: float | None, shown: str) -> None:
     assert clock(seconds) == shown

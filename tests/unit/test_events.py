@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -25,3 +26,23 @@ def test_parts_of_a_second_are_cut_to_milliseconds(part: float) -> None:
     for second in (0, 951_782_399, 1_763_683_199, 4_102_444_799):
         assert timestamp(second + part) == told(second + part)
     assert timestamp(1_763_683_199.4567) == "2025-11-20T23:59:59.456Z"
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        (253402300799.0, "9999-12-31T23:59:59.000Z"),
+        (253402300799.9999, "9999-12-31T23:59:59.999Z"),
+        (253402300800.0, "9999-12-31T23:59:59.999Z"),
+        (2.8e11, "9999-12-31T23:59:59.999Z"),
+        (1e300, "9999-12-31T23:59:59.999Z"),
+        (10**400, "9999-12-31T23:59:59.999Z"),
+        (inf, "9999-12-31T23:59:59.999Z"),
+        (-62135596800.0, "0001-01-01T00:00:00.000Z"),
+        (-62135596801.0, "0001-01-01T00:00:00.000Z"),
+        (-inf, "0001-01-01T00:00:00.000Z"),
+        (nan, "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_what_no_date_can_say_is_told_as_the_first_or_last_moment_that_one_can(at: float, shown: str) -> None:
+    assert timestamp(at) == shown

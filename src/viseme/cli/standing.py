@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from attrs import frozen
 
@@ -48,7 +49,7 @@ def total(rows: Sequence[Standing]) -> Standing:
 
 def clock(seconds: float | None) -> str:
     """Seconds as ``1:02:03``, or a dash."""
-    if seconds is None:
+    if seconds is None or not isfinite(seconds):
         return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

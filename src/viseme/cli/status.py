@@ -51,7 +51,7 @@ def status(*, out: str | None, ledger: str | None, as_json: bool) -> int:
     now = time.time()
     if as_json:
         told = {name: _as_json(account, now) for name, account in accounts.items()}
-        print(json.dumps({"ledger": where.ledger, "accounts": told}, indent=2))
+        print(json.dumps({"ledger": where.ledger, "accounts": _finite(told)}, indent=2))
     else:
         _show(accounts, where, now)
     return OK
@@ -76,8 +76,21 @@ def _as_json(account: _Account, now: float) -> dict[str, Any]:
         "parked": {str(reason): number for reason, number in account.parked.items()},
         "gates": gates or None,
         "gates_at": None if at is None else timestamp(at),
-        "gates_age": None if at is None else round(now - at, 3),
+        "gates_age": _age(at, now),
     }
+
+
+def _age(at: float | None, now: float) -> float | None:
+    """Seconds since a moment; None where there is none that can be reckoned with."""
+    try:
+        return None if at is None else round(now - at, 3)
+    except OverflowError:  # a whole number longer than any float
+        return None
+
+
+def _finite(told: object) -> object:
+    """Null in the place of numbers that are none, which JSON has no words for."""
+    return json.loads(json.dumps(told), parse_constant=lambda _: None)
 
 
 def _show(accounts: Mapping[str, _Account], where: Places, now: float) -> None:
@@ -111,7 +124,7 @@ def _gates(accounts: Mapping[str, _Account], now: float) -> Iterable[Sequence[ob
                 waits,
                 "-" if until is None else timestamp(until),
                 _rates(gates.get("rates", {})),
-                f"{clock(max(0.0, now - gates['at']))} ago" if "at" in gates else "-",
+                "-" if (age := _age(gates.get("at"), now)) is None else f"{clock(max(0.0, age))} ago",
             )
 
 
