@@ -196,6 +196,21 @@ async def test_the_wait_that_the_vendor_names_is_kept_to(kind: Kind) -> None:
     assert may_create(one.desk)
 
 
+@pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED])
+@virtually
+async def test_a_wait_that_the_vendor_names_grows_where_it_does_not_help(kind: Kind) -> None:
+    one = setting()
+    waits = []
+    for asked in (0.0, 0.0, 0.0, 30.0, 0.0, 0.0, 0.0, 0.0):
+        one.desk.refused(verdict(kind, retry_after=asked))
+        waits.append(one.desk.quiet_until - one.now)
+        await anyio.sleep(waits[-1])
+    assert waits == pytest.approx([0, 2, 4, 30, 16, 30, 30, 30])
+    one.desk.opened()
+    one.desk.refused(verdict(kind, retry_after=0.0))
+    assert one.desk.may_begin()
+
+
 @pytest.mark.parametrize("kind", [Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT])
 @virtually
 async def test_waits_that_nobody_names_grow_up_to_a_minute_and_start_anew_after_an_acceptance(kind: Kind) -> None:
@@ -480,6 +495,29 @@ async def test_a_vendor_that_was_full_once_is_tried_with_ever_more_seats() -> No
     one.desk.pool.seats.on_change(lambda: told.append(one.desk.pool.seats.limit))
     await anyio.sleep(60)
     assert told == [22, 24, 28, 36, 50]
+
+
+@virtually
+async def test_a_vendor_that_takes_more_than_was_learned_is_soon_tried_with_all() -> None:
+    one = setting(seats=50)
+    seats, told = one.desk.pool.seats, list[int]()
+    one.desk.refused(verdict(Kind.NO_SEAT, limit=5))
+    await anyio.sleep(300)
+    taken(one.desk, 6)
+    one.desk.opened()
+    seats.on_change(lambda: told.append(seats.limit))
+    await anyio.sleep(60)
+    assert told == [8, 10, 14, 22, 38, 50]
+
+
+@virtually
+async def test_a_vendor_that_refuses_while_it_has_none_of_ours_teaches_nothing_about_seats() -> None:
+    one = setting(seats=8)
+    for _ in range(4):
+        taken(one.desk, 1)
+        full(one.desk, "0:1")
+        await anyio.sleep(20)
+    assert one.desk.pool.seats.limit == 8
 
 
 @virtually

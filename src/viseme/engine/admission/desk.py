@@ -141,8 +141,8 @@ class Desk:
     def opened(self) -> None:
         """A create was accepted: open wider, unless it left before the others were refused for which this rests."""
         self.accepted, seats, first = True, self.pool.seats, not self.accepted
-        if seats.full_at is not None and seats.taken - max(0, self.creating - 1) > seats.full_at:
-            seats.full_at = None
+        if seats.taught is not None and seats.had(seats.taken - max(0, self.creating - 1)):
+            self._more_later()
         if self.quiet_until and self.world.monotonic() < self.quiet_until:
             return
         wider = min(max(self.width * 2, 2), max(1, seats.limit))
@@ -161,7 +161,8 @@ class Desk:
     def refused(self, verdict: Verdict, *, seated: bool = True, begun: int | None = None) -> None:
         """A create was refused for a reason that is not the job's: rest, and then begin with one create alone.
 
-        Those that were under way together when the vendor refused the first are one failure: none of them knew.
+        Those that were under way together when the vendor refused the first are one failure: none of them knew. A wait
+        that the vendor names holds, and grows where it did not help.
 
         Args:
             seated: whether it had taken a seat.
@@ -178,24 +179,27 @@ class Desk:
         told = None if verdict.kind is Kind.TRANSIENT else verdict.retry_after
         if told is None and not anew:
             return
-        backoff = min(60.0, 2.0 ** min(self._failures, 10)) * (1 + self.world.random() / 4)
+        grown = min(60.0, 2.0 ** min(self._failures, 10))
+        backoff = grown * (1 + self.world.random() / 4)
         self.width = 1
-        self.rest(backoff if told is None else told, verdict.message)
+        self.rest(backoff if told is None else told if self._failures < 2 else max(told, grown / 2), verdict.message)
 
     def _teach(self, named: int | None) -> None:
         """The vendor is full. Where it names no limit, it has as many seats as it did not refuse.
 
-        Once proves little, as its count may lag behind the ends that it shows: refused again before it took another, or
-        full again with as many.
+        Once proves little, as its count may lag behind the ends that it shows; again, before it took another or with as
+        many, proves it. One that refuses though it has none of ours says nothing of how many it would take.
         """
         seats, lesson = self.pool.seats, self._lesson
         if lesson is None or lesson.burst != self.bursts:
             self._full += 1
             lesson = self._lesson = Lesson(self.bursts, seats.taken, seats.full_at)
         lesson.had -= 1
-        seats.full_at = lesson.had
+        if named is None and lesson.had <= 0:
+            return
         proved = named is not None or self._full > 1 or lesson.had == lesson.before
         if seats.teach(lesson.had if named is None else named, proved=proved):
+            seats.full_at = lesson.had
             self._more_later()
 
     def _more_later(self) -> None:

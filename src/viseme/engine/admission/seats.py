@@ -29,6 +29,7 @@ class Seats:
         stated: how many there are, as the user or the provider's sheet says.
         halved_until: half of them are used before this monotonic time.
         full_at: how many the vendor had when it was full last; None where it has had more since.
+        taught: how many the vendor was seen to allow, when, and whether that is proved.
     """
 
     stated: int
@@ -39,23 +40,22 @@ class Seats:
     _changed: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
     halved_until: float = 0.0
     full_at: int | None = None
-    _taught: tuple[int, float, bool] | None = None
-    """How many the vendor was seen to allow, when, and whether that is proved."""
+    taught: tuple[int, float, bool] | None = None
 
     @property
     def limit(self) -> int:
         """How many may be taken: as many as are stated, or as the vendor taught lately."""
-        if self._taught is None:
+        if self.taught is None:
             return self.stated
-        most, since, proved = self._taught
+        most, since, proved = self.taught
         return min(self.stated, most + _tried(self.clock() - since + _ROUNDING, proved))
 
     @property
     def rises(self) -> float | None:
         """When more may be tried than now, monotonic; None where that is what is stated."""
-        if self._taught is None or self.limit >= self.stated:
+        if self.taught is None or self.limit >= self.stated:
             return None
-        _, since, proved = self._taught
+        _, since, proved = self.taught
         step = AGAIN if proved else _FADES
         return since + step * ((self.clock() - since + _ROUNDING) // step + 1)
 
@@ -110,14 +110,23 @@ class Seats:
 
     def set_limit(self, limit: int) -> None:
         """Change what is stated, and forget what was learned; seats beyond it are given back as their jobs end."""
-        self.stated, self._taught, self.full_at = limit, None, None
+        self.stated, self.taught, self.full_at = limit, None, None
         self.changed()
 
     def teach(self, most: int, *, proved: bool = True) -> bool:
         """The vendor is full with so many; True where that is less than was taken for its limit."""
         if most >= self.limit:
             return False
-        self._taught = max(1, most), self.clock(), proved
+        self.taught = max(1, most), self.clock(), proved
+        return True
+
+    def had(self, number: int) -> bool:
+        """The vendor has so many; True where that disproves what was learned, and more may be tried soon."""
+        if self.full_at is not None and number > self.full_at:
+            self.full_at = None
+        if self.taught is None or number <= self.taught[0] or not self.taught[2]:
+            return False
+        self.taught = max(number, self.limit - 1), self.clock(), False
         return True
 
     def changed(self) -> None:
