@@ -204,6 +204,7 @@ def test_moderation_is_told_apart() -> None:
     [
         ({"credits_used": 840000}, Cost(amount=840000, unit="credits", usd=0.42)),
         ({"credits_used": 2000000, "usd_spent": 1.25}, Cost(amount=2000000, unit="credits", usd=1.25)),
+        ({"credits_used": 2000000, "usd_spent": -1.25}, Cost(amount=2000000, unit="credits", usd=1.0)),
         ({"tokens_used": "2000000"}, Cost(amount=2000000, unit="credits", usd=1.0)),
         ({"credits_used": -5}, None),
         ({"credits_used": None}, None),

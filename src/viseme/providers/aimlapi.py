@@ -335,7 +335,10 @@ def _cost(found: Mapping[str, Any], *, estimated: bool) -> Cost | None:
         return None
     usd = number(entry(usage, "usd_spent"))
     return Cost(
-        amount=credits, unit="credits", usd=credits / CREDITS_PER_USD if usd is None else usd, estimated=estimated
+        amount=credits,
+        unit="credits",
+        usd=credits / CREDITS_PER_USD if usd is None or usd < 0 else usd,
+        estimated=estimated,
     )
 
 
