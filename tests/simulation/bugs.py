@@ -54,6 +54,7 @@ NEAR = 40
 SEEDS = {
     11: "a task that was read to its end was waited for once more",
     19: "a row that was read before its task went on was paid for without a seat",
+    840136: "a row that was read before its attempt ended gave the next one a seat that nobody gave back",
     404: "a task that came back into the line unseen was passed over",
     10656: "a face check that came to nothing was waited for until the deadline",
     10272: "a clock that was set made a minute of nothing but 404, and a paid job fail",

@@ -331,9 +331,11 @@ class Creator:
         self._wake.set()
 
     def _still(self, out: _Out, now: TaskRow) -> bool:
-        """Whether a task still stands in line for the stage that it was taken out for, and so has the seat for it."""
+        """Whether a task still stands in line for the attempt and stage that it was taken out for, with their seat."""
         before = out.row
-        return before is not None and self._in_line(now) and stage_of(self.desk, now) == stage_of(self.desk, before)
+        if before is None or not self._in_line(now) or seat_of(now) != seat_of(before):
+            return False
+        return stage_of(self.desk, now) == stage_of(self.desk, before)
 
     def _media(self, row: TaskRow) -> dict[str, Handle] | None:
         """What the vendor calls the task's media; None where it has to be handed some first."""
