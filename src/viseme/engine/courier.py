@@ -42,8 +42,8 @@ _PASSING = frozenset({Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.LIMITED})
 _PAID, _FOREIGN = Role.PAID, Role.FOREIGN
 """Under names of their own: before Python 3.12 an enum is slow to tell its members (0.12 against 0.01 µs)."""
 _CAP = 300.0
-_LONGEST = 3600.0
-"""No wait that a vendor asks for is longer: after so many seconds it is asked anew, and may ask to wait again."""
+_LONGEST = 86_400.0
+"""No wait that a vendor asks for is longer, as a day's quota is: after so many seconds it is asked anew."""
 _BEFORE = 8
 """So many earlier credentials are kept out of messages too: a late reply may quote one."""
 _SAVED = Reply(status=204)

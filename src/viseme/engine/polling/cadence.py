@@ -119,7 +119,7 @@ class Cadence:
         if self.polling.every is not None:
             return self.polling.every
         if seen is not None and seen.hint is not None:
-            return max(_SOON, seen.hint)
+            return min(max(_SOON, seen.hint), _SLOW)
         forecast = None if age < 0 or seen is None or seen.verdict is not None else self._forecast(watch)
         if forecast is None:
             slower = 1.0 if age < 120 else 2.0 if age < 600 else 3.0

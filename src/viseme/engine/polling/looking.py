@@ -39,7 +39,8 @@ _HASTE = frozenset({Kind.RATE_LIMITED, Kind.LIMITED})
 _PROMPT = 5.0
 """A list that fails is halved only where its answer came within so many seconds."""
 _NEVER, _NO_LONGER = 3, 12
-"""A vendor has no lists if it refuses so many of them, one after the other, before it ever answered one; or after."""
+"""A vendor has no lists if it refuses so many of them, one after the other: the first and both its halves, or, once it
+has answered one, more."""
 _LONGEST_ALONE = 6
 """A job that lists do not show is looked at alone for up to so many doublings of looks before a list names it again."""
 
@@ -151,9 +152,15 @@ class Looker:
             await self._half(batch[:middle])
             await self._half(batch[middle:])
             return
-        if self._unanswered >= (_NEVER if refused and not self._listed_once else _NO_LONGER):
+        if self._unanswered >= self._enough(verdict.kind):
             self._switch(verdict)
         self._leave_out(batch, spread=prompt)
+
+    def _enough(self, kind: Kind) -> int:
+        """How many lists, one after the other, prove that the vendor has none."""
+        if self._listed_once or kind not in _NO_LIST:
+            return _NO_LONGER
+        return 1 if kind is Kind.NOT_FOUND else _NEVER
 
     async def _lists_only(self, batch: list[Watch], verdict: Verdict) -> bool:
         """Whether a single look is answered while lists fail; else the whole batch is looked at again later."""
