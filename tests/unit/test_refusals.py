@@ -92,8 +92,8 @@ async def test_any_word_of_the_vendor_begins_the_ten_minutes_anew(heard: str) ->
 async def test_a_batch_that_is_refused_tells_of_the_account_but_of_no_seat() -> None:
     one = refusals()
     for _ in range(3):
-        one.of_batch(verdict(Kind.NO_SEAT, limit=1))
+        one.of_batch(verdict(Kind.NO_SEAT, limit=1), 0)
     assert one.desk.pool.seats.limit == 8
     assert not one.desk.may_begin()
-    one.of_batch(verdict(Kind.AUTH))
+    one.of_batch(verdict(Kind.AUTH), 0)
     assert one.desk.stopped is not None

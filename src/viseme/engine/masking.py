@@ -103,9 +103,8 @@ class Mask:
                 return value
 
     def _seen(self, seen: Observation) -> Observation:
-        status, verdict = seen.status, seen.verdict
-        if verdict is None and len(status) < self._least and _CUT not in status:  # most often: see ``text``
-            return seen
-        status, verdict = self.text(status), None if verdict is None else self.verdict(verdict)
+        status, verdict = self.text(seen.status), seen.verdict
+        if verdict is not None:
+            verdict = self.verdict(verdict)
         same = status == seen.status and verdict is seen.verdict
         return seen if same else evolve(seen, status=status, verdict=verdict)

@@ -50,8 +50,8 @@ class Stop:
     since: float = 0.0
 
 
-@define(eq=False)
-class Lesson:
+@define(eq=False, repr=False)
+class _Lesson:
     """What a vendor teaches that refuses creates since it is full.
 
     Attributes:
@@ -104,7 +104,7 @@ class Desk:
     """How many bursts since a create was accepted last."""
     _full: int = 0
     """In how many of them the vendor said that it is full."""
-    _lesson: Lesson | None = None
+    _lesson: _Lesson | None = None
     """What the last of these taught."""
     _slow: dict[tuple[str, ...], tuple[int, float]] = field(factory=dict[tuple[str, ...], tuple[int, float]])
     _listeners: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
@@ -193,7 +193,7 @@ class Desk:
         seats, lesson = self.pool.seats, self._lesson
         if lesson is None or lesson.burst != self.bursts:
             self._full += 1
-            lesson = self._lesson = Lesson(self.bursts, seats.taken, seats.full_at)
+            lesson = self._lesson = _Lesson(self.bursts, seats.taken, seats.full_at)
         lesson.had -= 1
         if named is None and lesson.had <= 0:
             return

@@ -168,15 +168,11 @@ class Rates:
         if self._queues:
             return None
         now = self.clock()
-        gates = self._passed.get(classes)
-        if gates is None or self._paces:
-            gates = self._gates(classes, now)
+        gates = self._gates(classes, now)
         for gate in gates:
             if gate.room(now) <= 0:
                 return None
-        for gate in gates:
-            gate.take(now)
-        return Place(self, gates)
+        return self._taken(gates, now)
 
     async def acquire(self, classes: tuple[str, ...], priority: int = 0) -> Place:
         """Wait for room in every window of these classes. A higher priority goes first. Cancelling leaks nothing."""

@@ -9,9 +9,9 @@ from attrs import define, field
 
 from viseme.attempts import Seat
 
-__all__ = ["AGAIN", "Seats"]
+__all__ = ["Seats"]
 
-AGAIN = 300.0
+_AGAIN = 300.0
 """So long after the vendor said that it is full one more seat is tried, and after as long again another, seconds."""
 _FADES = 5.0
 """Where that was said once only, and so proves little: one more is tried at once, and after as long as this twice as
@@ -56,7 +56,7 @@ class Seats:
         if self.taught is None or self.limit >= self.stated:
             return None
         _, since, proved = self.taught
-        step = AGAIN if proved else _FADES
+        step = _AGAIN if proved else _FADES
         return since + step * ((self.clock() - since + _ROUNDING) // step + 1)
 
     @property
@@ -137,4 +137,4 @@ class Seats:
 
 def _tried(seconds: float, proved: bool) -> int:
     """How many more seats than the vendor was seen to allow are tried so long after."""
-    return int(seconds // AGAIN) if proved else 1 << min(int(seconds // _FADES), _MOST_DOUBLINGS)
+    return int(seconds // _AGAIN) if proved else 1 << min(int(seconds // _FADES), _MOST_DOUBLINGS)

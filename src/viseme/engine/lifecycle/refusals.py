@@ -61,7 +61,7 @@ class Refusals:
         if trouble is not None:
             self._stop(trouble, verdict)
 
-    def of_batch(self, verdict: Verdict, begun: int | None = None) -> None:
+    def of_batch(self, verdict: Verdict, begun: int) -> None:
         """A batch, which takes no seat, was refused."""
         self.note(verdict, begun=begun, seated=False)
         self.conclude(verdict)

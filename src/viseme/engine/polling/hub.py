@@ -120,15 +120,15 @@ class Hub:
         if watch is not None:
             watch.gone = True
 
-    def holds(self) -> bool:
-        """Have room for a look that the vendor may hold back, until it is ``held``; False where there is none."""
+    def take_hold(self) -> bool:
+        """Have room for a look that the vendor may hold back, until ``end_hold``; False where there is none."""
         if self._held >= _HELD_AT_ONCE:
             return False
         self._held += 1
         self._wake.set()
         return True
 
-    def held(self) -> None:
+    def end_hold(self) -> None:
         """A look that the vendor could hold back was answered."""
         self._held -= 1
 

@@ -82,7 +82,7 @@ class Looker:
             watch.alone -= 1
         sent = self.world.now()
         hold = self.cadence.hold(watch, sent - watch.began)
-        if hold and not self.hub.holds():
+        if hold and not self.hub.take_hold():
             hold = 0.0
         flow = self.desk.provider.poll(watch.handle, hold, sent)
         try:
@@ -92,7 +92,7 @@ class Looker:
             return
         finally:
             if hold:
-                self.hub.held()
+                self.hub.end_hold()
         if hold and (now := self.world.now()) - sent > _HELD:
             watch.seen, watch.heard = True, now  # it was at work until the vendor answered
         await self._saw(watch, seen, sent)
