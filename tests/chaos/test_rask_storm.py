@@ -32,7 +32,7 @@ async def run(stage: Stage) -> None:
 async def test_a_storm_buys_nothing_twice(storm: str, tmp_path: Path) -> None:
     faults = {} if storm == "scripted" else {"faults": storm, "seed": 7}
     settings = {"rask": {"free_minutes": JOBS, "face_check": "never", "token_seconds": 200.0}}
-    async with staged(tmp_path, speed=100.0, settings=settings, **faults) as stage:
+    async with staged(tmp_path, speed=250.0, settings=settings, **faults) as stage:
         if storm == "scripted":
             for route in ROUTES:
                 for fault in FAULTS:

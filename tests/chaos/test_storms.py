@@ -75,7 +75,7 @@ async def test_every_job_of_a_batch_in_a_storm_ends_or_parks_and_none_is_bought_
     faults: str, seed: int, tmp_path: Path
 ) -> None:
     drawn = Faults.named("mild" if faults == "scripted" else faults)
-    async with staged(tmp_path, settings=SETTINGS, speed=80, faults=drawn, seed=seed) as stage:
+    async with staged(tmp_path, settings=SETTINGS, speed=160, faults=drawn, seed=seed) as stage:
         if faults == "scripted":
             scripted(stage)
         async with asyncio.timeout(100), house(stage) as scheduler, scheduler.run(stage.jobs(JOBS, *VENDORS)) as run:

@@ -89,7 +89,7 @@ async def test_a_vendor_that_talks_nonsense_gets_each_create_once_and_every_job_
 ) -> None:
     caplog.set_level(logging.DEBUG)
     babbler = Babbler(NONSENSE[nonsense])
-    async with staged(tmp_path, speed=400) as stage, served(babbler) as base:
+    async with staged(tmp_path, speed=1600 if vendor == "rask" else 400) as stage, served(babbler) as base:
         account = stage.account(vendor, base_url=base, polling={"first": "1s", "every": "1s", "deadline": "30s"})
         async with stage.scheduler(account) as scheduler, scheduler.run(stage.jobs(3, vendor)) as run:
             tally = await asyncio.wait_for(run.wait(), 100)

@@ -62,7 +62,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, speed: float = 100.0, **settings: Any) -> AsyncIterator[House]:
+async def house(folder: Path, *, speed: float = 250.0, **settings: Any) -> AsyncIterator[House]:
     async with staged(folder, speed=speed, settings={"rask": settings}) as stage, aiohttp.ClientSession() as http:
         person = RaskCustomer(Customer(stage.sandbox, stage.base, http))
         await person.new_token()

@@ -149,7 +149,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    folder: Path, *, speed: float = 50.0, settings: Mapping[str, Mapping[str, Any]] | None = None, **options: Any
+    folder: Path, *, speed: float = 120.0, settings: Mapping[str, Mapping[str, Any]] | None = None, **options: Any
 ) -> AsyncIterator[Stage]:
     """Serve a sandbox without limits (but those in `settings`) that hands out small films."""
     merged = {vendor: {**UNLIMITED[vendor], **(settings or {}).get(vendor, {})} for vendor in VENDORS}
