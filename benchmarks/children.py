@@ -17,15 +17,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
-__all__ = ["SPEED", "Taken", "measured"]
+__all__ = ["SPEED", "How", "Taken", "measured"]
 
 _ROOT = Path(__file__).parents[1]
 SPEED = ("uvloop", "orjson")
 """What the extra ``speed`` installs."""
+How = Literal["plain", "script", "speed"]
+"""On ``asyncio.run``, as a service does, or on ``viseme.run``, both without the extra; or on ``viseme.run`` with it."""
 
 
 @frozen
@@ -51,7 +53,7 @@ def measured(
     arguments: dict[str, Any],
     *,
     warm: dict[str, Any] | None = None,
-    speed: bool = False,
+    how: How = "plain",
     timeout: float = 600.0,
 ) -> Taken:
     """Run ``module:function`` with keyword arguments in a fresh process.
@@ -59,7 +61,7 @@ def measured(
     Args:
         work: a function, or a coroutine function that is run on an event loop.
         warm: arguments of a first run that is not measured, so that all is imported that is imported late.
-        speed: with uvloop and orjson, on ``viseme.run``; else neither can be imported, and on ``asyncio.run``.
+        how: on which event loop; unless it is ``speed``, uvloop and orjson cannot be imported.
 
     Raises:
         RuntimeError: it failed; the message is what it wrote to its standard error.
@@ -68,7 +70,7 @@ def measured(
         [
             sys.executable,
             *("-m", "benchmarks.children", work),
-            *(json.dumps(arguments), json.dumps(warm), "speed" if speed else "plain"),
+            *(json.dumps(arguments), json.dumps(warm), how),
         ],
         cwd=_ROOT,
         capture_output=True,
@@ -84,7 +86,7 @@ def measured(
 
 def _main() -> None:
     work, arguments, warm, how = sys.argv[1:]
-    if how == "plain":
+    if how != "speed":
         for name in SPEED:
             sys.modules[name] = None  # type: ignore[assignment]
     module, _, name = work.partition(":")
@@ -92,8 +94,8 @@ def _main() -> None:
     prepare = _loop if inspect.iscoroutinefunction(function) else _plainly
     first = json.loads(warm)
     if first is not None:
-        prepare(function, first, speed=how == "speed")()
-    print(json.dumps(_take(prepare(function, json.loads(arguments), speed=how == "speed"))))
+        prepare(function, first, how)()
+    print(json.dumps(_take(prepare(function, json.loads(arguments), how))))
 
 
 def _take(run: Callable[[], Any]) -> dict[str, Any]:
@@ -105,8 +107,8 @@ def _take(run: Callable[[], Any]) -> dict[str, Any]:
     return {"cpu": cpu, "wall": wall, "base": base, "peak": _peak(), "result": result}
 
 
-def _loop(function: Callable[..., Any], arguments: dict[str, Any], *, speed: bool) -> Callable[[], Any]:
-    if speed:
+def _loop(function: Callable[..., Any], arguments: dict[str, Any], how: str) -> Callable[[], Any]:
+    if how != "plain":
         import viseme
 
         run = viseme.run  # loaded before it is measured
@@ -114,7 +116,7 @@ def _loop(function: Callable[..., Any], arguments: dict[str, Any], *, speed: boo
     return lambda: asyncio.run(function(**arguments))
 
 
-def _plainly(function: Callable[..., Any], arguments: dict[str, Any], *, speed: bool) -> Callable[[], Any]:
+def _plainly(function: Callable[..., Any], arguments: dict[str, Any], how: str) -> Callable[[], Any]:
     return lambda: function(**arguments)
 
 

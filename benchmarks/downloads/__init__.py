@@ -12,7 +12,7 @@ from statistics import median
 
 from attrs import frozen
 
-from benchmarks.children import measured
+from benchmarks.children import How, measured
 from benchmarks.downloads.peers import curl, curls
 from benchmarks.downloads.serving import film, served
 from benchmarks.reports import Bound, Options, Report
@@ -76,12 +76,12 @@ def _goods(folder: Path, address: str, name: str, sizes: Sequence[int]) -> _Good
 def _works(one: _Goods, few: _Goods, many: _Goods) -> dict[str, Callable[[str], _Fetched]]:
     works: dict[str, Callable[[str], _Fetched]] = {
         "one: viseme": partial(_ours, one, "ours:run"),
-        "one: viseme[speed]": partial(_ours, one, "ours:run", speed=True),
+        "one: viseme[speed]": partial(_ours, one, "ours:run", how="speed"),
         "one: viseme without hash": partial(_ours, one, "ours:run", hashed=False),
         "one: aiohttp script": partial(_ours, one, "peers:script"),
         "few: viseme, one of 8 MiB": partial(_ours, few, "ours:run"),
         "many: viseme": partial(_ours, many, "ours:run"),
-        "many: viseme[speed]": partial(_ours, many, "ours:run", speed=True),
+        "many: viseme[speed]": partial(_ours, many, "ours:run", how="speed"),
         "many: aiohttp script": partial(_ours, many, "peers:script"),
     }
     if not all(map(shutil.which, _TOOLS)):
@@ -105,10 +105,10 @@ def _alone(work: Callable[[str], _Fetched], size: int) -> _Fetched:
         return work(folder)
 
 
-def _ours(goods: _Goods, work: str, folder: str, *, speed: bool = False, hashed: bool = True) -> _Fetched:
+def _ours(goods: _Goods, work: str, folder: str, *, how: How = "plain", hashed: bool = True) -> _Fetched:
     more = {} if hashed else {"hashed": False}
     arguments = {"urls": goods.urls, "folder": folder, "width": _WIDTH, **more}
-    taken = measured(f"benchmarks.downloads.{work}", arguments, speed=speed)
+    taken = measured(f"benchmarks.downloads.{work}", arguments, how=how)
     assert not hashed or taken.result == goods.digests, "what was fetched is not what is served"
     return _Fetched(taken.wall, taken.cpu, taken.peak - taken.base)
 

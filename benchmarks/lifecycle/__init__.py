@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
-from benchmarks.children import SPEED, Taken, measured
+from benchmarks.children import SPEED, How, Taken, measured
 from benchmarks.folders import folders
 from benchmarks.reports import Bound, Options, Report
 from benchmarks.samples import by_turns, ratio
@@ -19,14 +19,15 @@ __all__ = ["compared", "run"]
 _EVERY = 0.01
 _WIDTHS = (10, 20, 50, 200)
 _RIVAL = "benchmarks.lifecycle.peers:syncsdk"
-_WORKS: dict[str, tuple[str, bool, dict[str, Any]]] = {
-    "bare": ("benchmarks.lifecycle.peers:bare", False, {}),
-    "fair": ("benchmarks.lifecycle.peers:fair", False, {}),
-    "viseme": ("benchmarks.lifecycle.ours:run", False, {}),
-    "viseme[speed]": ("benchmarks.lifecycle.ours:run", True, {}),
-    "viseme, bulk polls": ("benchmarks.lifecycle.ours:run", False, {"bulk": True}),
+_WORKS: dict[str, tuple[str, How, dict[str, Any]]] = {
+    "bare": ("benchmarks.lifecycle.peers:bare", "plain", {}),
+    "fair": ("benchmarks.lifecycle.peers:fair", "plain", {}),
+    "viseme": ("benchmarks.lifecycle.ours:run", "plain", {}),
+    "viseme on viseme.run": ("benchmarks.lifecycle.ours:run", "script", {}),
+    "viseme[speed]": ("benchmarks.lifecycle.ours:run", "speed", {}),
+    "viseme, bulk polls": ("benchmarks.lifecycle.ours:run", "plain", {"bulk": True}),
 }
-"""What is measured, on `viseme.run` with uvloop and orjson, or on `asyncio.run` without."""
+"""What is measured, and how it is run: all but two by ``asyncio.run``, as in a service."""
 
 
 def run(options: Options) -> Report:
@@ -34,9 +35,9 @@ def run(options: Options) -> Report:
     jobs, few, rounds = (500, 60, 3) if options.quick else (2000, 200, 7)
     with vendor(65536) as address, folders() as folder:
         works = {
-            name: partial(_take, work, address, folder, jobs, 200, speed=speed, **more)
-            for name, (work, speed, more) in _WORKS.items()
-            if not speed or all(map(find_spec, SPEED))
+            name: partial(_take, work, address, folder, jobs, 200, how=how, **more)
+            for name, (work, how, more) in _WORKS.items()
+            if how != "speed" or all(map(find_spec, SPEED))
         }
         width = _best_width(address, folder, few) if find_spec("sync") else None
         if width is not None:
@@ -51,6 +52,7 @@ def run(options: Options) -> Report:
         ("cpu_vs_fair", cpu, "viseme", "fair"),
         ("cpu_vs_fair_speed", cpu, "viseme[speed]", "fair"),
         ("cpu_vs_bare", cpu, "viseme", "bare"),
+        ("cpu_vs_fair_script", cpu, "viseme on viseme.run", "fair"),
         ("cpu_vs_fair_bulk", cpu, "viseme, bulk polls", "fair"),
         ("throughput_vs_syncsdk", fast, "viseme", "syncsdk"),
         ("throughput_vs_syncsdk_speed", fast, "viseme[speed]", "syncsdk"),
@@ -96,7 +98,7 @@ def _take(
     jobs: int,
     in_flight: int,
     *,
-    speed: bool = False,
+    how: How = "plain",
     **more: Any,
 ) -> Taken:
     place = folder()
@@ -105,7 +107,7 @@ def _take(
         work,
         {**arguments, "jobs": jobs, "folder": f"{place}/measured"},
         warm={**arguments, "jobs": 5, "folder": f"{place}/warm"},
-        speed=speed,
+        how=how,
     )
 
 
