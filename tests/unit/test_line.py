@@ -116,6 +116,20 @@ async def test_whose_turn_comes_goes_before_those_who_were_not_read_yet() -> Non
 
 
 @virtually
+async def test_whose_turn_comes_while_the_line_is_read_is_not_forgotten() -> None:
+    first, second = (row(name, order, stages=["dub"], project="p") for order, name in enumerate("ab", 1))
+    third = row("c", 3)
+    at = staged(first, second, seats=4)
+    assert await at.line.next() is first
+    assert await at.line.next() is None
+    at.book.rows.append(third)
+    at.line.arrived(rank_of(third))
+    at.book.meanwhile = lambda: at.line.follow(evolve(first, state=State.SUCCEEDED))
+    assert await at.line.next() is second
+    assert await at.line.next() is third
+
+
+@virtually
 async def test_whoever_had_left_the_line_before_it_was_its_turn_keeps_no_turn() -> None:
     first, second = (row(name, order, stages=["dub"], project="p") for order, name in enumerate("ab", 1))
     at = staged(first, second, seats=4)

@@ -277,8 +277,13 @@ class Line:
             return
         self._after = after
         self._more = self._more or len(rows) == _PAGE
-        self._front = deque(
-            [row for row in rows if not (row.handles or self.busy(row.id) or self._turns.waits(row.id))]
+        come = {row.id for row in self._front}  # whose turn came meanwhile
+        self._front.extend(
+            [
+                row
+                for row in rows
+                if not (row.handles or row.id in come or self.busy(row.id) or self._turns.waits(row.id))
+            ]
         )
 
     def clear(self) -> None:
