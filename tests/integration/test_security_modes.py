@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.sandboxes import staged
 
-from viseme.engine.world import RealDisk, Small
+from viseme.engine.disk import RealDisk, Small
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 from tests.simulation.universe import Universe
 
-from viseme.engine.world import Small
+from viseme.engine.disk import Small
 from viseme.keys import FileStamp
 
 __all__ = ["Disk", "Files", "Gone"]

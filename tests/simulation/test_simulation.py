@@ -18,8 +18,8 @@ from tests.simulation.files import Disk
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.story import replay, shortest, tell
 
+from viseme.engine.disk import Small
 from viseme.engine.downloads.landing import Landings
-from viseme.engine.world import Small
 from viseme.ledger.base import Change, Done
 from viseme.ledger.memory import MemoryLedger
 

@@ -24,7 +24,8 @@ if __name__ == "__main__":
 from tests.support.quick import quick_world
 
 from viseme.engine.courier import Courier
-from viseme.engine.world import Appender, RealDisk, Small, World
+from viseme.engine.disk import RealDisk, Small
+from viseme.engine.world import Appender, World
 from viseme.events import EventType
 from viseme.ledger.works import Add, Commit, Release, Step, Work
 from viseme.ledger.writer import Writer

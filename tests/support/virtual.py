@@ -19,8 +19,9 @@ import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 from attrs import define, field, frozen
 
+from viseme.engine.disk import Disk, Small
 from viseme.engine.transport import Line, Stream, Transport, Wire
-from viseme.engine.world import Appender, Disk, Small, World
+from viseme.engine.world import Appender, World
 from viseme.keys import FileStamp
 from viseme.providers.base import Outcome, Reply
 

@@ -18,8 +18,9 @@ import pytest
 from tests.support.virtual import MemoryFiles, simulated_world, virtually
 
 from viseme.engine.bodies import PIECE, Rendered, render
+from viseme.engine.disk import RealDisk
 from viseme.engine.transport import AioTransport, Line, Wire
-from viseme.engine.world import RealDisk, World, real_world
+from viseme.engine.world import World, real_world
 from viseme.failures import Kind
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Reply, Request, Verdict
 

@@ -32,10 +32,10 @@ from tests.support.virtual import (
 )
 
 from viseme.config import Downloads
+from viseme.engine.disk import RealDisk
 from viseme.engine.downloads.download import DeadLink, Download, Landed, Unfit, describe
 from viseme.engine.downloads.places import Places
 from viseme.engine.transport import Broken
-from viseme.engine.world import RealDisk
 
 URL = "https://cdn.example/out.mp4?signature=1"
 FINAL = "out/k.mp4"
@@ -545,12 +545,12 @@ async def test_a_part_that_was_left_before_the_machine_was_started_is_not_truste
 def test_a_boot_has_one_name_and_a_system_that_names_none_makes_no_two_processes_trust_each_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked = [sys.executable, "-c", "from viseme.engine.world import RealDisk; print(RealDisk().boot())"]
+    asked = [sys.executable, "-c", "from viseme.engine.disk import RealDisk; print(RealDisk().boot())"]
     other = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     if Path("/proc/sys/kernel/random/boot_id").exists():
         assert RealDisk().boot() == other
     for boots in (tmp_path / "none", tmp_path):
-        monkeypatch.setattr("viseme.engine.world._BOOT", str(boots))
+        monkeypatch.setattr("viseme.engine.disk._BOOT", str(boots))
         assert RealDisk().boot() == RealDisk().boot()
         assert RealDisk().boot() not in ("", other)
 

@@ -13,8 +13,9 @@ import pytest
 from attrs import define, field
 from tests.support.virtual import MemoryFiles, settled, simulated_world, virtually
 
+from viseme.engine.disk import RealDisk, Small
 from viseme.engine.downloads.landing import Landings
-from viseme.engine.world import RealDisk, Small, World, real_world
+from viseme.engine.world import World, real_world
 
 
 @define

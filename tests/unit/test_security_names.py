@@ -21,10 +21,10 @@ from viseme.attempts import TaskRow
 from viseme.cli.eventfile import open_events
 from viseme.cli.settings import Places as RunPlaces
 from viseme.config import Account, Downloads
+from viseme.engine.disk import RealDisk, Small
 from viseme.engine.downloads.download import Download, Unfit
 from viseme.engine.downloads.places import Places
 from viseme.engine.intake import Intake
-from viseme.engine.world import RealDisk, Small
 from viseme.errors import JobInvalid, LedgerError, VisemeError
 from viseme.jobs import Job, output_name, preview_name
 from viseme.results import State

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from viseme.engine.world import RealDisk, Small, real_world
+from viseme.engine.disk import RealDisk, Small
+from viseme.engine.world import real_world
 
 _LISTED = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
 

@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from viseme.codec import dumps
+from viseme.engine.disk import Disk
 from viseme.engine.transport import Content
-from viseme.engine.world import Disk, World
+from viseme.engine.world import World
 from viseme.failures import Kind
 from viseme.providers.base import Base64Of, FilePart, Form, Multipart, Refused, Request, TextPart, Verdict
 from viseme.wording import quote

@@ -13,11 +13,12 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from viseme.config import Downloads
+from viseme.engine.disk import Small
 from viseme.engine.downloads.container import page_in_disguise, torn_mp4
 from viseme.engine.downloads.landing import Landings
 from viseme.engine.transport import Broken, Stream, Transport
 from viseme.engine.uncut import uncut
-from viseme.engine.world import Small, World
+from viseme.engine.world import World
 from viseme.wording import quote
 
 __all__ = ["DeadLink", "Download", "Landed", "Unfit", "remove_part"]

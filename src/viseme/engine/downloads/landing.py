@@ -14,8 +14,9 @@ from functools import partial
 
 from attrs import define, field
 
+from viseme.engine.disk import Small
 from viseme.engine.uncut import Ending
-from viseme.engine.world import Small, World
+from viseme.engine.world import World
 
 __all__ = ["Landings"]
 
