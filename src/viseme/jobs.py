@@ -125,8 +125,8 @@ class Job:
         account: the configured account that runs it, or several: the next one is tried when one is out of credit,
             refuses the input, or fails the job by its own fault. Default: the scheduler's.
         model: the vendor's model; default: the provider's.
-        options: the provider's options, as a mapping or one of ``SyncOptions``, ``JoggOptions``, ``AimlOptions``,
-            ``RaskOptions``.
+        options: the provider's options, as a mapping or typed, as its module in ``viseme.providers`` has them
+            (``sync.SyncOptions``, ``jogg.JoggOptions``, ``rask.RaskOptions``).
         key: the job's stable name; equal key and equal inputs are the same job, for ever. Default: a digest of the
             inputs.
         output: path of the result below the output folder; default ``<key>.mp4``.

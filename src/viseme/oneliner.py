@@ -30,9 +30,9 @@ async def lipsync(
         job: the fields of :class:`viseme.Job`, e.g. ``video`` and ``audio``.
 
     Raises:
-        JobInvalid, JobFailed, Parked: as :meth:`viseme.Task.result`. Calling again with the same fields goes on where
-        it was,
-            and never creates the job twice.
+        JobInvalid: the job cannot be run as it stands.
+        JobFailed, JobCancelled, Parked: as :meth:`viseme.Task.result`. Calling again with the same fields goes on where
+            it was, and never creates the job twice.
     """
     async with Scheduler([account], output=output, ledger=ledger) as scheduler:
         task = await scheduler.submit(evolve(Job(**job), account=account.name))

@@ -62,7 +62,7 @@ class Reason(StrEnum):
 
 @frozen(kw_only=True)
 class Artifact:
-    """Something to fetch: ``role`` is ``video`` or ``cover``; ``expires_at`` in UTC seconds where known."""
+    """Something to fetch: ``role`` is ``video``, ``preview`` or ``cover``; ``expires_at`` in UTC seconds where known."""
 
     url: str
     role: str = "video"
@@ -106,10 +106,8 @@ class Result:
 
     Attributes:
         handle: the vendor's id of the job, or None if it has none.
-        file: path of the result on disk.
+        file: path of the result on disk; ``bytes`` its size, ``sha256`` its digest, hexadecimal.
         preview: path of the preview on disk, for a job that made one first.
-        bytes: its size.
-        sha256: its digest, hexadecimal.
         attempt: how many times the job was created, 0 if never.
     """
 

@@ -1,4 +1,4 @@
-"""The command line: ``viseme run``, ``demo``, ``status`` and the rest, over the public API only."""
+"""The command line: ``viseme run``, ``demo``, ``status`` and the rest."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ class Why:
     """What a task waits for.
 
     Attributes:
-        gate: ``rate``, ``seat``, ``opening``, ``pause``, ``poll``, ``download``, ``reconcile``, ``person``, or None for
-            nothing.
+        gate: ``upload``, ``pause``, ``budget``, ``seat``, ``opening``, ``rate``, ``poll``, ``download``, ``reconcile``,
+            ``person``, or None for nothing.
         until: when that is over, UTC seconds, where it is known.
         message: the same as a sentence.
     """
