@@ -33,7 +33,7 @@ class EventType(StrEnum):
     PROGRESS = "progress"
     """``status`` (the vendor's word), ``progress`` (0 to 100 or null), ``queue_position``. Not persisted."""
     THROTTLED = "throttled"
-    """``account``, ``gate`` (rate, seat, limit), ``message``, ``until`` (null). The vendor refused the create for now."""
+    """``account``, ``gate`` (rate, seat, limit), ``message``, ``until`` (null). The vendor put the create off."""
     RETRYING = "retrying"
     """``error``, ``attempt``: a further attempt, at another ``account`` where that is named, or a fresh link. With the
     fields of ``throttled`` instead (``gate`` network): a create that came to nothing goes back in line."""

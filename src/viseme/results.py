@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from viseme.failures import Failure
 
-__all__ = ["ENDED", "Artifact", "Cost", "Reason", "Result", "State", "Timings"]
+__all__ = ["ENDED", "UNSETTLED", "Artifact", "Cost", "Reason", "Result", "State", "Timings"]
 
 
 class State(StrEnum):
@@ -40,6 +40,9 @@ class State(StrEnum):
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """The states after which nothing follows."""
 
+UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
+"""The states in which the fate of a create is open."""
+
 
 class Reason(StrEnum):
     """Why a task is parked."""
@@ -62,7 +65,7 @@ class Reason(StrEnum):
 
 @frozen(kw_only=True)
 class Artifact:
-    """Something to fetch: ``role`` is ``video``, ``preview`` or ``cover``; ``expires_at`` in UTC seconds where known."""
+    """Something to fetch: ``role`` is ``video``, ``preview`` or ``cover``; ``expires_at`` UTC seconds, where known."""
 
     url: str
     role: str = "video"

@@ -13,7 +13,8 @@ from tests.support.virtual import Simulation, settled, simulated_world, virtuall
 
 from viseme.attempts import Seat
 from viseme.config import Account
-from viseme.engine.admission.desk import CAP, Desk, pools_of
+from viseme.engine.admission.desk import Desk, pools_of
+from viseme.engine.courier import CAP
 from viseme.errors import ConfigError
 from viseme.failures import Kind
 from viseme.providers.base import Verdict

@@ -24,12 +24,10 @@ from viseme.money import Price, exact
 from viseme.providers import adapter
 from viseme.providers.asking import how_to_ask, remembered_until, why_not
 from viseme.providers.base import Provider
-from viseme.results import State
+from viseme.results import UNSETTLED
 from viseme.wording import quote
 
 __all__ = ["reconcile"]
-
-_UNDECIDED = (State.CREATING, State.RECONCILING)
 
 _CHOICES = """
 at stake: what the lost create costs at most, if the vendor carried it out.{first}
@@ -70,7 +68,7 @@ def reconcile(
 async def _decide(verb: Literal["resubmit", "abandon"], key: str, where: Places, config: str | None) -> int:
     async with reading(where.ledger) as ledger:
         row = await find(ledger, key)
-    if row.state not in _UNDECIDED:
+    if row.state not in UNSETTLED:
         raise Unusable(f"the fate of {quote(key)!r} is known, it is {row.shown}; there is nothing to decide")
     (after,), _ = await give([Order(verb=verb, key=key)], [row], _decided, where, config)
     if not _decided(after, row):
@@ -89,7 +87,7 @@ def _decided(now: TaskRow, before: TaskRow) -> bool:
 
 async def _list(where: Places, config: str | None) -> int:
     async with reading(where.ledger) as ledger:
-        rows = [row async for row in open_rows(ledger) if row.state in _UNDECIDED]
+        rows = [row async for row in open_rows(ledger) if row.state in UNSETTLED]
     if not rows:
         print("no create's fate is unknown")
         return OK

@@ -27,7 +27,7 @@ from viseme.errors import VisemeError
 from viseme.events import LAST, Event
 from viseme.ledger.base import UNDER_WAY, Ledger, TakenOver
 from viseme.providers.base import Answer, Refused
-from viseme.results import ENDED, Reason, Result, State
+from viseme.results import ENDED, UNSETTLED, Reason, Result, State
 
 __all__ = ["Again", "Core"]
 
@@ -202,7 +202,7 @@ class Core:
             signal = await self._how(row, run, again)
             if signal is None or await hold.take(signal) is None:
                 return row
-            if row.key in again.redo and hold.row.state in (State.CREATING, State.RECONCILING):
+            if row.key in again.redo and hold.row.state in UNSETTLED:
                 await hold.take(Unsettled("a person ordered it to be paid for anew", "resubmit"))
             return None
 
@@ -339,7 +339,7 @@ class Core:
         if office is not None:
             office.reconciler.withdraw(task)
         async with self.book.hold(task) as hold:
-            if hold.row.state in (State.CREATING, State.RECONCILING):
+            if hold.row.state in UNSETTLED:
                 if hold.row.parked:
                     self.runs.reopened(hold.row)
                 await hold.take(Unsettled(f"a person ordered viseme to {order} it", order))

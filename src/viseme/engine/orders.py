@@ -10,7 +10,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.core import Core
 from viseme.errors import LedgerError, VisemeError
 from viseme.ledger.base import Order
-from viseme.results import State
+from viseme.results import UNSETTLED
 
 __all__ = ["obey"]
 
@@ -37,7 +37,7 @@ async def _carry_out(core: Core, order: Order, row: TaskRow, refused: list[str])
     try:
         if order.verb == "cancel":
             await core.cancel(row.id)
-        elif row.state in (State.CREATING, State.RECONCILING):
+        elif row.state in UNSETTLED:
             await core.decide(row.id, order.verb)
     except LedgerError:
         raise

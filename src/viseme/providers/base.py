@@ -48,6 +48,7 @@ from viseme.providers.verdicts import (
     Undecided,
     Uploaded,
     Verdict,
+    failure_of,
 )
 from viseme.results import Cost
 
@@ -89,6 +90,7 @@ __all__ = [
     "Undecided",
     "Uploaded",
     "Verdict",
+    "failure_of",
     "http_kind",
     "look_at",
     "retry_after",

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from viseme.attempts import Handle, Intent
 from viseme.errors import VisemeError
-from viseme.failures import Kind
+from viseme.failures import Failure, Kind
 from viseme.jobs import Job
 from viseme.results import Artifact, Cost, Reason
 from viseme.wording import one_line, quote
@@ -29,6 +29,7 @@ __all__ = [
     "Undecided",
     "Uploaded",
     "Verdict",
+    "failure_of",
     "of_another",
     "without_link",
 ]
@@ -62,6 +63,11 @@ class Verdict:
     limit: int | None = None
     line: int | None = None
     park: Reason | None = None
+
+
+def failure_of(verdict: Verdict) -> Failure:
+    """A verdict as the task that it ends or parks carries it."""
+    return Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
 
 
 class Refused(VisemeError):

@@ -12,20 +12,19 @@ from viseme.attempts import Intent, Seat
 from viseme.config import Account
 from viseme.engine.admission.limits import Rates, spelled
 from viseme.engine.admission.seats import Seats
-from viseme.engine.courier import Courier
+from viseme.engine.courier import CAP, Courier
 from viseme.engine.transport import Transport
 from viseme.engine.world import Timer, World
 from viseme.errors import ConfigError
 from viseme.failures import Failure, Kind
-from viseme.providers.base import Provider, Verdict
+from viseme.providers.base import Provider, Verdict, failure_of
 from viseme.results import Reason
 from viseme.units import Rate
 
-__all__ = ["CREATES", "Desk", "Pool", "Stop", "pools_of"]
+__all__ = ["CREATES", "PROBE", "Desk", "Pool", "Stop", "pools_of"]
 
-CAP = 300.0
-"""A wait that a vendor asks for is honoured in place up to here (seconds); beyond it the account pauses."""
-_PROBE = 60.0
+PROBE = 60.0
+"""How often an account in trouble is tried again where it is waited for, seconds."""
 CREATES = ("create", "post", "all")
 """What a create counts as, at whatever vendor."""
 _OF_THE_VENDOR = frozenset({Kind.NO_SEAT, Kind.LIMITED, Kind.TRANSIENT})
@@ -215,14 +214,14 @@ class Desk:
 
     def stop(self, reason: Reason, verdict: Verdict) -> Failure:
         """The account cannot go on until someone acts; returns why, as its jobs carry it."""
-        failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
+        failure = failure_of(verdict)
         self.stopped, self.width = Stop(reason, failure, self.world.monotonic()), 1
         self.changed()
         return failure
 
     def worth_another_try(self) -> bool:
         """Whether an account that was stopped has rested long enough for a new job to try it, alone."""
-        return self.stopped is not None and self.world.monotonic() - self.stopped.since >= _PROBE
+        return self.stopped is not None and self.world.monotonic() - self.stopped.since >= PROBE
 
     def reopen(self) -> None:
         """Try the account again, with one create alone."""
@@ -231,7 +230,7 @@ class Desk:
 
     def probe_later(self) -> None:
         """Reopen after a while."""
-        self.world.call_at(self.world.monotonic() + _PROBE, self.reopen)
+        self.world.call_at(self.world.monotonic() + PROBE, self.reopen)
 
     def _slowed(self, classes: tuple[str, ...], verdict: Verdict) -> None:
         """A 429: hold the request's classes, and lower the limit that it was about; where it names none, the wider one.

@@ -33,7 +33,6 @@ from viseme.engine.lifecycle.signals import (
     Unsettled,
 )
 from viseme.engine.lifecycle.steps import (
-    UNSETTLED,
     Next,
     Policy,
     Step,
@@ -48,7 +47,7 @@ from viseme.engine.lifecycle.steps import (
 from viseme.events import EventType
 from viseme.evolving import amended, evolve
 from viseme.providers.base import Answer
-from viseme.results import ENDED, Reason, State
+from viseme.results import ENDED, UNSETTLED, Reason, State
 
 __all__ = ["advance", "last_event"]
 

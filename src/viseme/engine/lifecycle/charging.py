@@ -21,11 +21,9 @@ from viseme.engine.lifecycle.signals import (
 )
 from viseme.money import Charge
 from viseme.providers.base import Observation, Seen
-from viseme.results import ENDED, State
+from viseme.results import ENDED, UNSETTLED, State
 
 __all__ = ["Charged", "charged"]
-
-_UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
 
 
 @frozen(kw_only=True)
@@ -67,7 +65,7 @@ def charged(
     if held is None or held.state != "reserved":
         return None
     paid_before = bool(before.handles) and any(stage not in free for stage in before.handles)
-    if isinstance(signal, (Turned, Proved)) and before.state in _UNSETTLED and not paid_before:
+    if isinstance(signal, (Turned, Proved)) and before.state in UNSETTLED and not paid_before:
         return Charged(row=None, ends=held)
     return _ended(before, signal, after, held, stages, paid_before=paid_before)
 

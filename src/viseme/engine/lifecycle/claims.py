@@ -8,11 +8,10 @@ from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import Parks, Taken
-from viseme.engine.lifecycle.steps import UNSETTLED
 from viseme.failures import Failure, Kind
 from viseme.ledger.base import Ledger
 from viseme.providers.base import Accepted
-from viseme.results import ENDED, Reason
+from viseme.results import ENDED, UNSETTLED, Reason
 
 __all__ = ["Claimed", "Claims"]
 

@@ -9,22 +9,20 @@ from viseme.engine.lifecycle.steps import (
     ACCOUNT_TROUBLE,
     BACK_IN_LINE,
     TO_THE_NEXT,
-    UNSETTLED,
     Next,
     Policy,
     Step,
     closed_intent,
     fails,
     failure_data,
-    failure_of,
     parks,
     to_the_next,
 )
 from viseme.events import EventType
 from viseme.evolving import evolve
 from viseme.failures import Failure, Kind
-from viseme.providers.base import Observation, Verdict
-from viseme.results import Reason, State
+from viseme.providers.base import Observation, Verdict, failure_of
+from viseme.results import UNSETTLED, Reason, State
 
 __all__ = ["before_this_create", "entered", "intended", "lost", "taken", "turned", "unsettled"]
 

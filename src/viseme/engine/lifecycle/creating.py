@@ -121,7 +121,7 @@ class Creator:
             self.uploads,
             self.first_run,
             self.line.bring,
-            self.keep_waiting,
+            self.refusals,
         )
         self.line.wanting = self.batcher.wanting = self.preparer.wanted
         self.batcher.media = self.uploads.ready

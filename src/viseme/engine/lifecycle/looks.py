@@ -12,7 +12,6 @@ from viseme.engine.lifecycle.steps import (
     anew,
     fails,
     failure_data,
-    failure_of,
     goes_on,
     parks,
     stage_after,
@@ -21,7 +20,7 @@ from viseme.engine.lifecycle.steps import (
 from viseme.events import EventType
 from viseme.evolving import amended, evolve
 from viseme.failures import Kind
-from viseme.providers.base import Observation, Seen, Verdict
+from viseme.providers.base import Observation, Seen, Verdict, failure_of
 from viseme.results import Reason, State
 
 __all__ = ["fetched", "observed", "unfetched"]

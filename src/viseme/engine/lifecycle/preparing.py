@@ -13,14 +13,15 @@ from attrs import define, field
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, Hold
-from viseme.engine.lifecycle.line import rank_of
+from viseme.engine.lifecycle.line import rank_of, stands_in_line
+from viseme.engine.lifecycle.refusals import Refusals
 from viseme.engine.lifecycle.signals import Parks, Prepared, Prepares, Turned
-from viseme.engine.lifecycle.steps import ACCOUNT_TROUBLE, BACK_IN_LINE
+from viseme.engine.lifecycle.steps import BACK_IN_LINE
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
-from viseme.failures import Failure, Kind
+from viseme.failures import Kind
 from viseme.ledger.base import Ledger, Rank
-from viseme.providers.base import Refused, Verdict
+from viseme.providers.base import Refused, Verdict, failure_of
 from viseme.results import Reason, State
 
 __all__ = ["Preparer"]
@@ -43,7 +44,7 @@ class Preparer:
     Attributes:
         first_run: tasks of older runs are left alone.
         bring: called with a task whose media the vendor has, so that it is created in its turn.
-        keep_waiting: leave jobs in line while their account is in trouble, instead of parking them.
+        refusals: draws the conclusions for the account, as for the refusals of its creates.
     """
 
     world: World
@@ -53,7 +54,7 @@ class Preparer:
     uploads: Uploads
     first_run: int
     bring: Callable[[TaskRow], None]
-    keep_waiting: bool = False
+    refusals: Refusals
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _front: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
@@ -196,8 +197,7 @@ class Preparer:
         try:
             with scope:
                 async with self.book.hold(task) as hold:
-                    row = hold.row
-                    if row.state is State.QUEUED and not row.parked and row.account == self.desk.name:
+                    if stands_in_line(self.desk, hold.row):
                         await self._hand_over(hold)
         finally:
             del self._out[task]
@@ -222,18 +222,13 @@ class Preparer:
     async def _refused(self, hold: Hold, verdict: Verdict) -> None:
         if verdict.kind in BACK_IN_LINE:
             if self._rest(verdict):
-                failure = Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
-                await hold.take(Parks(Reason.NEEDS_PERSON, failure))
+                await hold.take(Parks(Reason.NEEDS_PERSON, failure_of(verdict)))
                 return
             await hold.take(Turned(verdict))
             self._read_again(rank_of(hold.row))
             return
-        await hold.take(Turned(verdict, self.keep_waiting))
-        trouble = ACCOUNT_TROUBLE.get(verdict.kind)
-        if trouble is not None:
-            self.desk.stop(trouble, verdict)
-            if self.keep_waiting:
-                self.desk.probe_later()
+        await hold.take(Turned(verdict, self.refusals.keep_waiting))
+        self.refusals.conclude(verdict)
 
     def _rest(self, verdict: Verdict) -> bool:
         """Wait longer after each failure; True once that has lasted too long."""

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from attrs import define, evolve, field
 
 from viseme.attempts import Intent
-from viseme.engine.admission.desk import Desk
+from viseme.engine.admission.desk import PROBE, Desk
 from viseme.engine.lifecycle.adopting import Adopter
 from viseme.engine.lifecycle.book import Book, Hold
 from viseme.engine.lifecycle.signals import (
@@ -28,7 +28,7 @@ from viseme.engine.world import World
 from viseme.failures import Failure, Kind
 from viseme.providers.asking import Method, how_to_ask, why_not
 from viseme.providers.base import Absent, Accepted, Fault, Finding, Found, Refused, Request, Undecided, Verdict
-from viseme.results import Reason, State
+from viseme.results import UNSETTLED, Reason, State
 
 __all__ = ["Reconciler"]
 
@@ -43,8 +43,6 @@ _PATIENCE = 300.0
 """How long a question waits for its place in the rates, seconds; a later run asks it then."""
 _FIRST = 2**31
 """The priority of the questions: what may have been paid for goes before what was not."""
-_PROBE = 60.0
-"""How often an account in trouble is tried again where it is waited for, seconds."""
 
 
 class _Forgotten(Exception):
@@ -111,7 +109,7 @@ class Reconciler:
         try:
             with scope:
                 async with self.book.hold(task) as hold:
-                    if hold.row.state in (State.CREATING, State.RECONCILING) and not hold.row.parked:
+                    if hold.row.state in UNSETTLED and not hold.row.parked:
                         await self._reconcile(hold)
         finally:
             del self._under_way[task]
@@ -202,7 +200,7 @@ class Reconciler:
             if not self.keep_waiting:
                 await hold.take(Parks(stop.reason, stop.failure))
                 return True
-            await self.world.sleep(_PROBE)
+            await self.world.sleep(PROBE)
         return hold.row.parked is not None
 
     async def _account_in_trouble(self, hold: Hold, verdict: Verdict) -> None:
@@ -211,7 +209,7 @@ class Reconciler:
         failure = self.desk.stop(reason, verdict)
         if self.keep_waiting:
             self.desk.probe_later()
-            await self.world.sleep(_PROBE)
+            await self.world.sleep(PROBE)
         else:
             await hold.take(Parks(reason, failure))
 

@@ -13,7 +13,6 @@ from viseme.events import EventType
 from viseme.evolving import evolve
 from viseme.failures import Failure, Kind
 from viseme.money import Charge
-from viseme.providers.base import Verdict
 from viseme.results import Reason, State, Timings
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "BACK_IN_LINE",
     "REFUSED_INPUT",
     "TO_THE_NEXT",
-    "UNSETTLED",
     "Next",
     "Policy",
     "Step",
@@ -29,7 +27,6 @@ __all__ = [
     "closed_intent",
     "fails",
     "failure_data",
-    "failure_of",
     "goes_on",
     "idle",
     "may_leave",
@@ -53,9 +50,6 @@ TO_THE_NEXT = frozenset({Kind.NO_CREDIT, Kind.INVALID, Kind.CONTENT_REJECTED, Ki
 """Refusals of a create after which the job's next account is tried."""
 REFUSED_INPUT = TO_THE_NEXT - {Kind.NO_CREDIT}
 """What says of a failed job that its input was refused."""
-
-UNSETTLED = frozenset({State.CREATING, State.RECONCILING})
-"""Where the fate of a create is open."""
 
 
 class Next(Enum):
@@ -115,10 +109,6 @@ class Step:
 def failure_data(failure: Failure) -> dict[str, Any]:
     """A failure as events carry it."""
     return {"kind": str(failure.kind), "message": failure.message, "code": failure.code}
-
-
-def failure_of(verdict: Verdict) -> Failure:
-    return Failure(kind=verdict.kind, message=verdict.message, code=verdict.code)
 
 
 def fails(row: TaskRow, failure: Failure, now: float) -> Step:
