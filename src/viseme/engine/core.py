@@ -181,10 +181,7 @@ class Core:
             return row.run == run and row.state in UNDER_WAY and not row.parked
 
         _, busy = await self.book.write_idle(tasks, Resumed(run), where=under_way, patient=True)
-        for task in busy:
-            async with self.book.hold(task) as hold:
-                if under_way(hold.row):
-                    await hold.take(Resumed(run))
+        await self.book.write_busy(busy, Resumed(run), where=under_way)
 
     async def take_up(self, task: str, run: int, again: Again) -> TaskRow | None:
         """Go on with a task that the ledger knows already.
@@ -265,10 +262,7 @@ class Core:
             _, busy = await self.book.write_idle(list(accounts), stop, where=open_still)
             for task in busy:
                 self._withdraw(task, accounts[task])
-            for task in busy:
-                async with self.book.hold(task) as hold:
-                    if open_still(hold.row):
-                        await hold.take(stop)
+            await self.book.write_busy(busy, stop, where=open_still)
 
     def _withdraw(self, task: str, account: str) -> None:
         """Whoever works on the task lets go of it as soon as nothing is lost by that."""

@@ -300,6 +300,18 @@ class Book:
             for task in free:
                 self.held.let_go(task)
 
+    async def write_busy(self, tasks: Sequence[str], signal: Signal, *, where: Callable[[TaskRow], bool]) -> int:
+        """The same signal for tasks that someone has, each as soon as it is let go of; returns how many changed.
+
+        Args:
+            where: asked of each row as it stands then; the others are left alone.
+        """
+        changed = 0
+        for task in tasks:
+            async with self.hold(task) as hold:
+                changed += where(hold.row) and await hold.take(signal) is not None
+        return changed
+
     async def _write_many(self, rows: Sequence[TaskRow], signal: Signal, *, patient: bool) -> int:
         """A step that leaves its row as the ledger has it is acted on at once, and costs the ledger nothing."""
         at = self.world.now()

@@ -280,8 +280,7 @@ class Creator:
             parked, busy = await self.book.write_idle([row.id for row in rows], signal, where=where)
             for task in busy:  # whoever brought it into the line is about to let go of it
                 if where(await self.book.look(task)):
-                    async with self.book.hold(task) as hold:
-                        parked += where(hold.row) and await hold.take(signal) is not None
+                    parked += await self.book.write_busy([task], signal, where=where)
             if not parked:
                 return
 

@@ -88,13 +88,11 @@ class Funding:
 
     async def _park(self, broke: Sequence[tuple[TaskRow, str]]) -> None:
         """Park tasks that nothing in this run can pay for."""
+        in_line = partial(stands_in_line, self.desk)
         reasons: dict[str, list[str]] = {}
         for row, why in broke:
             reasons.setdefault(why, []).append(row.id)
         for why, tasks in reasons.items():
             parks = Parks(Reason.BUDGET, Failure(kind=Kind.BUDGET, message=why))
-            _, busy = await self.book.write_idle(tasks, parks, where=partial(stands_in_line, self.desk))
-            for task in busy:
-                async with self.book.hold(task) as hold:
-                    if stands_in_line(self.desk, hold.row):
-                        await hold.take(parks)
+            _, busy = await self.book.write_idle(tasks, parks, where=in_line)
+            await self.book.write_busy(busy, parks, where=in_line)
