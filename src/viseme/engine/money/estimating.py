@@ -10,74 +10,26 @@ from typing import Protocol
 
 from attrs import define, field
 
-from viseme.engine.courier import Courier
+from viseme.engine.admission.desk import Desk
+from viseme.engine.preflight.facts import Facts
+from viseme.engine.preflight.inspector import Inspector
 from viseme.jobs import Job
 from viseme.money import Price, Quote
 from viseme.providers.base import Provider, Refused
 from viseme.results import Cost
 from viseme.strict import known_names
 
-__all__ = ["Desks", "Estimator", "Facts", "Inspector", "longest", "spoken"]
+__all__ = ["Estimator", "longest", "spoken"]
 
 _KNOWN = 2048
 _CUT_TO_AUDIO = frozenset({None, "bounce", "loop", "remap"})
 """Sync's modes whose result is never longer than its audio (sheet section 2.1)."""
 
 
-class Facts(Protocol):
-    """What is known of a medium."""
-
-    @property
-    def seconds(self) -> float | None:
-        """Its length, where that could be found out."""
-        ...
-
-    @property
-    def rough(self) -> bool:
-        """Whether the length is only estimated."""
-        ...
-
-    @property
-    def fps(self) -> float | None:
-        """Its pictures a second, where it has any and they are known."""
-        ...
-
-
-class Inspector(Protocol):
-    """Whoever looks at media."""
-
-    async def facts(self, source: str, *, private: bool) -> Facts:
-        """What a link or a local file is; never raises for what is wrong with it."""
-        ...
-
-    async def known(self, source: str, *, private: bool) -> Facts | None:
-        """The same, only if somebody has looked already."""
-        ...
-
-    @property
-    def looked(self) -> bool:
-        """Whether anything was looked at yet, so that something may be known."""
-        ...
-
-
 class Look(Protocol):
-    """Tells what a medium is, or None where nobody knows."""
+    """A way to learn what a medium is: the inspector's ``facts``, or ``known``; None where nobody knows."""
 
     async def __call__(self, source: str, *, private: bool) -> Facts | None: ...
-
-
-class Desks(Protocol):
-    """Where an account's requests go."""
-
-    @property
-    def provider(self) -> Provider:
-        """The account's adapter."""
-        ...
-
-    @property
-    def courier(self) -> Courier:
-        """Carries its requests."""
-        ...
 
 
 def spoken(text: str) -> float:
@@ -121,38 +73,34 @@ class Estimator:
         inspector: tells how long media are; without one, only prices per job are known.
     """
 
-    desks: Mapping[str, Desks]
+    desks: Mapping[str, Desk]
     inspector: Inspector | None = None
     _vendors: OrderedDict[tuple[str, str, float, float | None], Cost | None] = field(
         factory=OrderedDict[tuple[str, str, float, float | None], "Cost | None"]
     )
     """What vendors estimated, by account, model, seconds and pictures a second."""
 
-    async def price(self, job: Job, account: str) -> Cost | None:
-        """What an attempt at an account costs at most, None where that cannot be told."""
-        return (await self.quote(job, account)).cost
-
     def flat(self, job: Job, account: str) -> Cost | None:
-        """The same as far as it can be told without measuring media or asking the vendor: where a job has one price.
+        """What an attempt costs where a job has one price, so that no media are measured and no vendor is asked.
 
         Raises:
             JobInvalid: the provider has no such model.
         """
         provider = self.desks[account].provider
         price = provider.price(job)
-        if price is None or price.per != "job" or _asks(provider, account_price(provider, provider.model(job).name)):
+        if price is None or price.per != "job" or _asks(provider, _stated(provider, provider.model(job).name)):
             return None
         return price.cost(0.0)
 
     async def quote(self, job: Job, account: str) -> Quote:
-        """The same, with its source.
+        """What an attempt at an account costs at most, and who says so; media are measured for it, vendors asked.
 
         Raises:
             JobInvalid: the provider has no such model.
         """
         provider = self.desks[account].provider
         model, price = provider.model(job), provider.price(job)
-        stated = account_price(provider, model.name)
+        stated = _stated(provider, model.name)
         asks = _asks(provider, stated)
         if price is None and not asks:
             return Quote(account=account, model=model.name)
@@ -227,6 +175,6 @@ def _asks(provider: Provider, stated: Price | None) -> bool:
     return type(provider).estimate is not Provider.estimate and not stated
 
 
-def account_price(provider: Provider, model: str) -> Price | None:
+def _stated(provider: Provider, model: str) -> Price | None:
     """What the account itself states a model to cost."""
     return provider.account.price.get(model) or provider.account.price.get("")
