@@ -21,6 +21,7 @@ __all__ = [
     "ProviderError",
     "SchedulerClosed",
     "VisemeError",
+    "first_of",
     "no_room",
 ]
 
@@ -130,3 +131,8 @@ class Parked(VisemeError):
 def no_room(error: OSError) -> bool:
     """Whether a disk is full, or what the user may have of it."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The error to show of several that came together."""
+    return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error  # pyright: ignore

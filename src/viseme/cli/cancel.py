@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import viseme
 from viseme.attempts import TaskRow
+from viseme.cli.figures import counted
 from viseme.cli.guard import OK, SOME_FAILED, Unusable
 from viseme.cli.orders import give
 from viseme.cli.reading import find, open_rows, reading
@@ -45,7 +46,7 @@ async def _cancel_all(where: Places, config: str | None) -> int:
     if not after:
         print("nothing is open, so nothing was cancelled")
     for told, number in Counter(_told(row, left=left) for row in after).most_common():
-        print(f"{number} {'job' if number == 1 else 'jobs'}: {told}")
+        print(f"{counted(number, 'job')}: {told}")
     return OK if all(row.state is State.CANCELLED for row in after) else SOME_FAILED
 
 

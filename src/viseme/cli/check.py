@@ -8,6 +8,7 @@ from contextlib import aclosing
 from attrs import asdict, define, field
 
 import viseme
+from viseme.cli.figures import counted
 from viseme.cli.guard import OK, USAGE, complain
 from viseme.cli.manifests import Manifest, open_manifest
 from viseme.cli.progress import Counting
@@ -41,11 +42,11 @@ class _Report:
     @property
     def sentence(self) -> str:
         """The counts, in words."""
-        told = f"{_count(self.rows, 'row')} checked: "
+        told = f"{counted(self.rows, 'row')} checked: "
         if not self.problems:
             return told + "nothing is wrong"
-        bad = f"{_count(self.bad, 'row')} cannot be run" if self.bad else "all can be run"
-        return told + bad + (f", {_count(self.warned, 'row')} with warnings" if self.warned else "")
+        bad = f"{counted(self.bad, 'row')} cannot be run" if self.bad else "all can be run"
+        return told + bad + (f", {counted(self.warned, 'row')} with warnings" if self.warned else "")
 
 
 def check(manifest: str, *, config: str | None, account: str | None, as_json: bool) -> int:
@@ -88,7 +89,3 @@ def _cells(problem: Problem) -> tuple[object, ...]:
     key = quote(problem.key, 40) if problem.key is not None else "-"
     certainty = "certain" if problem.certain else "warning"
     return problem.line or "-", key, problem.field or "-", certainty, problem.message
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viseme.cli.demo_stock import Line
+from viseme.cli.figures import counted
 from viseme.cli.settings import Places
 from viseme.cli.tables import show
 
@@ -56,7 +57,7 @@ def _besides(found: Sequence[Line]) -> list[str]:
 
 
 def _dubs(bill: Mapping[str, Any]) -> str:
-    previews = "1 free preview" if bill["previews"] == 1 else f"{bill['previews']} free previews"
+    previews = counted(bill["previews"], "free preview")
     dubs = f"{bill['projects']} dubs ({bill['dub_minutes']} minutes)"
     return f"{dubs}, {bill['charged_runs']} lip-syncs ({bill['lipsync_minutes']} minutes), {previews}"
 

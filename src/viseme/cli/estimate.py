@@ -12,7 +12,7 @@ from attrs import asdict, define, field
 
 import viseme
 from viseme import Config, Quote
-from viseme.cli.figures import figure, money
+from viseme.cli.figures import counted, figure, money
 from viseme.cli.guard import OK
 from viseme.cli.manifests import Manifest, open_manifest
 from viseme.cli.progress import Counting
@@ -20,7 +20,6 @@ from viseme.cli.settings import default_account, load_config
 from viseme.cli.tables import show
 from viseme.engine.money.quoting import Quoted, quote_rows
 from viseme.errors import ManifestError
-from viseme.failures import Problem
 from viseme.money import exact
 from viseme.wording import quote
 
@@ -65,7 +64,9 @@ def estimate(manifest: str, *, config: str | None, account: str | None, as_json:
         raise ManifestError(f"{source.name} holds no jobs; write one JSON object, or CSV row, per job")
     problems = [row.problem for row in rows if row.problem is not None]
     if problems:
-        raise ManifestError(f"{source.name}: {_rows(problems)} cannot be run; mend them, then ask again", problems)
+        raise ManifestError(
+            f"{source.name}: {counted(len(problems), 'row')} cannot be run; mend them, then ask again", problems
+        )
     sums = _sums(found for row in rows if (found := row.quote) is not None)
     if as_json:
         told = {"jobs": [_as_json(row) for row in rows], "accounts": [_sum_as_json(one) for one in sums]}
@@ -84,10 +85,6 @@ async def _look(source: Manifest, config: Config, default: str | None) -> list[Q
             counting.show(len(found))
     counting.clear()
     return found
-
-
-def _rows(problems: Sequence[Problem]) -> str:
-    return "1 row" if len(problems) == 1 else f"{len(problems)} rows"
 
 
 def _sums(quotes: Iterable[Quote]) -> list[_Sum]:

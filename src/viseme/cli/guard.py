@@ -23,6 +23,7 @@ from viseme.errors import (
     MissingExtra,
     ProviderError,
     VisemeError,
+    first_of,
     no_room,
 )
 from viseme.wording import legible, quote
@@ -77,7 +78,7 @@ def _status(command: Callable[[], int]) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit | typer.Exit):
             raise
-        return explained(_first(error))
+        return explained(first_of(error))
 
 
 def explained(error: BaseException) -> int:
@@ -111,11 +112,6 @@ def complain(sentence: str) -> None:
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
         with contextlib.suppress(OSError, ValueError):  # nobody listens
             print(f"viseme: {legible(sentence)}", file=sys.stderr, flush=True)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error to show of several that came together."""
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error  # pyright: ignore
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from anyio import Event, move_on_after
 from attrs import define, field
 
 from viseme import Run
+from viseme.cli.figures import counted
 from viseme.cli.standing import Standing
 from viseme.cli.threads import abandonable, write_all
 from viseme.errors import LedgerError
@@ -104,8 +105,7 @@ class Progress:
             self._warned += 1
         rest = run.warned - _WARNINGS
         if last and rest > 0:
-            more = "1 more warning" if rest == 1 else f"{rest} more warnings"
-            self.say(f"{more} about media; `viseme check` shows them all")
+            self.say(f"{counted(rest, 'more warning')} about media; `viseme check` shows them all")
 
     async def _tell(self, run: Run) -> None:
         self._tell_problems(run)
@@ -123,7 +123,7 @@ class Progress:
             view = self._view
             await abandonable(lambda: view.print(sentences))
         else:
-            await abandonable(lambda: _print(sentences))
+            await abandonable(lambda: _write("".join(f"{sentence}\n" for sentence in sentences)))
 
     async def _standing(self, run: Run) -> list[Standing]:
         queued: dict[str, int] = {}
@@ -195,15 +195,9 @@ class Counting:
 
 
 def _write(text: str) -> None:
+    """Write to stderr (blocks), if it is there."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
         write_all(sys.stderr.fileno(), text.encode(errors="replace"))
-
-
-def _print(sentences: list[str]) -> None:
-    try:
-        write_all(sys.stderr.fileno(), ("".join(f"{sentence}\n" for sentence in sentences)).encode(errors="replace"))
-    except (OSError, ValueError, AttributeError):
-        return  # nobody listens
 
 
 def on_terminal() -> bool:

@@ -11,6 +11,7 @@ import viseme
 from viseme import Budget, Config, Run, Scheduler
 from viseme.cli.driving import Batch, drive
 from viseme.cli.eventfile import EventFile, open_events
+from viseme.cli.figures import counted
 from viseme.cli.guard import OK, SOME_FAILED, Unusable, complain
 from viseme.cli.manifests import open_manifest
 from viseme.cli.progress import Progress, on_terminal
@@ -117,7 +118,7 @@ def run(
             return viseme.run(main()).status
         except ManifestError as error:
             if error.problems:
-                rows = "1 row" if len(error.problems) == 1 else f"{len(error.problems)} rows"
+                rows = counted(len(error.problems), "row")
                 raise ManifestError(
                     f"{source.name}: {rows} cannot be run, so nothing was started; mend them, or leave them out with"
                     " --skip-invalid",

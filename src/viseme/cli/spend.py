@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 
 import viseme
-from viseme.cli.figures import figure, money
+from viseme.cli.figures import counted, figure, money
 from viseme.cli.guard import OK
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
@@ -115,13 +115,9 @@ def _part(part: _Part, unit: str | None) -> str:
     if not part.jobs:
         return "-"
     if unit is None or part.unpriced == part.jobs:
-        return f"unknown ({_jobs(part.jobs)})"
+        return f"unknown ({counted(part.jobs, 'job')})"
     more = f", {part.unpriced} unknown" if part.unpriced else ""
-    return f"{money(part.amount, unit)} ({_jobs(part.jobs)}{more})"
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number} jobs"
+    return f"{money(part.amount, unit)} ({counted(part.jobs, 'job')}{more})"
 
 
 def _as_json(line: _Line) -> dict[str, Any]:

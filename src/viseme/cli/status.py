@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 
 import viseme
+from viseme.cli.figures import counted
 from viseme.cli.guard import OK
 from viseme.cli.reading import reading
 from viseme.cli.settings import Places, places
@@ -95,7 +96,7 @@ def _finite(told: object) -> object:
 
 def _show(accounts: Mapping[str, _Account], where: Places, now: float) -> None:
     jobs = sum(sum(account.states.values()) for account in accounts.values())
-    print(f"{quote(where.ledger)}: {'1 job' if jobs == 1 else f'{jobs} jobs'}")
+    print(f"{quote(where.ledger)}: {counted(jobs, 'job')}")
     show(("account", "queued", "in flight", "succeeded", "failed", "cancelled", "parked"), _counts(accounts))
     for name, account in accounts.items():
         for reason, number in account.parked.items():

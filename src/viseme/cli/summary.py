@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from viseme import Tally, Trouble
+from viseme.cli.figures import counted
 from viseme.cli.guard import INTERRUPTED, OK, SOME_FAILED
 from viseme.cli.settings import Places
 from viseme.results import Reason, State
@@ -54,7 +55,7 @@ class Outcome:
 def lines(outcome: Outcome, places: Places) -> list[str]:
     """The summary, as sentences."""
     several = len(outcome.by_account) > 1
-    told = [f"{_jobs(outcome.tally.total)}: {_counts(outcome.tally)}"]
+    told = [f"{counted(outcome.tally.total, 'job')}: {_counts(outcome.tally)}"]
     told += [f"  {quote(name)}: {_counts(tally)}" for name, tally in sorted(outcome.by_account.items()) if several]
     told += [f"  {_trouble(trouble)}" for trouble in outcome.troubles]
     if outcome.invalid:
@@ -63,10 +64,6 @@ def lines(outcome: Outcome, places: Places) -> list[str]:
     if outcome.interrupted:
         told.append("interrupted; run the same command again to go on, nothing is paid for twice")
     return told
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number} jobs"
 
 
 def _counts(tally: Tally) -> str:

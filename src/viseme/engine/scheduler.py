@@ -24,7 +24,7 @@ from viseme.engine.run import Run
 from viseme.engine.task import Task
 from viseme.engine.uncut import uncut
 from viseme.engine.world import World
-from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError
+from viseme.errors import ConfigError, JobInvalid, SchedulerClosed, VisemeError, first_of
 from viseme.jobs import Job
 from viseme.ledger.base import Ledger, Order
 from viseme.money import Budget, Quote
@@ -150,7 +150,7 @@ class Scheduler:
                 ready.set_result(None)
                 await self._stop.wait()
         except BaseExceptionGroup as group:
-            self._error = _first(group)
+            self._error = first_of(group)
             raise self._error from None
         except Exception as error:
             self._error = error
@@ -321,12 +321,6 @@ def _providers(accounts: tuple[Account, ...]) -> dict[str, Provider]:
     if not providers:
         raise ConfigError("no account is given; pass at least one")
     return providers
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error to show of several that ended the engine together."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _ignore(_: str) -> None:
