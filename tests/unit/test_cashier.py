@@ -15,7 +15,7 @@ from viseme.engine.money.cashier import Cashier
 from viseme.engine.money.estimating import Estimator
 from viseme.engine.money.pricing import priced
 from viseme.engine.money.purse import Room
-from viseme.engine.money.till import Till, parsed
+from viseme.engine.money.till import Till, parsed_budget
 from viseme.errors import JobInvalid
 from viseme.jobs import Job
 from viseme.ledger.memory import MemoryLedger
@@ -33,7 +33,7 @@ class Desk:
 
 def cashier(budget: str = "2 credits", price: str | None = "1 credits/job", whole: str | None = None) -> Cashier:
     account = Account("jogg", api_key="k" * 20, budget=budget, price=price)
-    till = Till.of([account], parsed(whole))
+    till = Till.of([account], parsed_budget(whole))
     return Cashier(simulated_world().world, till, Estimator({"jogg": Desk(account)}), {"jogg": "jogg"})
 
 
@@ -141,5 +141,5 @@ def test_a_budget_anywhere_makes_a_till_count() -> None:
     account = Account("jogg", api_key="k" * 20)
     limited = Account("jogg", api_key="k" * 20, budget="2 credits")
     assert not Till.of([account], None).limited
-    assert Till.of([account], parsed("2 usd")).limited
+    assert Till.of([account], parsed_budget("2 usd")).limited
     assert Till.of([limited], None).limited

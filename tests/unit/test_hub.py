@@ -15,7 +15,8 @@ from tests.support.virtual import settled, simulated_world, virtually
 from viseme.attempts import TaskRow
 from viseme.config import Polling
 from viseme.engine.polling.cadence import Cadence
-from viseme.engine.polling.hub import Hub, Watch
+from viseme.engine.polling.hub import Hub
+from viseme.engine.polling.watches import Watch
 from viseme.jobs import Job
 from viseme.providers.base import Sheet
 from viseme.results import State, Timings

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from viseme.attempts import TaskRow
 from viseme.config import Account
 from viseme.engine.money.purse import Purse, Room
-from viseme.engine.money.till import Till, day_of, next_day, parsed
+from viseme.engine.money.till import Till, day_of, next_day, parsed_budget
 from viseme.errors import ConfigError
 from viseme.jobs import Job
 from viseme.money import Budget, Charge, Spending
@@ -149,7 +149,7 @@ def test_a_purse_without_budgets_lets_everything_go() -> None:
 
 def till(whole: str | None = None, **pools: str) -> Till:
     accounts = [Account("sync", name=name, api_key="k", budget=budget) for name, budget in pools.items()]
-    return Till.of(accounts, parsed(whole))
+    return Till.of(accounts, parsed_budget(whole))
 
 
 def test_a_charge_is_taken_from_every_purse_or_from_none() -> None:
@@ -193,9 +193,9 @@ def test_a_charge_is_live_while_its_task_is() -> None:
 
 def test_a_budget_of_the_run_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ConfigError, match="budget: lots is not a budget"):
-        parsed("lots")
-    assert parsed(None) is None
-    assert parsed(Budget.parse("1usd")) == Budget.parse("1usd")
+        parsed_budget("lots")
+    assert parsed_budget(None) is None
+    assert parsed_budget(Budget.parse("1usd")) == Budget.parse("1usd")
 
 
 def test_days_are_utc() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from viseme import Account, Job, Rate
 from viseme.cli.demo_media import Media
 
-__all__ = ["CLIPS", "accounts", "jobs"]
+__all__ = ["accounts", "jobs"]
 
-CLIPS = {"sample.mp4": 4.0, "tall.mp4": 3.0, "film.mp4": 3.0, "short.mp4": 1.0}
+_CLIPS = {"sample.mp4": 4.0, "tall.mp4": 3.0, "film.mp4": 3.0, "short.mp4": 1.0}
 """The sandbox's sample videos, with their seconds: wide, tall, larger, short."""
 
 _MODES = ("bounce", "loop", "cut_off", "silence", "remap")
@@ -74,10 +74,10 @@ def jobs(media: Media) -> Iterator[Job]:
 
 
 def _sync(media: Media) -> Iterator[Job]:
-    names = list(CLIPS)
+    names = list(_CLIPS)
     for number in range(7):
         mode, clip, voice = _MODES[number % 5], names[number % 4], 2.0 + number % 3
-        length = {"cut_off": min(CLIPS[clip], voice), "silence": CLIPS[clip]}.get(mode, voice)
+        length = {"cut_off": min(_CLIPS[clip], voice), "silence": _CLIPS[clip]}.get(mode, voice)
         yield _job(
             "sync",
             number,
@@ -92,14 +92,14 @@ def _sync(media: Media) -> Iterator[Job]:
         yield _job("sync", number, 2.0, video=video, audio=media.voice(2, number), model="react-1", options=options)
     for number, text in enumerate(_TEXTS[:2], 9):
         yield _job("sync", number, _spoken(text), video=media.link("film.mp4"), text=text, voice="EXAVITQu4vr4xnSDxMaL")
-    yield _job("sync", 11, CLIPS["tall.mp4"], video=media.link("tall.mp4"), language="Spanish")
+    yield _job("sync", 11, _CLIPS["tall.mp4"], video=media.link("tall.mp4"), language="Spanish")
     yield _job("sync", 12, 2.0, image=media.link("face.jpg"), audio=media.voice(2, 12), model="sync-3")
     yield _job("sync", 13, 5.0, video=media.video, audio=media.audio, options={"sync_mode": "bounce"})
     yield _job("sync", 14, 2.0, video=media.video, audio=media.voice(2, 14), options={"sync_mode": "cut_off"})
 
 
 def _jogg(media: Media) -> Iterator[Job]:
-    names = list(CLIPS)
+    names = list(_CLIPS)
     for number in range(8):
         voice, options = 2.0 + number % 2, {"playback_type": _PLAYBACK[number % 3]}
         video = media.link(names[number % 4])
@@ -108,7 +108,7 @@ def _jogg(media: Media) -> Iterator[Job]:
 
 
 def _aimlapi(media: Media) -> Iterator[Job]:
-    names = list(CLIPS)
+    names = list(_CLIPS)
     for number in range(4):
         voice = 2.0 + number % 2
         yield _job("aimlapi", number, voice, video=media.link(names[number]), audio=media.voice(voice, 40 + number))
@@ -121,12 +121,12 @@ def _aimlapi(media: Media) -> Iterator[Job]:
 def _rask(media: Media) -> Iterator[Job]:
     """The longest way first: its preview comes before the whole."""
     film, sample = media.link("film.mp4"), media.link("sample.mp4")
-    yield _job("rask", 0, CLIPS["film.mp4"], video=film, language="it", options={"preview": "first"})
+    yield _job("rask", 0, _CLIPS["film.mp4"], video=film, language="it", options={"preview": "first"})
     for number, language in enumerate(_LANGUAGES, 1):
-        yield _job("rask", number, CLIPS["sample.mp4"], video=sample, language=language, source_language="en")
-    yield _job("rask", 4, CLIPS["tall.mp4"], language="pt", options={"media_id": media.medium})
+        yield _job("rask", number, _CLIPS["sample.mp4"], video=sample, language=language, source_language="en")
+    yield _job("rask", 4, _CLIPS["tall.mp4"], language="pt", options={"media_id": media.medium})
     for number, language in enumerate(("ja", "ko"), 5):
-        yield _job("rask", number, CLIPS["sample.mp4"], video=media.video, language=language)
+        yield _job("rask", number, _CLIPS["sample.mp4"], video=media.video, language=language)
 
 
 def _job(account: str, number: int, seconds: float, **fields: Any) -> Job:

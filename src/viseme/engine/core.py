@@ -121,7 +121,7 @@ class Core:
 
     def _moved(self, row: TaskRow, left: str) -> None:
         """A task goes on at another account."""
-        self.offices[left].creator.lost(row)
+        self.offices[left].creator.moved_away(row)
         self.runs.moved(row, left)
 
     def _forward(self, office: Office, step: Step) -> None:

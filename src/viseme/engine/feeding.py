@@ -12,7 +12,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.core import Again, Core
 from viseme.engine.intake import Intake
 from viseme.engine.money.pricing import priced
-from viseme.engine.preflight.screening import refusal
+from viseme.engine.preflight.screening import Lined, refusal
 from viseme.engine.preflight.sieve import Sieve
 from viseme.engine.sources import each
 from viseme.engine.uncut import uncut
@@ -105,7 +105,7 @@ class Feeding:
             await self._eagerly(jobs)
             return
         size = _LOOKED_AT if self.sieve is not None and not self.whole else _BATCH
-        batch: list[tuple[TaskRow, int | None]] = []
+        batch: list[Lined] = []
         async for given in each(jobs):
             line, row = await self._row(given)
             if row is not None:
@@ -156,7 +156,7 @@ class Feeding:
             raise error
         self.problems.append(Problem(message=str(error), line=line, field=error.field, kind=error.kind))
 
-    async def _sifted(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
+    async def _sifted(self, batch: list[Lined]) -> list[Lined]:
         """The batch without the jobs that would certainly fail for their media."""
         if self.sieve is None or (self.whole and not self.skip_invalid):
             return batch
@@ -167,9 +167,9 @@ class Feeding:
                 self._refuse(error, line)
         return [(row, line) for row, line in batch if row.id not in certain]
 
-    async def _priced(self, batch: list[tuple[TaskRow, int | None]]) -> list[tuple[TaskRow, int | None]]:
+    async def _priced(self, batch: list[Lined]) -> list[Lined]:
         """The batch with its prices, without the jobs for which a budget could not be kept."""
-        kept: list[tuple[TaskRow, int | None]] = []
+        kept: list[Lined] = []
         found = await priced(self.core.cashier, self.core.ledger, [row for row, _ in batch])
         for (_, line), row in zip(batch, found, strict=True):
             if isinstance(row, JobInvalid):
@@ -178,7 +178,7 @@ class Feeding:
                 kept.append((row, line))
         return kept
 
-    async def _add(self, batch: list[tuple[TaskRow, int | None]]) -> None:
+    async def _add(self, batch: list[Lined]) -> None:
         batch = await self._priced(await self._sifted(batch))
         stored = await self.core.book.add([row for row, _ in batch], held=self.whole)
         known: list[tuple[str, str]] = []

@@ -15,7 +15,7 @@ from viseme.config import Account, Downloads, Mode
 from viseme.engine.core import Again, Core
 from viseme.engine.feeding import Jobs, other_inputs
 from viseme.engine.money.pricing import priced
-from viseme.engine.money.till import parsed
+from viseme.engine.money.till import parsed_budget
 from viseme.engine.opening import Engine, Opening
 from viseme.engine.orders import obey
 from viseme.engine.preflight.screening import NO_PYAV, Screening, refusal
@@ -86,7 +86,7 @@ class Scheduler:
             downloads=downloads or Downloads(),
             grace=grace,
             keep_waiting=wait,
-            budget=parsed(budget),
+            budget=parsed_budget(budget),
             notice=self._notice,
             world=world,
         )

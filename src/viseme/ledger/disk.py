@@ -82,7 +82,6 @@ class MemoryDisk:
     """A disk for :class:`MemoryLedger`; outlives it, as a file outlives a process."""
 
     owner: object = None
-    readers: int = 0
     tasks: dict[int, Entry] = field(factory=dict[int, Entry])
     ids: dict[str, Entry] = field(factory=dict[str, Entry])
     keys: dict[str, Entry] = field(factory=dict[str, Entry])

@@ -13,7 +13,7 @@ from viseme.errors import LedgerError, no_room
 from viseme.ledger import migrate
 from viseme.wording import quote
 
-__all__ = ["connect", "create", "explain", "explained", "reader", "writer"]
+__all__ = ["connect", "create", "explain", "explained", "look", "reader", "writer"]
 
 PATIENCE: Final = 30.0
 """Seconds to wait for another connection's transaction."""

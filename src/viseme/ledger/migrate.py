@@ -9,7 +9,7 @@ from typing import Final
 
 from viseme.errors import LedgerError
 
-__all__ = ["APPLICATION", "SCRIPTS", "check", "upgrade"]
+__all__ = ["APPLICATION", "SCRIPTS", "check", "refuse_newer", "upgrade"]
 
 APPLICATION: Final = 0x7669736D
 """SQLite's ``application_id`` of our files: "vism"."""

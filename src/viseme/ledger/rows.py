@@ -46,6 +46,7 @@ __all__ = [
     "standing_text",
     "task",
     "task_text",
+    "text",
     "upload",
     "upload_text",
     "vendor_id",
@@ -63,6 +64,11 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 
 def text(value: Any) -> str:
+    """A value as JSON text that :func:`parse` reads.
+
+    Raises:
+        LedgerError: it is none that JSON can say.
+    """
     try:
         return codec.text(value)
     except (TypeError, ValueError, RecursionError):

@@ -21,7 +21,7 @@ from viseme.engine.uncut import uncut
 from viseme.engine.world import World
 from viseme.wording import quote
 
-__all__ = ["DeadLink", "Download", "Landed", "Unfit", "remove_part"]
+__all__ = ["DeadLink", "Download", "Landed", "Unfit", "describe", "remove_part"]
 
 _FLUSH, _MOST = 1 << 20, 1 << 22
 """So many bytes at least are handed to the disk at once; of a large file more, as each time costs two hops."""

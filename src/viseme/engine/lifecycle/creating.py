@@ -164,7 +164,7 @@ class Creator:
             if row.failure is not None and row.failure.kind is Kind.MEDIA_UNREACHABLE:
                 self.uploads.forget_soon(row.inputs)
 
-    def lost(self, row: TaskRow) -> None:
+    def moved_away(self, row: TaskRow) -> None:
         """A task has gone to another account: what was read of the line may show it still, and is read anew."""
         self.line.let_go(row.id)
         self.line.arrived()

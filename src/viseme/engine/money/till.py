@@ -15,7 +15,7 @@ from viseme.errors import ConfigError
 from viseme.money import Budget, Charge, Spending
 from viseme.results import ENDED
 
-__all__ = ["Till", "day_of", "next_day", "parsed"]
+__all__ = ["Till", "day_of", "next_day", "parsed_budget"]
 
 _DAY = 86_400
 
@@ -162,7 +162,7 @@ def _alone(pool: str, accounts: Iterable[Account]) -> bool:
     return [account.name for account in accounts if account.pool == pool] == [pool]
 
 
-def parsed(budget: str | Budget | None) -> Budget | None:
+def parsed_budget(budget: str | Budget | None) -> Budget | None:
     """A budget as it was given.
 
     Raises:

@@ -16,7 +16,7 @@ from viseme.engine.polling.cadence import Cadence
 from viseme.engine.polling.watches import Watch, kind_of, told_of
 from viseme.engine.world import World
 
-__all__ = ["Hub", "Watch"]
+__all__ = ["Hub"]
 
 _MOMENT = 0.1
 """Tasks that begin to be watched within so many seconds have the time of the first of them in common."""
@@ -109,7 +109,8 @@ class Hub:
         if self._heap[0] is turn:
             self._wake.set()
 
-    def _first(self) -> Turn:
+    def _next_turn(self) -> Turn:
+        """The turn that is due before all others, taken from its place."""
         turn = heapq.heappop(self._heap)
         turn[2].placed = False
         return turn
@@ -162,7 +163,7 @@ class Hub:
         """
         heap = self._heap
         while heap and heap[0][2].gone:
-            self._first()
+            self._next_turn()
         due = heap[0][0] if heap and not self._stopping else inf
         if self.at_most == 1 or self._brimful or due <= self._round or (heap and heap[0][2].alone):
             return due
@@ -196,7 +197,7 @@ class Hub:
     def _due_batch(self) -> list[Watch]:
         """The task that is due, and, where one request can name many, those that are due with it or soon after it."""
         if self.at_most == 1 or self._heap[0][2].alone:
-            return [self._first()[2]]
+            return [self._next_turn()[2]]
         now = self.world.monotonic()
         if self._heap[0][0] > self._round:
             self._round = now
@@ -204,7 +205,7 @@ class Hub:
         put_off: list[Turn] = []
         last = now
         while self._heap and len(batch) < self.at_most and len(put_off) < self.at_most:
-            turn = self._first()
+            turn = self._next_turn()
             due, _, watch = turn
             if watch.gone:
                 continue

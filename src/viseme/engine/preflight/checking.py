@@ -10,7 +10,7 @@ from viseme.attempts import TaskRow
 from viseme.config import Account
 from viseme.engine.intake import Intake
 from viseme.engine.preflight.inspector import Inspector
-from viseme.engine.preflight.screening import Screening
+from viseme.engine.preflight.screening import Lined, Screening
 from viseme.engine.sources import in_lots
 from viseme.engine.transport import Transport
 from viseme.engine.world import World, real_world
@@ -74,7 +74,7 @@ class _Check:
     async def batch(self, rows: Sequence[Row]) -> list[Checked]:
         """Check some rows, their media at once."""
         found: dict[int, list[Problem]] = {row.line: [] for row in rows}
-        tasks: list[tuple[TaskRow, int | None]] = []
+        tasks: list[Lined] = []
         for row in rows:
             try:
                 tasks.append((await self._task(row), row.line))

@@ -19,12 +19,15 @@ from viseme.ledger.base import Ledger
 from viseme.providers.base import Provider
 from viseme.results import State
 
-__all__ = ["NO_PYAV", "Screening", "never_created", "refusal", "untried"]
+__all__ = ["NO_PYAV", "Lined", "Screening", "never_created", "refusal", "untried"]
 
 NO_PYAV = (
     "lengths, sizes and streams of the media are not checked, since PyAV is not installed; pip install 'viseme[media]'"
     " adds it"
 )
+
+Lined = tuple[TaskRow, int | None]
+"""A new task, and its line in the manifest, where it has one."""
 
 
 @define(eq=False, repr=False)
@@ -50,8 +53,8 @@ class Screening:
         self.looked += 1
         return [_problem(flaw, row.key, line) for flaw in found]
 
-    async def all_problems(self, rows: Sequence[tuple[TaskRow, int | None]]) -> list[list[Problem]]:
-        """The same for several tasks with their lines, at once; in their order."""
+    async def all_problems(self, rows: Sequence[Lined]) -> list[list[Problem]]:
+        """The same for several tasks, at once; in their order."""
         found: list[list[Problem]] = [[] for _ in rows]
 
         async def one(number: int, row: TaskRow, line: int | None) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from viseme.attempts import TaskRow
-from viseme.engine.preflight.screening import Screening, never_created, untried
+from viseme.engine.preflight.screening import Lined, Screening, never_created, untried
 from viseme.failures import Problem
 from viseme.ledger.base import Ledger
 
@@ -44,14 +43,14 @@ class Sieve:
         """Jobs that have been through it."""
         return self.screening.looked + self._passed
 
-    async def certain(self, rows: Sequence[tuple[TaskRow, int | None]]) -> dict[str, list[Problem]]:
+    async def certain(self, rows: Sequence[Lined]) -> dict[str, list[Problem]]:
         """What keeps tasks that are not yet in the ledger from being created, by their ids."""
         fresh = await untried(self.ledger, [row for row, _ in rows])
         wanted = [(row, line) for row, line in rows if row.key in fresh]
         self.total += len(wanted)
         return await self._screened(wanted)
 
-    def put_off(self, rows: Sequence[tuple[TaskRow, int | None]]) -> None:
+    def put_off(self, rows: Sequence[Lined]) -> None:
         """Remember tasks of the ledger for :meth:`rest`."""
         self._put_off.append((" ".join(row.id for row, _ in rows), array("q", [line or 0 for _, line in rows])))
         self.total += len(rows)
@@ -71,7 +70,7 @@ class Sieve:
         self._put_off = []
         return problems
 
-    async def _screened(self, rows: Sequence[tuple[TaskRow, int | None]]) -> dict[str, list[Problem]]:
+    async def _screened(self, rows: Sequence[Lined]) -> dict[str, list[Problem]]:
         found = await self.screening.all_problems(rows)
         certain: dict[str, list[Problem]] = {}
         for (row, _), problems in zip(rows, found, strict=True):

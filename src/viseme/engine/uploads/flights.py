@@ -13,7 +13,7 @@ from attrs import define, field
 from viseme.failures import Kind
 from viseme.providers.base import Refused, Verdict
 
-__all__ = ["Flights"]
+__all__ = ["Flights", "Told"]
 
 T = TypeVar("T")
 Told = Callable[[float], None]

@@ -28,7 +28,7 @@ __all__ = ["Tell", "Uploads"]
 Tell = Callable[[str, float], None]
 """Told which of the job's fields is on its way, and how far (0 to 100)."""
 
-AT_ONCE = 4
+_AT_ONCE = 4
 """Uploads under way at one account; more only share the same line."""
 _MARGIN = 3600.0
 """So long before the vendor forgets a medium (or a quarter of what it keeps it for, if that is less) it counts as gone:
@@ -36,12 +36,10 @@ a job has to be done with it by then. Seconds."""
 _KNOWN = 4096
 _EVERY = 0.25
 """Progress is told this often at most, seconds."""
-_DIGEST, _UNTIL = "_digest", "_until"
-"""What the engine writes beside a vendor's handle in a row's ``inputs``: the medium's name, and when it ends."""
-
-
 _RENEW = 600.0
 """A medium is handed over anew at most once in so many seconds."""
+_DIGEST, _UNTIL = "_digest", "_until"
+"""What the engine writes beside a vendor's handle in a row's ``inputs``: the medium's name, and when it ends."""
 
 
 @define(eq=False, repr=False)
@@ -58,7 +56,7 @@ class Uploads:
     courier: Courier
     digests: Digests
     group: TaskGroup
-    _few: CapacityLimiter = field(factory=lambda: CapacityLimiter(AT_ONCE))
+    _few: CapacityLimiter = field(factory=lambda: CapacityLimiter(_AT_ONCE))
     _flights: Flights[Handle] = field(init=False)
     _had: OrderedDict[str, Handle] = field(factory=OrderedDict[str, Handle])
     """What the vendor has, by the medium's name: the handle as rows carry it."""
@@ -220,11 +218,6 @@ class Uploads:
 
     # -- what turned out to be gone --------------------------------------------------------------------------------
 
-    def forget_soon(self, inputs: Mapping[str, Handle]) -> None:
-        """The same, from where nothing can be awaited."""
-        if inputs:
-            self.group.start_soon(self.forget, inputs)
-
     async def forget(self, inputs: Mapping[str, Handle]) -> bool:
         """The vendor does not have these media, whatever it said: nobody is given them again.
 
@@ -242,6 +235,11 @@ class Uploads:
             self._had.pop(medium, None)
             await self.ledger.forget_upload(self.provider.account.name, medium)
         return bool(news)
+
+    def forget_soon(self, inputs: Mapping[str, Handle]) -> None:
+        """The same, from where nothing can be awaited."""
+        if inputs:
+            self.group.start_soon(self.forget, inputs)
 
 
 def _handle(kept: Upload) -> Handle:
