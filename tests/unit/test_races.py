@@ -20,6 +20,7 @@ from viseme import Downloads
 from viseme.attempts import TaskRow
 from viseme.engine.lifecycle.book import Hold
 from viseme.engine.lifecycle.creating import Creator
+from viseme.engine.lifecycle.sending import Outgoing, Sender
 from viseme.errors import VisemeError
 from viseme.providers.base import Outcome
 from viseme.results import ENDED, Reason, State
@@ -309,21 +310,21 @@ async def test_a_key_that_is_revoked_in_the_middle_parks_and_its_successor_goes_
 # -- withdrawn in the last moment --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", ["_create", "_go"])
+@pytest.mark.parametrize(("kind", "at"), [(Creator, "_create"), (Sender, "send")])
 @virtually
 async def test_a_create_that_is_withdrawn_before_its_hand_comes_to_it_or_before_it_waits_does_not_leave(
-    at: str, monkeypatch: pytest.MonkeyPatch
+    kind: type[Creator | Sender], at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its task keeps its place in line."""
-    goes_on, withdrawn = getattr(Creator, at), list[str]()
+    goes_on, withdrawn = getattr(kind, at), list[str]()
 
-    async def withdraws(self: Creator, of: Hold | str, *rest: Any) -> None:
+    async def withdraws(self: Creator | Sender, of: Hold | str, out: Outgoing, *rest: Any) -> None:
         withdrawn.append(of if isinstance(of, str) else of.row.id)
         if len(withdrawn) == 1:
-            self.withdraw(withdrawn[0])
-        await goes_on(self, of, *rest)
+            out.make()
+        await goes_on(self, of, out, *rest)
 
-    monkeypatch.setattr(Creator, at, withdraws)
+    monkeypatch.setattr(kind, at, withdraws)
     async with house("sync") as one:
         rows = await one.run(job("a"))
         assert rows["a"].state is State.SUCCEEDED

@@ -80,7 +80,7 @@ async def test_any_word_of_the_vendor_begins_the_ten_minutes_anew(heard: str) ->
     one.note(verdict(Kind.TRANSIENT))
     await anyio.sleep(500)
     if heard == "an acceptance":
-        one.over()
+        one.accepted()
     else:
         one.note(verdict(Kind.NO_SEAT))
     await anyio.sleep(500)

@@ -1,4 +1,4 @@
-"""Turns queued tasks into jobs at the vendor: one create each, its intent on disk before the request leaves."""
+"""Begins the creates of an account's queued tasks, sees to it that none is lost, and lets the next one follow."""
 
 from __future__ import annotations
 
@@ -9,52 +9,26 @@ from attrs import define, field
 
 from viseme.attempts import Handle, TaskRow
 from viseme.engine.admission.desk import Desk, Stop
-from viseme.engine.crew import Crew, insist
-from viseme.engine.cuts import Cut
+from viseme.engine.crew import Crew
 from viseme.engine.lifecycle.batching import Batcher
-from viseme.engine.lifecycle.book import Book, Hold
-from viseme.engine.lifecycle.claims import Claimed, Claims
+from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.claims import Claims
 from viseme.engine.lifecycle.funding import Funding
-from viseme.engine.lifecycle.line import BATCH, Line, intent_for, rank_of, seat_of, stage_of, stands_in_line
+from viseme.engine.lifecycle.line import BATCH, Line, rank_of, seat_of, stage_of, stands_in_line
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.refusals import Refusals
-from viseme.engine.lifecycle.signals import Called, Intended, Lost, Parks, Prepared, Taken, Turned
+from viseme.engine.lifecycle.sending import Outgoing, Sender
+from viseme.engine.lifecycle.signals import Parks, Turned
 from viseme.engine.money.cashier import Cashier
 from viseme.engine.uploads.uploads import Uploads
 from viseme.engine.world import World
 from viseme.errors import JobInvalid
-from viseme.evolving import evolve
 from viseme.failures import Failure, Kind
 from viseme.ledger.base import Ledger, Rank
-from viseme.providers.base import Accepted, Refused, Request, Verdict
-from viseme.results import ENDED, Reason, State
+from viseme.providers.base import Refused, Verdict
+from viseme.results import ENDED, Reason
 
 __all__ = ["Creator"]
-
-_GONE = frozenset({Kind.NOT_FOUND, Kind.MEDIA_UNREACHABLE})
-"""Refusals that may mean that the vendor lost a medium that it was handed."""
-
-
-class _Withdrawn(Exception):
-    """The task was called off, or the run stopped, before its create left."""
-
-
-@define(eq=False, repr=False)
-class _Out(Cut):
-    """One create under way, and what ends it.
-
-    ``row`` is the task as it stood in line, and let go of once its create has left (1 KB); ``rank`` is its place there.
-    ``seat`` is the one to give back if nothing leaves; ``begun`` is how many bursts of refusals the desk had seen when
-    it was begun; ``leaves`` tells that its request may have left, or is about to; ``back`` tells that the task stands
-    in line again.
-    """
-
-    row: TaskRow | None
-    rank: Rank
-    seat: str | None
-    begun: int
-    leaves: bool = False
-    back: bool = False
 
 
 @define(eq=False, repr=False)
@@ -83,24 +57,23 @@ class Creator:
     grace: float = 10.0
     keep_waiting: bool = False
     _wake: asyncio.Event = field(factory=asyncio.Event)
-    _out: dict[str, _Out] = field(factory=dict[str, _Out])
+    _out: dict[str, Outgoing] = field(factory=dict[str, Outgoing])
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _stopping: bool = False
     _greeted: bool = False
     _shown_out: Stop | None = None
     """The last stop for which the tasks with other accounts were sent there."""
-    _renewed: set[str] = field(factory=set[str])
-    """Tasks whose media are handed over a second time, since the vendor did not find them."""
     line: Line = field(init=False)
     funding: Funding = field(init=False)
     preparer: Preparer = field(init=False)
     batcher: Batcher = field(init=False)
     refusals: Refusals = field(init=False)
-    claims: Claims = field(init=False)
+    sender: Sender = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.refusals = Refusals(self.world, self.desk, self.keep_waiting)
-        self.claims = Claims(self.ledger, self.book, self.desk)
+        claims = Claims(self.ledger, self.book, self.desk)
+        self.sender = Sender(self.world, self.desk, self.cashier, self.uploads, claims, self.refusals, self.called_off)
         self.batcher = Batcher(
             self.world,
             self.book,
@@ -160,7 +133,7 @@ class Creator:
         if row.id in self.preparer.ahead:
             self.preparer.follow(row)
         if row.state in ENDED:
-            self._renewed.discard(row.id)
+            self.sender.renewed.discard(row.id)
             if row.failure is not None and row.failure.kind is Kind.MEDIA_UNREACHABLE:
                 self.uploads.forget_soon(row.inputs)
 
@@ -171,7 +144,7 @@ class Creator:
 
     def stop(self) -> None:
         """Begin no more; what may have left is waited for up to the grace time, the rest goes back in line."""
-        self._stopping = True
+        self._stopping = self.sender.stopping = True
         self._wake.set()
         self.preparer.stop()
         self.batcher.stop()
@@ -224,7 +197,7 @@ class Creator:
             self.desk.creating += 1
             seat = None if self.line.free(row) else seat_of(row)
             taken = seat if seat and self.desk.pool.seats.take(seat) else None
-            out = self._out[row.id] = _Out(row, rank_of(row), taken, self.desk.bursts)
+            out = self._out[row.id] = Outgoing(row, rank_of(row), taken, self.desk.bursts)
             crew.start_soon(self._create, row.id, out)
 
     async def _next(self) -> TaskRow | None:
@@ -286,7 +259,7 @@ class Creator:
 
     # -- one create ------------------------------------------------------------------------------------------------
 
-    async def _create(self, task: str, out: _Out) -> None:
+    async def _create(self, task: str, out: Outgoing) -> None:
         try:
             if out.made:
                 self._not_begun(out)
@@ -294,26 +267,26 @@ class Creator:
             with out:
                 async with self.book.hold(task) as hold:
                     try:
-                        same = hold.row is out.row or self._still(out, hold.row)
+                        same = hold.row is out.row or self._unchanged(out, hold.row)
                         media = self._media(hold.row) if same and not self._stopping else None
                         if media is not None:
-                            await self._go(hold, out, media)
+                            await self.sender.send(hold, out, media)
                     except JobInvalid as error:  # it was taken under a configuration that allowed it
                         await hold.take(Turned(Verdict(kind=Kind.INVALID, message=str(error), blame="job")))
                     finally:
                         if self.line.shares or task in self.line.ahead:
                             self.line.tried(hold.row)
-                        out.back = self._in_line(hold.row) and not hold.row.handles
+                        out.back = stands_in_line(self.desk, hold.row) and not hold.row.handles
         finally:
             self._over(task, out)
 
-    def _not_begun(self, out: _Out) -> None:
+    def _not_begun(self, out: Outgoing) -> None:
         """A create was withdrawn before its hand came to it: the task stands in line as before."""
         if out.row is not None:
             self.line.tried(out.row)
             out.back = not out.row.handles
 
-    def _over(self, task: str, out: _Out) -> None:
+    def _over(self, task: str, out: Outgoing) -> None:
         """Whatever became of a create: what it did not take with it is free again, and the next may begin."""
         self.desk.creating -= 1
         del self._out[task]
@@ -329,7 +302,7 @@ class Creator:
             self.preparer.arrived(out.rank)
         self._wake.set()
 
-    def _still(self, out: _Out, now: TaskRow) -> bool:
+    def _unchanged(self, out: Outgoing, now: TaskRow) -> bool:
         """Whether a task still stands in line for the attempt and stage that it was taken out for, with their seat."""
         before = out.row
         if before is None or not self._in_line(now) or seat_of(now) != seat_of(before):
@@ -340,73 +313,3 @@ class Creator:
         """What the vendor calls the task's media; None where it has to be handed some first."""
         media = self.uploads.ready(row)
         return row.inputs if media is None and not self.preparer.wanted(row) else media
-
-    async def _go(self, hold: Hold, out: _Out, media: dict[str, Handle]) -> None:
-        """Send the create, its intent on disk before it leaves, and write down what the vendor says."""
-        if media != hold.row.inputs:
-            await hold.take(Prepared(media))
-        if hold.row.seconds is None and self.cashier.estimator.looked:
-            hold.row = await self._measured(hold.row)
-        task, job = hold.row.id, hold.row.job
-        intent = intent_for(self.desk, hold.row, self.world.new_id(), self.world.now())
-        saved: list[Handle] = []
-
-        async def leave(request: Request) -> None:
-            if self._stopping or task in self.called_off:
-                raise _Withdrawn
-            if request.claim:
-                await self.claims.heed(hold.row, intent.stage, request.claim)
-            if out.made:
-                raise _Withdrawn
-            out.leaves = True
-            insist()
-            now = self.world.now()
-            sent = evolve(intent, at=now, claim=request.claim, saved=saved[-1] if saved else None)
-            charge = self.cashier.charge(hold.row, self.desk.name)
-            await hold.take(Intended(sent, self.desk.seat(sent, now), charge))
-            out.row = out.seat = None  # the ledger's from now on
-
-        flow = self.desk.provider.create(job, intent, {**hold.row.inputs, **hold.row.handles})
-        try:
-            accepted = await self.desk.courier.run(flow, before=leave, keep=saved.append, priority=job.priority)
-        except _Withdrawn:
-            if task in self.called_off:
-                await hold.take(Called(None))
-        except Claimed as claimed:
-            await self.claims.settle(hold, intent.stage, claimed, saved[-1] if saved else {})
-        except Refused as refusal:
-            await self._refused(hold, refusal.verdict, out.begun)
-        else:
-            if hold.row.state is not State.CREATING:
-                await hold.take(Taken(accepted, intent.stage))
-                return
-            await hold.take(Taken(accepted))
-            self.refusals.over()
-
-    async def _measured(self, row: TaskRow) -> TaskRow:
-        """The row with the length of its result, if that is known by now: it tells when to look."""
-        seconds = await self.cashier.estimator.known_length(row.job, self.desk.name)
-        return row if seconds is None else evolve(row, seconds=seconds)
-
-    async def _refused(self, hold: Hold, verdict: Verdict, begun: int) -> None:
-        if verdict.kind is Kind.FATE_UNKNOWN and hold.row.state is State.CREATING:
-            if verdict.handle is None:
-                await hold.take(Lost(verdict))
-                return
-            await hold.take(Taken(Accepted(handle=verdict.handle)))
-            self.refusals.over()
-            return
-        if verdict.kind in _GONE and await self._renews(hold):
-            await hold.take(Turned(evolve(verdict, kind=Kind.TRANSIENT)))
-            return
-        self.refusals.note(verdict, begun=begun)
-        await hold.take(Turned(verdict, self.keep_waiting))
-        if verdict.park is None:
-            self.refusals.conclude(verdict)
-
-    async def _renews(self, hold: Hold) -> bool:
-        """Have media that the vendor does not find handed over once more, and given to nobody else as they are."""
-        if hold.row.id in self._renewed or hold.row.handles or not await self.uploads.forget(hold.row.inputs):
-            return False
-        self._renewed.add(hold.row.id)
-        return True

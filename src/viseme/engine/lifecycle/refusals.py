@@ -31,7 +31,7 @@ class Refusals:
     _unreached: float | None = None
     """Since when nothing has been heard of it, monotonic."""
 
-    def over(self) -> None:
+    def accepted(self) -> None:
         """A create was accepted: the account opens wider."""
         self._unreached = None
         self.desk.opened()
