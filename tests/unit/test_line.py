@@ -12,7 +12,8 @@ from tests.support.workshop import Staged
 
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk, pools_of
-from viseme.engine.lifecycle.line import Line, rank_of, stands_in_line
+from viseme.engine.lifecycle.line import Line, stands_in_line
+from viseme.engine.lifecycle.pages import rank_of
 from viseme.jobs import Job
 from viseme.ledger.base import Rank
 from viseme.results import Reason, State

@@ -12,7 +12,7 @@ from viseme.attempts import TaskRow
 from viseme.engine.downloads.fetching import Fetcher
 from viseme.engine.journal import Journal, follow_task
 from viseme.engine.lifecycle.book import Book
-from viseme.engine.lifecycle.line import rank_of
+from viseme.engine.lifecycle.pages import rank_of
 from viseme.engine.lifecycle.signals import Called, Parks, Reopened, Resumed, Signal, Unsettled
 from viseme.engine.lifecycle.steps import Next, Policy, Step
 from viseme.engine.money.cashier import Cashier

@@ -14,7 +14,8 @@ from viseme.engine.lifecycle.batching import Batcher
 from viseme.engine.lifecycle.book import Book
 from viseme.engine.lifecycle.claims import Claims
 from viseme.engine.lifecycle.funding import Funding
-from viseme.engine.lifecycle.line import BATCH, Line, rank_of, seat_of, stage_of, stands_in_line
+from viseme.engine.lifecycle.line import BATCH, Line, seat_of, stage_of, stands_in_line
+from viseme.engine.lifecycle.pages import rank_of
 from viseme.engine.lifecycle.preparing import Preparer
 from viseme.engine.lifecycle.refusals import Refusals
 from viseme.engine.lifecycle.sending import Outgoing, Sender

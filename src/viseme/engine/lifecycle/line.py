@@ -13,22 +13,16 @@ from viseme.attempts import Intent, TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.admission.turns import Turns
 from viseme.engine.lifecycle.book import Book
+from viseme.engine.lifecycle.pages import Pages, rank_of
 from viseme.ledger.base import Rank
 from viseme.providers.base import Provider
 from viseme.results import ENDED, State
 
-__all__ = ["BATCH", "Line", "intent_for", "rank_of", "seat_of", "stage_of", "stands_in_line"]
+__all__ = ["BATCH", "Line", "intent_for", "seat_of", "stage_of", "stands_in_line"]
 
 BATCH = "batch"
 """The ``mode`` of a task that is created together with others, and so needs no seat."""
-_PAGE = 64
-_FIRST: Rank = (-(2**63), 0)
 _Place = tuple[Rank, int, TaskRow]
-
-
-def rank_of(row: TaskRow) -> Rank:
-    """A task's place in its account's line."""
-    return -row.job.priority, row.order
 
 
 def stage_of(desk: Desk, row: TaskRow) -> str:
@@ -81,12 +75,8 @@ class Line:
     changed: Callable[[], None]
     wanting: Callable[[TaskRow], bool] = field(default=lambda row: False)
     _front: deque[TaskRow] = field(factory=deque[TaskRow])
-    _more: bool = True
-    _reading: bool = False
-    _after: Rank | None = None
-    """How far the line was read."""
-    _unseen: Rank | None = None
-    """The first of those that arrived since the line was last read on."""
+    """What was read of it, and whose turn has come."""
+    _pages: Pages = field(init=False)
     _between: list[_Place] = field(factory=list["_Place"])
     """Between two stages, and in need of no further seat."""
     _unseated: list[_Place] = field(factory=list["_Place"])
@@ -108,29 +98,26 @@ class Line:
     def __attrs_post_init__(self) -> None:
         self.shares = type(self.desk.provider).exclusive is not Provider.exclusive
         self._free_stages = self.desk.provider.sheet.free_stages
+        self._pages = Pages(self.book.queued, self.desk.name, self.first_run, more=True)
 
     # -- who comes -------------------------------------------------------------------------------------------------
 
     def arrived(self, rank: Rank | None = None) -> None:
         """A queued task was added, or came back, with this rank (None: any)."""
-        if rank is None or (self._after is not None and rank <= self._after):
-            self._after = None
+        if self._pages.arrived(rank):
             self._front.clear()
-        first = _FIRST if rank is None else rank
-        self._unseen = first if self._unseen is None else min(self._unseen, first)
-        self._more = True
         self.changed()
 
     def added(self, rows: Sequence[TaskRow]) -> None:
         """Queued tasks were added, by rank: where the line has no other behind it, and the book knows them, they stand
         in it as they are, and are not read back."""
-        first, read_to_its_end = rank_of(rows[0]), not (self._more or self._reading)
-        at_its_end = read_to_its_end and (self._after is None or self._after < first)
+        first, pages = rank_of(rows[0]), self._pages
+        at_its_end = not (pages.more or pages.reading) and (pages.after is None or pages.after < first)
         if not at_its_end or any(self.book.known(row.id) is not row for row in rows):
             self.arrived(first)
             return
         self._front.extend(rows)
-        self._after = rank_of(rows[-1])
+        pages.after = rank_of(rows[-1])
         self.changed()
 
     def goes_on(self, row: TaskRow) -> None:
@@ -191,7 +178,7 @@ class Line:
 
     async def anyone(self) -> bool:
         """Whether a task stands in line."""
-        if not self._front and self._more:
+        if not self._front and self._pages.more:
             await self._read()
         return bool(self._front or self._brought or self._between or self._unseated)
 
@@ -203,7 +190,7 @@ class Line:
                 row = self._pop(self._unseated)
             if row is not None:
                 return row
-            if not self._front and self._more:
+            if not self._front and self._pages.more:
                 await self._read()
             first, brought = self._first()
             if first is None:
@@ -264,19 +251,7 @@ class Line:
         return len(self.ahead) < seats.limit if free else seats.free > 0
 
     async def _read(self) -> None:
-        self._more, self._unseen, after = False, None, self._after
-        self._reading = True
-        try:
-            rows = await self.book.queued(self.desk.name, self.first_run, after, _PAGE)
-        finally:
-            self._reading = False
-        if rows:
-            after = rank_of(rows[-1])
-        if self._unseen is not None and after is not None and self._unseen <= after:
-            self._after = None  # it came into what was being read, perhaps too late to be seen there
-            return
-        self._after = after
-        self._more = self._more or len(rows) == _PAGE
+        rows = await self._pages.read()
         come = {row.id for row in self._front}  # whose turn came meanwhile
         self._front.extend(
             [

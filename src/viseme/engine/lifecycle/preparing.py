@@ -13,7 +13,8 @@ from attrs import define, field
 from viseme.attempts import TaskRow
 from viseme.engine.admission.desk import Desk
 from viseme.engine.lifecycle.book import Book, Hold
-from viseme.engine.lifecycle.line import rank_of, stands_in_line
+from viseme.engine.lifecycle.line import stands_in_line
+from viseme.engine.lifecycle.pages import Pages, rank_of
 from viseme.engine.lifecycle.refusals import Refusals
 from viseme.engine.lifecycle.signals import Parks, Prepared, Prepares, Turned
 from viseme.engine.lifecycle.steps import BACK_IN_LINE
@@ -26,8 +27,6 @@ from viseme.results import Reason, State
 
 __all__ = ["Preparer"]
 
-_PAGE = 64
-_FIRST: Rank = (-(2**63), 0)
 _AT_ONCE = 8
 """Tasks whose media are under way at one account; one until a first is accepted, so that a wrong key costs one
 request."""
@@ -58,11 +57,7 @@ class Preparer:
     _wake: asyncio.Event = field(factory=asyncio.Event)
     _drained: asyncio.Event = field(factory=asyncio.Event)
     _front: dict[str, TaskRow] = field(factory=dict[str, TaskRow])
-    _more: bool = False
-    _after: Rank | None = None
-    """How far the line was read."""
-    _unseen: Rank | None = None
-    """The first of those that arrived since the line was last read on."""
+    _pages: Pages = field(init=False)
     _out: dict[str, anyio.CancelScope] = field(factory=dict[str, anyio.CancelScope])
     ahead: set[str] = field(factory=set[str])
     """Brought, and not begun yet."""
@@ -73,6 +68,7 @@ class Preparer:
     _stopping: bool = False
 
     def __attrs_post_init__(self) -> None:
+        self._pages = Pages(self.ledger.queued, self.desk.name, self.first_run, more=False)
         self.desk.on_change(self._wake.set)
 
     # -- from outside ----------------------------------------------------------------------------------------------
@@ -96,7 +92,7 @@ class Preparer:
 
     def arrived(self, rank: Rank | None) -> None:
         """A queued task was added, or came back, with this rank (None: any)."""
-        if self._more or self._after is not None:
+        if self._pages.more or self._pages.after is not None:
             self._read_again(rank)
 
     def follow(self, row: TaskRow) -> None:
@@ -152,19 +148,15 @@ class Preparer:
         )
 
     def _read_again(self, rank: Rank | None) -> None:
-        if rank is None or (self._after is not None and rank <= self._after):
-            self._after = None
+        if self._pages.arrived(rank):
             self._front.clear()
-        first = _FIRST if rank is None else rank
-        self._unseen = first if self._unseen is None else min(self._unseen, first)
-        self._more = True
         self._wake.set()
 
     async def _next(self) -> TaskRow | None:
         """The next task to prepare; those that need nothing handed over are left to the line, or brought to it."""
-        while self._front or self._more:
+        while self._front or self._pages.more:
             if not self._front:
-                await self._read()
+                self._front = {row.id: row for row in await self._pages.read()}
                 continue
             row = self._front.pop(next(iter(self._front)))
             if not self.uploads.wanted(row) or row.id in self._out or row.id in self.ahead:
@@ -175,17 +167,6 @@ class Preparer:
             if not self._may():
                 return None
         return None
-
-    async def _read(self) -> None:
-        self._more, self._unseen, after = False, None, self._after
-        rows = await self.ledger.queued(self.desk.name, self.first_run, after, _PAGE)
-        after = rank_of(rows[-1]) if rows else after
-        if self._unseen is not None and after is not None and self._unseen <= after:
-            self._after = None  # it came into what was being read, perhaps too late to be seen there
-            return
-        self._after = after
-        self._more = self._more or len(rows) == _PAGE
-        self._front = {row.id: row for row in rows}
 
     def _bring(self, row: TaskRow) -> None:
         self.ahead.add(row.id)
