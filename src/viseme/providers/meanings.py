@@ -14,7 +14,7 @@ from viseme.wording import quote
 __all__ = ["in_words_of"]
 
 _SAME: Final[tuple[Mapping[str, tuple[str, Any]], ...]] = (
-    # The video is shorter than the speech, and is played forth and back until that ends. The vendors' other modes
+    # The video is shorter than the speech, and is played back and forth until that ends. The vendors' other modes
     # (repeat, cut, pad, stretch; by the length of the audio) have no counterpart.
     {"sync": ("sync_mode", "bounce"), "jogg": ("playback_type", "normal_reverse")},
 )

@@ -31,7 +31,7 @@ from viseme.providers.reading import identifier, listing, said
 from viseme.results import Reason
 from viseme.wording import quote
 
-__all__ = ["create", "edited", "find", "generate", "generated", "look", "poll", "watch"]
+__all__ = ["busy", "create", "edited", "find", "generate", "generated", "look", "not_ours", "poll", "watch"]
 
 _PAGES = 100
 _UNKNOWN = frozenset({Kind.NOT_FOUND, Kind.INVALID})
@@ -77,9 +77,9 @@ def create(calls: Calls, job: Job, options: RaskOptions, media: str, key: str) -
 
 
 def find(calls: Calls, intent: Intent, now: float) -> Flow[Finding]:
-    """Look for a project whose create's reply was lost. The list is complete: a name that it lacks was never used,
+    """Look for a project whose create's reply was lost.
 
-    once what may come late has had its time.
+    The list is complete: a name that it lacks was never used, once what may come late has had its time.
     """
     key = intent.key
     offset = 0

@@ -25,8 +25,8 @@ _PARKS = {Kind.NO_CREDIT: Reason.NO_CREDIT, Kind.NOT_FOUND: Reason.NEEDS_PERSON}
 def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:
     """Look until the project may have its lip-sync: dubbed, with a face, and with no other lip-sync under way.
 
-    The handle's ``paid`` tells whether its dub was.
-    A check that nobody began is begun by hand, once, when the grace time is over.
+    The handle's ``paid`` tells whether its dub was. A check that nobody began is begun by hand when the grace time is
+    over, and again, later, where nothing came of that.
     """
     name = str(handle["id"])
     info = yield from infos.look(calls, name)

@@ -122,14 +122,7 @@ def _refused(calls: Calls, handle: Handle, verdict: Verdict) -> Flow[Accepted]:
         raise Refused(about(verdict, what, park=Reason.NO_CREDIT))
     if verdict.kind is not Kind.INVALID:
         raise Refused(verdict)
-    refused = Refused(about(verdict, f"the lip-sync of project {quote(name)}"))
-    try:
-        info = yield from infos.look(calls, name)
-    except Refused:
-        raise refused from None
-    if info.working or results.is_new(info, handle):
-        return Accepted(handle={**handle, "begun": True} if info.working else handle)
-    raise refused
+    return (yield from _in_sight(calls, handle, Refused(about(verdict, f"the lip-sync of project {quote(name)}"))))
 
 
 def _tells(reply: Reply) -> bool:
@@ -144,14 +137,23 @@ def _unsaid(calls: Calls, handle: Handle) -> Flow[Accepted]:
         Refused: nothing of the order is in sight.
     """
     words = f"rask's reply to the order of a lip-sync of project {quote(handle['id'])} says nothing of it"
-    unknown = Refused(Verdict(kind=Kind.FATE_UNKNOWN, message=f"{words}; viseme looks for it", charged=True))
+    unknown = Verdict(kind=Kind.FATE_UNKNOWN, message=f"{words}; viseme looks for it", charged=True)
+    return (yield from _in_sight(calls, handle, Refused(unknown)))
+
+
+def _in_sight(calls: Calls, handle: Handle, otherwise: Refused) -> Flow[Accepted]:
+    """The order as taken, where the project shows what came of it.
+
+    Raises:
+        Refused: ``otherwise``, where it does not.
+    """
     try:
         info = yield from infos.look(calls, str(handle["id"]))
     except Refused:
-        raise unknown from None
+        raise otherwise from None
     if info.working or results.is_new(info, handle):
         return Accepted(handle={**handle, "begun": True} if info.working else handle)
-    raise unknown
+    raise otherwise
 
 
 def poll(calls: Calls, handle: Handle, now: float) -> Flow[Observation]:

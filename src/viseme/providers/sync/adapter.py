@@ -57,9 +57,8 @@ _FPS = 30.0
 """What the vendor's own estimate assumes (section 2.7)."""
 _VIDEO = frozenset({"video"})
 _SPEECH = frozenset({"audio", "text", "language"})
-
-
 _FOREIGN = Role.FOREIGN
+"""Under a name of its own: before Python 3.12 an enum is slow to tell its members, and each reply asks."""
 _LARGEST = 5 * 1024**3
 """Bytes of one file (sections 2.2 and 2.9); a plan may take less."""
 _LONGEST = 1800.0
