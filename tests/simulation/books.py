@@ -16,7 +16,7 @@ from tests.simulation.vendors.base import Cdn
 from viseme.attempts import TaskRow
 from viseme.events import LAST, Event
 from viseme.ledger import rows
-from viseme.ledger.disk import MemoryDisk
+from viseme.ledger.memory_disk import MemoryDisk
 from viseme.results import ENDED, Reason, State
 
 __all__ = ["judge"]

@@ -13,7 +13,7 @@ from tests.simulation.universe import Broken, Universe
 
 from viseme.engine.run import Tally
 from viseme.engine.transport import Line
-from viseme.ledger.disk import MemoryDisk
+from viseme.ledger.memory_disk import MemoryDisk
 
 __all__ = ["Booking", "Laws"]
 

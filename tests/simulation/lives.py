@@ -27,8 +27,8 @@ from viseme.engine.transport import Line
 from viseme.engine.transport import Transport as Carrier
 from viseme.engine.world import Appender, World
 from viseme.ledger.base import Order
-from viseme.ledger.disk import MemoryDisk
 from viseme.ledger.memory import MemoryLedger
+from viseme.ledger.memory_disk import MemoryDisk
 
 __all__ = ["Outcome", "run"]
 

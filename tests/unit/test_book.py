@@ -316,7 +316,7 @@ async def test_what_a_holder_learnt_is_written_with_a_step_that_changes_nothing_
 
 @virtually
 async def test_a_row_that_fell_out_of_memory_is_read_from_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viseme.engine.lifecycle.book._CACHE", 1)
+    monkeypatch.setattr("viseme.engine.lifecycle.book._RECENT", 1)
     async with shelf("a", "b") as one:
         for name in ("a", "b"):
             async with one.book.hold(name) as hold:
@@ -375,7 +375,7 @@ async def test_tasks_that_were_there_before_or_are_held_back_or_for_which_there_
 async def test_a_task_that_changed_before_its_adder_heard_of_it_is_known_as_it_stands(
     monkeypatch: pytest.MonkeyPatch, remembered: int
 ) -> None:
-    monkeypatch.setattr("viseme.engine.lifecycle.book._CACHE", remembered)
+    monkeypatch.setattr("viseme.engine.lifecycle.book._RECENT", remembered)
     async with shelf() as one:
         add = one.ledger.add
 

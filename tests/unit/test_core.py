@@ -212,7 +212,7 @@ async def test_a_page_of_tasks_that_was_read_is_not_read_again_unless_more_was_w
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with engine() as stage:
-        monkeypatch.setattr(book_module, "_CACHE", 2)
+        monkeypatch.setattr(book_module, "_RECENT", 2)
         book = stage.core.book
         await left(stage.ledger, waiting("a"), *map(waiting, "bcd"))
         await book.open_tasks(0, 10)

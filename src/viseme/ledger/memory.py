@@ -14,8 +14,8 @@ from viseme.errors import LedgerBusy, LedgerError
 from viseme.events import Event
 from viseme.ledger import charges, rows
 from viseme.ledger.base import Count, Order, Rank
-from viseme.ledger.disk import Entry, MemoryDisk
 from viseme.ledger.grouped import GroupLedger
+from viseme.ledger.memory_disk import Entry, MemoryDisk
 from viseme.ledger.works import Discard, Outcome, Work
 from viseme.money import Spending
 from viseme.results import Reason, State

@@ -110,7 +110,7 @@ class Writer:
         self._connection = connection
         self._path = path
         self._task: int = connection.execute('SELECT ifnull(max("order"), 0) FROM tasks').fetchone()[0]
-        self.event = queries.last_event(connection)
+        self._event = queries.last_event(connection)
 
     def clear(self) -> None:
         """Remove what a crashed owner held."""
@@ -120,13 +120,13 @@ class Writer:
 
     def write(self, group: Sequence[Work]) -> list[Outcome]:
         """Write a group in one transaction; if a work of it is at fault and not the disk, each by itself."""
-        place = self._task, self.event
+        place = self._task, self._event
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = self._all(group)
             self._connection.execute("COMMIT")
         except Exception as error:
-            self._task, self.event = place
+            self._task, self._event = place
             if self._connection.in_transaction:
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
@@ -165,7 +165,7 @@ class Writer:
         self._task += 1
         event = 0
         if not held:
-            event = self.event = self.event + 1
+            event = self._event = self._event + 1
             told.append(rows.numbered(new.queued, event))
         fresh.append((event, new, held))
         return rows.placed(new.row, self._task)
@@ -184,12 +184,12 @@ class Writer:
         return [self._release(release.run) for release in releases]
 
     def _release(self, run: int) -> Given:
-        before = self.event
+        before = self._event
         tell, show, forget = _RELEASE
-        self.event += self._connection.execute(tell, (before, run)).rowcount
+        self._event += self._connection.execute(tell, (before, run)).rowcount
         self._connection.execute(show, (run,))
         self._connection.execute(forget, (run,))
-        return Given(span=(before, self.event))
+        return Given(span=(before, self._event))
 
     def _discards(self, discards: Sequence[Discard]) -> list[Outcome]:
         for discard in discards:
@@ -209,9 +209,9 @@ class Writer:
                 lot.add(step)
                 order = step.change.row.order
                 for event, text in zip(step.change.events, step.texts, strict=True):
-                    self.event += 1
-                    lot.events.append((self.event, order, event.run, text))
-                    told.append(rows.numbered(event, self.event))
+                    self._event += 1
+                    lot.events.append((self._event, order, event.run, text))
+                    told.append(rows.numbered(event, self._event))
             outcomes.append(Given(events=told))
         self._set_tasks(lot.tasks)
         for bulk, values in lot.others():

@@ -26,7 +26,8 @@ from viseme.ledger.base import Change, Ledger, Rank, TakenOver
 
 __all__ = ["Book", "Hold", "UnknownTask"]
 
-_CACHE = 512
+_RECENT = 512
+"""So many tasks are remembered as they were written last; what was read before them is not trusted beyond that."""
 _ADDED = 1024
 """So many tasks that were just added are kept until they begin, 3 KB each: they are not read back (20 µs each)."""
 
@@ -155,7 +156,7 @@ class Book:
         row = self.ahead.row(task) or self._recent.get(task) or self._added.get(task)
         if row is None:
             for page in self._pages.values():
-                if task in page.rows and self._written - page.written <= _CACHE:
+                if task in page.rows and self._written - page.written <= _RECENT:
                     return page.rows[task]
         return row
 
@@ -166,7 +167,7 @@ class Book:
         """
         written = self._written
         stored = await self.ledger.add(rows, held=held)
-        if not held and self._written - written <= _CACHE:
+        if not held and self._written - written <= _RECENT:
             new = [kept for given, kept in zip(rows, stored, strict=True) if kept.id == given.id]
             room = _ADDED - len(self._added)
             self._added.update({row.id: row for row in new[:room] if row.id not in self._recent})
@@ -209,7 +210,7 @@ class Book:
                 return await uncut(lot)
             finally:
                 self._recent.clear()
-                self._written += _CACHE + 1  # what is known of pages is of no use either, nor of those being read
+                self._written += _RECENT + 1  # what is known of pages is of no use either, nor of those being read
 
     async def taken_over(self, tasks: Sequence[str]) -> None:
         """Wait, for tasks that the caller holds, until none of them is being taken over; no live run's is."""
@@ -348,7 +349,7 @@ class Book:
         self._added.pop(row.id, None)
         self._recent[row.id] = row
         self._recent.move_to_end(row.id)
-        if len(self._recent) > _CACHE:
+        if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
 
 
