@@ -137,6 +137,8 @@ def row(key: str, state: State) -> TaskRow:
         ({"key": "a", "output": "x.mp4"}, {"key": "b", "output": "./X.MP4"}),
         ({"key": "a", "output": "u\u0308.mp4"}, {"key": "b", "output": "\u00fc.mp4"}),
         ({"key": "a", "output": "x.mp4"}, {"key": "x"}),
+        ({"key": "a"}, {"key": "b", "output": "a.mp4"}),
+        ({"key": "a"}, {"key": "b", "output": "./A.MP4"}),
         ({"key": "a", "output": "s/x.mp4"}, {"key": "b", "output": "s\\x.mp4"}),
     ],
 )
@@ -159,6 +161,18 @@ async def test_the_file_of_a_job_that_has_ended_may_be_written_anew(state: State
     else:
         with pytest.raises(JobInvalid, match="already"):
             await desk.row(evolve(JOB, key="b", output="latest.mp4"), 1)
+
+
+@pytest.mark.parametrize("state", list(State))
+@virtually
+async def test_the_file_that_a_job_has_by_its_key_may_be_stated_once_it_has_ended(state: State) -> None:
+    desk = intake({"a b": row("a b", state)})
+    await desk.row(evolve(JOB, key="a b"), 1)
+    if state in (State.SUCCEEDED, State.FAILED, State.CANCELLED):
+        await desk.row(evolve(JOB, key="b", output="a%20b.mp4"), 1)
+    else:
+        with pytest.raises(JobInvalid, match="is that of the job 'a b' already"):
+            await desk.row(evolve(JOB, key="b", output="a%20b.mp4"), 1)
 
 
 @pytest.mark.parametrize("output", ["books/jobs.sqlite", "books/jobs.sqlite-wal", "Books/Jobs.sqlite.lock"])
