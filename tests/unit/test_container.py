@@ -45,6 +45,30 @@ def test_other_containers_are_taken_as_they_are() -> None:
     assert torn(b"") is None
 
 
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a picture"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"GIF89a", "a picture"),
+        (b"PK\x03\x04", "an archive"),
+        (b"\x1f\x8b\x08\0", "an archive"),
+        (b"%PDF-1.7", "a document"),
+        (b"\0" * 16, "nothing but zeros"),
+    ],
+)
+def test_what_is_something_else_by_its_first_bytes_is_no_video(head: bytes, told: str) -> None:
+    said = page_in_disguise({"content-type": "video/mp4"}, head + b"\0" * 100)
+    assert said == f"the link answers with {told} instead of a video"
+
+
+@pytest.mark.parametrize(
+    "head", [video()[:64], b"\x1aE\xdf\xa3webm", b"\0\0\x01\xba" + b"\0" * 20, b"\0" * 8 + b"x" * 8]
+)
+def test_what_may_be_a_video_by_its_first_bytes_is_taken(head: bytes) -> None:
+    assert page_in_disguise({"content-type": "video/mp4"}, head) is None
+
+
 @given(st.integers(8, len(video()) - 1))
 def test_a_video_cut_anywhere_is_torn(size: int) -> None:
     assert torn(video()[:size])

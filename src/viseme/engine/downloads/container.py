@@ -1,4 +1,4 @@
-"""Tells a complete video file from a page, a message or a torn file, by its first bytes and its box structure."""
+"""Tells a whole video file from a page, a message, another file or a torn one, by first bytes and box structure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ _BOX = Struct(">I4s")
 _BOXES = 200_000
 """More than hours of film in fragments have; each costs a read."""
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<head|<body|<error|\{\s*\"|\[\s*\{)", re.IGNORECASE)
+_OTHERS = (
+    (re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8"), "a picture"),
+    (re.compile(rb"PK\x03\x04|\x1f\x8b\x08"), "an archive"),
+    (re.compile(rb"%PDF-"), "a document"),
+    (re.compile(rb"\0{16}"), "nothing but zeros"),
+)
+"""What is certainly no video; containers there are more of than one can list."""
 
 
 def page_in_disguise(headers: Mapping[str, str], head: bytes) -> str | None:
-    """Why a reply is a page or a message and no media file, or None if it may be one.
+    """Why a reply is a page, a message or another kind of file, or None if it may be a video.
 
     Args:
         headers: the reply's, lower-case names.
@@ -27,7 +34,8 @@ def page_in_disguise(headers: Mapping[str, str], head: bytes) -> str | None:
         return f"the link answers with {kind} instead of a video"
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
         return "the link answers with a page instead of a video"
-    return None
+    other = next((name for pattern, name in _OTHERS if pattern.match(head)), None)
+    return None if other is None else f"the link answers with {other} instead of a video"
 
 
 def torn_mp4(size: int, read: Callable[[int, int], bytes]) -> str | None:
