@@ -193,3 +193,6 @@ async def test_a_closed_scheduler_says_so(tmp_path: Path) -> None:
         with pytest.raises(SchedulerClosed, match="async with"):
             scheduler.run(stage.jobs(1))
         assert task.key == "job-00001"
+        for asked in (task.result, task.cancel, task.events().__anext__):
+            with pytest.raises(SchedulerClosed, match="the scheduler was closed"):
+                await asked()

@@ -295,6 +295,8 @@ class Core:
 
     async def cancel(self, task: str) -> None:
         """Call a task off: here at once, at the vendor where it can be."""
+        if self.journal.closed is not None:
+            raise self.journal.closed
         row = (await self.ledger.tasks([task]))[0]
         office = self.offices.get(row.account)
         if office is None:

@@ -198,6 +198,8 @@ async def follow_task(
     Raises:
         VisemeError: why the engine ended, where it ended before the task did.
     """
+    if journal.closed is not None:
+        raise journal.closed
     inbox = journal.subscribe(task)
     seen = told = 0
     try:
