@@ -84,7 +84,7 @@ def listed(folder: Path, capsys: pytest.CaptureFixture[str], config: str | None 
 def test_each_vendor_can_tell_what_its_sheet_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept(
         tmp_path, lost("sync", "s"), lost("sync", "old", 3 * 3600), lost("jogg", "j"), lost("asked", "ja"),
-        lost("aimlapi", "a"), lost("rask", "r"), lost("gone", "g"),
+        lost("sync", "ahead", -300), lost("aimlapi", "a"), lost("rask", "r"), lost("gone", "g"),
         lost("sync", "moved", host="https://b.example"),
     )  # fmt: skip
     lines, _ = listed(tmp_path, capsys)
@@ -92,6 +92,7 @@ def test_each_vendor_can_tell_what_its_sheet_says(tmp_path: Path, capsys: pytest
     for key, stands, tells in [
         ("s", asks, f"all: its key is good until {timestamp(NOW - 60 + 7200)}"),
         ("old", waits, "nothing: its key is older than 2 h, so it is not sent again"),
+        ("ahead", waits, f"nothing: the clock was set back since its key was sent at {timestamp(NOW + 300)}, so"),
         ("j", waits, "nothing: jogg cannot tell what became of it"),
         ("ja", asks, "where it is, if it shows in a lookup; never that it is not there"),
         ("a", asks, "where it is, if it shows in a lookup; never that it is not there"),

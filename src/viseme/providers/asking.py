@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from viseme.attempts import Intent
+from viseme.events import timestamp
 from viseme.providers.base import Provider, Safety
 
 __all__ = ["Method", "how_to_ask", "remembered_until", "why_not"]
@@ -33,6 +34,9 @@ def why_not(provider: Provider, intent: Intent, now: float) -> str:
     """Why a create cannot be asked after, or why asking settled nothing."""
     if intent.endpoint != provider.base:
         return f"it went to {intent.endpoint}, which is not where {provider.account.name} is now"
+    if _keyed(provider, intent) and now < intent.at - _BACK:
+        sent = timestamp(intent.at)
+        return f"the clock was set back since its key was sent at {sent}, so it is sent again only once that is past"
     if _keyed(provider, intent) and not _remembered(provider, intent, now):
         return f"its key is older than {provider.sheet.replay_lifetime / 3600:g} h, so it is not sent again"
     return f"{provider.account.name} cannot tell what became of it"
