@@ -258,7 +258,8 @@ async def test_a_disk_that_is_full_parks_the_result_and_keeps_what_was_paid_for(
         (tmp_path / "out" / "k1.mp4.part").mkdir(parents=True)  # a place that cannot be written, as on a full disk
         done = await at.viseme("run", manifest)
         assert done.status == 1
-        assert "sync: 1 parked (needs_person), such as 'k1': the result could not be written" in done.err
+        told = "sync: 1 parked (needs_person), such as 'k1': the result could not be written: Is a directory; see to it"
+        assert told in done.err
         (tmp_path / "out" / "k1.mp4.part").rmdir()
         assert (await at.viseme("run", manifest)).status == 0
         assert at.creates() == 1

@@ -199,9 +199,9 @@ def _failed(error: DeadLink | Unfit | Broken | OSError) -> Unfetched:
     if isinstance(error, DeadLink):
         return Unfetched(Failure(kind=Kind.RESULT_EXPIRED, message=f"the result could not be fetched: {error}"), True)
     if isinstance(error, OSError):
-        full = " Free some space and run again: what was paid for is kept." if no_room(error) else ""
+        full = ". Free some space and run again: what was paid for is kept." if no_room(error) else ""
         return Unfetched(
-            Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}.{full}")
+            Failure(kind=Kind.DISK, message=f"the result could not be written: {error.strerror or error}{full}")
         )
     kind = Kind.PROTOCOL if isinstance(error, Unfit) else Kind.TRANSIENT
     return Unfetched(
