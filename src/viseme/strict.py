@@ -168,10 +168,19 @@ def _sentences(error: BaseException, path: str) -> list[str]:
         known = ", ".join(known_names(error.cl)) or "none"
         return [f"{_at(path)}unknown name {unknown}; known are {known}"]
     if isinstance(error, BaseValidationError):
-        return [line for inner in error.exceptions for line in _sentences(inner, path + _step(inner))]
+        return [line for inner in error.exceptions for line in _of_field(inner, path + _step(inner), error.cl)]
     if isinstance(error, KeyError):
         return [f"{path.removesuffix(f'.{error.args[0]}')}.{error.args[0]} is missing".lstrip(".")]
     return [f"{_at(path)}{error}"]
+
+
+def _of_field(error: BaseException, path: str, kind: type) -> list[str]:
+    """What is wrong with a field; one that its class does not show is not quoted either."""
+    fields = attrs.fields(kind) if attrs.has(kind) else ()
+    hidden = [attribute.name for attribute in fields if not attribute.repr]
+    if path.rpartition(".")[2] in hidden and not isinstance(error, KeyError):
+        return [f"{_at(path)}must be text, and what stands there is not shown"]
+    return _sentences(error, path)
 
 
 def _at(path: str) -> str:

@@ -105,6 +105,17 @@ def test_errors_name_the_place_and_what_may_stand_there(table: Any, message: str
     assert str(caught.value).startswith(message)
 
 
+@frozen(kw_only=True)
+class Key:
+    secret: str = field(default="", repr=False)
+
+
+@pytest.mark.parametrize("value", [["hush-hush"], {"hush-hush": 1}, 4711])
+def test_what_a_class_does_not_show_is_not_quoted(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^secret: must be text, and what stands there is not shown$"):
+        structure({"secret": value}, Key)
+
+
 def test_a_true_that_a_choice_names_is_not_a_one() -> None:
     assert structure({"size": 1, "mode": True}, Part).mode is True
     assert structure({"size": 1, "mode": 1}, Part).mode == 1
