@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from unicodedata import normalize
@@ -54,8 +54,10 @@ class Intake:
     folder: str = ""
     _owners: OrderedDict[str, str] = field(factory=OrderedDict[str, str], init=False)
     """The keys of the jobs that stated an output, by its name."""
+    _unstated: deque[str] = field(factory=lambda: deque[str](maxlen=_NAMES), init=False)
+    """The keys of the jobs that stated none; they are named once a job states one."""
     _named: OrderedDict[str, str] = field(factory=OrderedDict[str, str], init=False)
-    """The keys of the jobs that stated none, by the output's name."""
+    """Those that were named, by the output's name."""
     _read: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
     """The local files in the output folder that jobs read, by name."""
 
@@ -82,7 +84,10 @@ class Intake:
             raise JobInvalid(
                 f"key {quote(key, 60)!r} is no name; use up to {_KEY_LIMIT} printable characters", field="key"
             )
-        await self._own_place(job, key)
+        if self.ledger or self._read or self._owners or job.output is not None:
+            await self._own_place(job, key)
+        if job.output is None:
+            self._unstated.append(key)
         return evolve(
             _BLANK,
             id=self.world.new_id(),
@@ -104,10 +109,12 @@ class Intake:
             )
         if self._read:
             self._spare_what_is_read(name)
+        if job.output is None and not self._owners:
+            return
         name = _one_file(name)
         owner = self._owners.get(name, key)
         if owner == key and job.output is not None:
-            owner = self._named.get(name, key)
+            owner = self._named_by_keys().get(name, key)
         if owner != key:
             before = await self.known(owner)
             if before is None or before.state not in ENDED:
@@ -116,11 +123,15 @@ class Intake:
                     " give one of them another",
                     field="output",
                 )
-        taken = self._named if job.output is None else self._owners
-        taken[name] = key
-        taken.move_to_end(name)
-        if len(taken) > _NAMES:
-            taken.popitem(last=False)
+        if job.output is not None:
+            _remember(self._owners, name, key)
+
+    def _named_by_keys(self) -> Mapping[str, str]:
+        """The keys of the jobs that stated no output, by its name."""
+        while self._unstated:
+            key = self._unstated.popleft()
+            _remember(self._named, _one_file(output_name(key, None)), key)
+        return self._named
 
     def _spare_what_is_read(self, name: str) -> None:
         written = (name, preview_name(name), cover_name(name))
@@ -206,6 +217,14 @@ class Intake:
                 raise JobInvalid(f"{name} {quote(source)!r} cannot be read: {error.strerror}", field=name) from None
             self._note_read(stamps[source].path)
         return stamps
+
+
+def _remember(names: OrderedDict[str, str], name: str, key: str) -> None:
+    """Note whose name it is, and forget the oldest of too many."""
+    names[name] = key
+    names.move_to_end(name)
+    if len(names) > _NAMES:
+        names.popitem(last=False)
 
 
 def _one_file(name: str) -> str:
