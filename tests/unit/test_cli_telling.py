@@ -53,6 +53,11 @@ def test_the_sum_of_accounts_is_ready_when_the_last_one_is() -> None:
     assert last.split() == ["all", "0", "20", "10", "2", "4", "610.0", "1:00"]
 
 
+@pytest.mark.parametrize(("invalid", "told"), [(1, "1 row of the manifest was"), (3, "3 rows of the manifest were")])
+def test_rows_that_were_left_out_are_counted(invalid: int, told: str) -> None:
+    assert f"  {told} left out as invalid" in lines(outcome(invalid=invalid, total=2), places("films", None))
+
+
 def test_while_media_are_looked_at_the_heading_says_how_far_that_is() -> None:
     class Looking:
         tally = Tally(total=300)

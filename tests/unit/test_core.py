@@ -12,6 +12,7 @@ import pytest
 from anyio import create_task_group
 from attrs import define, evolve, field
 from tests.support.house import House, account
+from tests.support.trio import house
 from tests.support.virtual import settled, simulated_world, virtually
 from tests.unit.ledgers import row
 
@@ -310,3 +311,16 @@ async def test_a_run_that_is_begun_while_the_scheduler_closes_is_refused() -> No
             async with Run(stage.core, cast("Any", None), [], nothing):
                 pytest.fail("the run was begun")
         assert not stage.core.runs.live()
+
+
+@pytest.mark.parametrize("given", [{"video": "https://m.example/v.mp4"}, None, "talk.mp4"])
+@virtually
+async def test_what_is_no_job_is_refused_with_a_sentence_and_not_half_taken(given: object) -> None:
+    told = f"{type(given).__name__} is no job; make a viseme.Job of it"
+    async with house("sync") as one, one.scheduler() as scheduler:
+        with pytest.raises(TypeError, match=told):
+            await scheduler.submit(cast("Job", given))
+        with pytest.raises(TypeError, match=told):
+            async with scheduler.run([cast("Job", given)]) as run:
+                await run.wait()
+        assert not await one.ledger.all_tasks(0, 10)

@@ -59,7 +59,8 @@ def lines(outcome: Outcome, places: Places) -> list[str]:
     told += [f"  {quote(name)}: {_counts(tally)}" for name, tally in sorted(outcome.by_account.items()) if several]
     told += [f"  {_trouble(trouble)}" for trouble in outcome.troubles]
     if outcome.invalid:
-        told.append(f"  {outcome.invalid} rows of the manifest were left out as invalid")
+        were = "was" if outcome.invalid == 1 else "were"
+        told.append(f"  {counted(outcome.invalid, 'row')} of the manifest {were} left out as invalid")
     told.append(f"files and results.jsonl are in {quote(places.out)}")
     if outcome.interrupted:
         told.append("interrupted; run the same command again to go on, nothing is paid for twice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from typing import cast
 
 from anyio import Semaphore, create_task_group
 from attrs import define, field
@@ -141,11 +142,11 @@ class Feeding:
             raise errors.exceptions[0] from None
 
     async def _row(self, given: Job | Row) -> tuple[int | None, TaskRow | None]:
-        job, line = (given, None) if isinstance(given, Job) else (given.job, given.line)
+        job, line = (given.job, given.line) if isinstance(given, Row) else (given, None)
         try:
-            if job is None:
-                raise JobInvalid(given.problem or "the row is empty" if isinstance(given, Row) else "")
-            return line, await self.intake.row(job, self.number, self.mode)
+            if isinstance(given, Row) and given.job is None:
+                raise JobInvalid(given.problem or "the row is empty")
+            return line, await self.intake.row(cast("Job", job), self.number, self.mode)
         except JobInvalid as error:
             self._refuse(error, line)
             return line, None

@@ -69,7 +69,10 @@ class Intake:
 
         Raises:
             JobInvalid: the job cannot be run as it stands; nothing was sent.
+            TypeError: it is no job.
         """
+        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{type(job).__name__} is no job; make a viseme.Job of it, as in viseme.Job(**fields)")
         route = self.route(job)
         for name in route:
             self._check(name, job, alone=len(route) == 1)
