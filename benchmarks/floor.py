@@ -17,7 +17,6 @@ from benchmarks.vendor import vendor
 __all__ = ["fetch", "hash_bytes", "run", "sync_files"]
 
 _FILE = 65536
-
 _HOW: tuple[How, ...] = ("plain", "speed")
 
 
